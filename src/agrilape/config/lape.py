@@ -1,0 +1,48 @@
+"""Settings of LAPE, the language-aligned positional embedding."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from agrilape.config.base import Settings
+
+Axis = Literal["height", "width", "temporal"]
+AXES: tuple[Axis, ...] = ("height", "width", "temporal")
+Initialisation = Literal["reference", "statistics", "mean", "numerals", "smooth"]
+
+
+class LapeConfig(Settings):
+    """What the LAPE module is; saved beside its weights as `lape_config.json`."""
+
+    num_spatial_tokens: int = Field(150, ge=2, le=1000, description="Tokens on the height and width axes.")
+    num_temporal_tokens: int = Field(50, ge=2, le=1000, description="Tokens on the time axis.")
+    initialisation: Initialisation = Field(
+        "smooth", description="reference N(0,1); statistics, mean, numerals (from the LLM); smooth (1-D code)."
+    )
+    ntp: Literal["gradient", "value", "off"] = Field(
+        "gradient",
+        description="Neighbouring-token propagation: of the gradient (reference), of the value, or none.",
+    )
+    injection: Literal["mean", "input", "off"] = Field(
+        "mean", description="What is added to visual features: mean of input and output rows, input rows, nothing."
+    )
+    injection_scale_height: float = Field(1.0, ge=0, description="Weight of the height axis in the injection.")
+    injection_scale_width: float = Field(1.0, ge=0, description="Weight of the width axis in the injection.")
+    injection_scale_temporal: float = Field(1.0, ge=0, description="Weight of the time axis in the injection.")
+    injection_rms: float | None = Field(
+        0.3,
+        gt=0,
+        description="Scale the injection to this share of the visual features' rms at start; null: as published.",
+    )
+    gate: Literal["fixed", "learned"] = Field(
+        "fixed", description="The injection gate: set by the schedule, or a learned scalar per axis."
+    )
+    tied: bool | None = Field(
+        None, description="Share input and output rows; null: as the language model ties its own."
+    )
+
+    def bins(self, axis: Axis) -> int:
+        """Number of tokens on an axis."""
+        return self.num_temporal_tokens if axis == "temporal" else self.num_spatial_tokens

@@ -1,0 +1,161 @@
+"""The recipe: everything that a run is made from, as data.
+
+A recipe names data sets (where samples come from), one model, LAPE, and the training stages. `agrilape.config.load`
+reads one from YAML with overrides; a resolved copy is saved with every run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from agrilape.config.base import Settings
+from agrilape.config.lape import LapeConfig
+
+
+class SimulateSource(Settings):
+    """A simulated farm landscape with known truth (`agrilape.simulate`)."""
+
+    kind: Literal["simulate"] = "simulate"
+    scenes: int = Field(24, ge=1, description="Independent landscapes.")
+    size: int = Field(512, ge=128, description="Side of a scene in pixels.")
+    gsd: float = Field(10.0, gt=0, description="Ground sampling distance in metres.")
+    dates: int = Field(8, ge=1, description="Acquisitions over the season.")
+    years: tuple[int, ...] = Field((2021, 2022, 2023), min_length=1, description="Seasons to draw from.")
+    seed: int = Field(0, ge=0, description="Seed; the same seed gives the same bytes.")
+
+
+class FolderSource(Settings):
+    """The user's own imagery and parcels: GeoTIFFs and parcel vectors below one folder."""
+
+    kind: Literal["folder"]
+    path: Path = Field(description="Folder that holds both.")
+    images: str = Field("**/*.tif", description="Glob of the GeoTIFFs.")
+    parcels: str = Field("**/*.gpkg", description="Glob of the parcel vectors.")
+
+
+class KitSource(Settings):
+    """One of the real data kits (`AGRILAPE_KITS` says where they lie)."""
+
+    kind: Literal["kit"]
+    name: str = Field(description="Folder name of the kit.")
+
+
+Source = Annotated[SimulateSource | FolderSource | KitSource, Field(discriminator="kind")]
+
+
+class DatasetConfig(Settings):
+    """How one data set is made: from a source, cut into chips, asked about by tasks, and split."""
+
+    source: Source
+    tasks: tuple[str, ...] = Field(min_length=1, description="Task names, see `agrilape prepare --tasks`.")
+    chip: int = Field(128, ge=32, description="Side of a chip in source pixels.")
+    composite: str = Field("true_colour", description="true_colour, false_colour or an index (ndvi).")
+    series: int = Field(0, ge=0, description="Dates per chip for tasks about time; 0: still images only.")
+    questions: int = Field(8, ge=1, description="Most questions about one chip.")
+    split: tuple[float, float, float] = Field((0.8, 0.05, 0.15), description="Shares of train, val, test.")
+    split_by: Literal["scene", "block"] = Field("scene", description="What a split never divides.")
+    buffer_m: float = Field(0.0, ge=0, description="Ground left out between blocks, in metres.")
+    limit: int | None = Field(None, ge=1, description="Most chips; null: all.")
+    seed: int = Field(0, ge=0)
+
+
+class MixtureEntry(Settings):
+    """One kind of data in a stage's mixture."""
+
+    weight: float = Field(gt=0, description="Share of the draws, relative to the other entries.")
+    datasets: tuple[str, ...] = Field(min_length=1, description="Names of data sets.")
+    tasks: tuple[str, ...] | None = Field(None, description="Only these tasks; null: all that the data sets hold.")
+
+
+class LearningRates(Settings):
+    """Peak learning rate of each parameter group; a group that does not train needs none."""
+
+    vision: float | None = Field(None, gt=0)
+    projector: float | None = Field(None, gt=0)
+    llm: float | None = Field(None, gt=0)
+    lora: float | None = Field(None, gt=0)
+    lape: float | None = Field(None, gt=0, description="Base rate of LAPE; null: the largest of the others.")
+
+
+class LapeIntroduction(Settings):
+    """How LAPE comes in: its learning-rate schedule and its injection gate."""
+
+    schedule: Literal["stepped", "continuous", "same"] = Field(
+        "continuous",
+        description="stepped: base x 0.1 x step/warm-up, then base x multiplier; continuous: 0 to multiplier, "
+        "then the main schedule; same: the main schedule at the multiplier's share.",
+    )
+    lape_warmup_steps: int = Field(1000, ge=0)
+    lape_lr_multiplier: float = Field(0.5, gt=0)
+    gate: Literal["off", "linear", "cosine"] = Field(
+        "off", description="Injection gate from 0 to 1 over the warm-up; off: open from the start."
+    )
+
+
+class StageConfig(Settings):
+    """One training stage. Starts from the checkpoint of the stage before it."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    enable_lape: bool = Field(description="Are position tokens and injection on?")
+    learning_rates: LearningRates = Field(description="What trains, and how fast.")
+    mixture: dict[str, MixtureEntry] = Field(min_length=1)
+    steps: int = Field(ge=1, description="Optimiser steps.")
+    batch_size: int = Field(16, ge=1, description="Chips per step and process.")
+    questions_per_chip: int = Field(8, ge=1, description="Questions packed into one sequence, blind to each other.")
+    gradient_accumulation: int = Field(1, ge=1)
+    warmup_steps: int = Field(50, ge=0)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    weight_decay: float = Field(0.05, ge=0, description="Of everything but norms, biases and LAPE (always 0).")
+    max_grad_norm: float = Field(1.0, gt=0)
+    betas: tuple[float, float] = (0.9, 0.98)
+    introduction: LapeIntroduction = LapeIntroduction()
+    augment: bool = Field(True, description="Turn and mirror chips together with their coordinates.")
+
+
+class LossConfig(Settings):
+    """Loss on position tokens."""
+
+    targets: Literal["hard", "two_hot", "gaussian"] = "two_hot"
+    gaussian_sigma: float = Field(1.0, gt=0, description="Width of gaussian targets, in bins.")
+    spatial_pos_weight: float = Field(2.0, ge=0, description="Weight of the loss on height and width tokens.")
+    temporal_pos_weight: float = Field(1.0, ge=0, description="Weight of the loss on time tokens.")
+
+
+class ModelConfig(Settings):
+    """The base model."""
+
+    preset: str | None = Field("nano", description="A built-in model (nano, smollm2), or null with `path`.")
+    path: str | None = Field(None, description="Hub id or local folder of a Hugging Face model.")
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    trust_remote_code: bool = False
+    lora_rank: int | None = Field(None, ge=1, description="LoRA on the language model (needs peft).")
+    seed: int = 0
+
+
+class EvaluationConfig(Settings):
+    """What is measured at the end of a run."""
+
+    datasets: tuple[str, ...] = Field(description="Data sets whose split is evaluated.")
+    split: Literal["val", "test"] = "test"
+    limit: int | None = Field(None, ge=1, description="Most samples per task; null: all.")
+    batch_size: int = Field(64, ge=1)
+
+
+class Recipe(Settings):
+    """A whole run."""
+
+    name: str
+    seed: int = Field(0, ge=0)
+    output: Path = Field(description="Run folder.")
+    coordinates: Literal["position_tokens", "numerals"] = Field(
+        "position_tokens", description="Spelling of places and times; numerals are the baseline without LAPE."
+    )
+    model: ModelConfig = ModelConfig()
+    lape: LapeConfig = LapeConfig()
+    loss: LossConfig = LossConfig()
+    datasets: dict[str, DatasetConfig] = Field(min_length=1)
+    stages: tuple[StageConfig, ...] = Field(min_length=1)
+    evaluation: EvaluationConfig

@@ -1,0 +1,96 @@
+"""What long work shows: a rich progress bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+_state = {"quiet": False}
+
+
+class Track(Protocol):
+    """Reports progress of one piece of work."""
+
+    def __call__(self, advance: int = 1, note: str = "") -> None:
+        """Count `advance` more items done and show a note beside the bar."""
+
+
+def set_quiet(quiet: bool) -> None:
+    """Show plain lines instead of bars for the rest of the process."""
+    _state["quiet"] = quiet
+
+
+def say(text: str) -> None:
+    """Print a line for people; never swallowed, so keep it short."""
+    out.print(text)
+
+
+def warn(text: str) -> None:
+    """Print a warning on standard error."""
+    err.print(f"[yellow]warning[/] {text}")
+
+
+@contextmanager
+def progress(title: str, total: int, unit: str = "items") -> Iterator[Track]:
+    """Show progress of `total` items with rate and time left.
+
+    Args:
+        title: What is being done.
+        total: Number of items.
+        unit: What an item is.
+
+    Yields:
+        A function to call after each item.
+    """
+    if sys.stderr.isatty() and not _state["quiet"]:
+        with _bar(title, total, unit) as track:
+            yield track
+    else:
+        yield _plain(title, total, unit)
+
+
+@contextmanager
+def _bar(title: str, total: int, unit: str) -> Iterator[Track]:
+    columns = [
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("[dim]{task.fields[note]}"),
+    ]  # fmt: skip
+    with Progress(*columns, console=err) as bar:
+        task = bar.add_task(title, total=total, rate="", note="")
+        began = time.monotonic()
+        done = 0
+
+        def track(advance: int = 1, note: str = "") -> None:
+            nonlocal done
+            done += advance
+            rate = done / max(time.monotonic() - began, 1e-9)
+            bar.update(task, advance=advance, rate=f"{rate:.1f} {unit}/s", note=note)
+
+        yield track
+
+
+def _plain(title: str, total: int, unit: str, every_s: float = 15.0) -> Track:
+    """Print a line at the start, every few seconds, and at the end."""
+    began = last = time.monotonic()
+    done = 0
+
+    def track(advance: int = 1, note: str = "") -> None:
+        nonlocal done, last
+        done += advance
+        now = time.monotonic()
+        if done >= total or now - last >= every_s:
+            last = now
+            rate = done / max(now - began, 1e-9)
+            left = (total - done) / max(rate, 1e-9)
+            tail = f"  {note}" if note else ""
+            err.print(f"{title}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {left:.0f} s left{tail}")
+
+    return track

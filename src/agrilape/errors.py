@@ -1,0 +1,29 @@
+"""Errors that say what to do next."""
+
+
+class AgrilapeError(Exception):
+    """A problem that the user can solve.
+
+    The command line prints it without a traceback and exits with status 1.
+
+    Args:
+        problem: What is wrong, naming the file or the field.
+        remedy: What to do about it.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}\n  -> {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class DataError(AgrilapeError):
+    """Imagery, parcels or a sample store cannot be used as they are."""
+
+
+class RecipeError(AgrilapeError):
+    """A recipe or a setting is invalid."""
+
+
+class ModelError(AgrilapeError):
+    """A model, checkpoint or processor cannot be used as it is."""

@@ -1,0 +1,1 @@
+"""Where and when: coordinates, boxes and dates."""

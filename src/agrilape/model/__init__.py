@@ -1,0 +1,1 @@
+"""LAPE, and its attachment to Hugging Face vision-language models."""

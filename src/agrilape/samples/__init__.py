@@ -1,0 +1,1 @@
+"""Questions and answers, made from imagery and parcels."""

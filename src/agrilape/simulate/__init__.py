@@ -1,0 +1,1 @@
+"""A farm landscape with known truth."""

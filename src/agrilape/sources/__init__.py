@@ -1,0 +1,1 @@
+"""Imagery and parcels, read from ordinary files."""

@@ -1,0 +1,1 @@
+"""How places and times are spelled for a model."""
