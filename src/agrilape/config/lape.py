@@ -42,6 +42,9 @@ class LapeConfig(Settings):
     tied: bool | None = Field(
         None, description="Share input and output rows; null: as the language model ties its own."
     )
+    token_ids: dict[Axis, tuple[int, ...]] | None = Field(
+        None, description="Vocabulary ids of the position tokens, resolved by `add_position_tokens`."
+    )
 
     def bins(self, axis: Axis) -> int:
         """Number of tokens on an axis."""
