@@ -19,18 +19,24 @@ class LapeConfig(Settings):
     num_spatial_tokens: int = Field(150, ge=2, le=1000, description="Tokens on the height and width axes.")
     num_temporal_tokens: int = Field(50, ge=2, le=1000, description="Tokens on the time axis.")
     initialisation: Initialisation = Field(
-        "smooth", description="reference N(0,1); statistics, mean, numerals (from the LLM); smooth (1-D code)."
+        "smooth",
+        description="reference N(0,1); statistics, mean, numerals (from the LLM); smooth (1-D code).",
     )
     ntp: Literal["gradient", "value", "off"] = Field(
         "gradient",
         description="Neighbouring-token propagation: of the gradient (reference), of the value, or none.",
     )
     injection: Literal["mean", "input", "off"] = Field(
-        "mean", description="What is added to visual features: mean of input and output rows, input rows, nothing."
+        "mean",
+        description="What is added to visual features: mean of input and output rows, input rows, nothing.",
     )
-    injection_scale_height: float = Field(1.0, ge=0, description="Weight of the height axis in the injection.")
+    injection_scale_height: float = Field(
+        1.0, ge=0, description="Weight of the height axis in the injection."
+    )
     injection_scale_width: float = Field(1.0, ge=0, description="Weight of the width axis in the injection.")
-    injection_scale_temporal: float = Field(1.0, ge=0, description="Weight of the time axis in the injection.")
+    injection_scale_temporal: float = Field(
+        1.0, ge=0, description="Weight of the time axis in the injection."
+    )
     injection_rms: float | None = Field(
         0.3,
         gt=0,

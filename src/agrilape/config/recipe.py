@@ -67,7 +67,9 @@ class MixtureEntry(Settings):
 
     weight: float = Field(gt=0, description="Share of the draws, relative to the other entries.")
     datasets: tuple[str, ...] = Field(min_length=1, description="Names of data sets.")
-    tasks: tuple[str, ...] | None = Field(None, description="Only these tasks; null: all that the data sets hold.")
+    tasks: tuple[str, ...] | None = Field(
+        None, description="Only these tasks; null: all that the data sets hold."
+    )
 
 
 class LearningRates(Settings):
@@ -104,11 +106,15 @@ class StageConfig(Settings):
     mixture: dict[str, MixtureEntry] = Field(min_length=1)
     steps: int = Field(ge=1, description="Optimiser steps.")
     batch_size: int = Field(16, ge=1, description="Chips per step and process.")
-    questions_per_chip: int = Field(8, ge=1, description="Questions packed into one sequence, blind to each other.")
+    questions_per_chip: int = Field(
+        8, ge=1, description="Questions packed into one sequence, blind to each other."
+    )
     gradient_accumulation: int = Field(1, ge=1)
     warmup_steps: int = Field(50, ge=0)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    weight_decay: float = Field(0.05, ge=0, description="Of everything but norms, biases and LAPE (always 0).")
+    weight_decay: float = Field(
+        0.05, ge=0, description="Of everything but norms, biases and LAPE (always 0)."
+    )
     max_grad_norm: float = Field(1.0, gt=0)
     betas: tuple[float, float] = (0.9, 0.98)
     introduction: LapeIntroduction = LapeIntroduction()

@@ -1,0 +1,218 @@
+"""Recipes from YAML, with overrides and errors that name the field and the nearest valid name."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from agrilape.config.recipe import Recipe
+from agrilape.errors import RecipeError
+
+# The strategy's own names of its settings, and where each lives in a recipe. A `*` stands for every stage.
+STRATEGY_NAMES = {
+    "enable_lape": "stages.*.enable_lape",
+    "num_spatial_tokens": "lape.num_spatial_tokens",
+    "num_temporal_tokens": "lape.num_temporal_tokens",
+    "lape_warmup_steps": "stages.*.introduction.lape_warmup_steps",
+    "lape_lr_multiplier": "stages.*.introduction.lape_lr_multiplier",
+    "spatial_pos_weight": "loss.spatial_pos_weight",
+    "temporal_pos_weight": "loss.temporal_pos_weight",
+}
+
+
+def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply overrides.
+
+    Args:
+        path: A YAML file, or the name of a recipe that ships with the package (`quickstart`, `kits`).
+        overrides: `a.b=value` each, the value in YAML; list items by number (`stages.0.steps=10`), all items by `*`;
+            the strategy's own names (`num_spatial_tokens=100`) are accepted.
+
+    Returns:
+        The validated recipe.
+
+    Raises:
+        RecipeError: The file cannot be read, a key is unknown, or a value is invalid.
+    """
+    file = _find(path)
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(
+            f"cannot read the recipe {file}: {error}", "check that it is a YAML file"
+        ) from error
+    if not isinstance(raw, dict):
+        raise RecipeError(f"the recipe {file} holds no settings", "see recipes/quickstart.yaml for the form")
+    for override in overrides:
+        _apply(raw, override)
+    return parse_recipe(raw, str(file))
+
+
+def parse_recipe(raw: dict[str, Any], origin: str = "recipe") -> Recipe:
+    """Validate settings.
+
+    Args:
+        raw: Nested settings.
+        origin: Where they come from, for error messages.
+
+    Raises:
+        RecipeError: A key is unknown (with the nearest valid name), a value is invalid, or parts contradict each other.
+    """
+    try:
+        recipe = Recipe.model_validate(raw)
+    except ValidationError as error:
+        problems = "; ".join(_explain(item) for item in error.errors())
+        raise RecipeError(f"{origin}: {problems}", "correct the named settings") from error
+    _check_names(recipe, origin)
+    return recipe
+
+
+def dump_recipe(recipe: Recipe, path: Path) -> None:
+    """Write the resolved recipe, atomically."""
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes inside the package."""
+    return sorted(
+        file.name.removesuffix(".yaml") for file in _recipes().iterdir() if file.name.endswith(".yaml")
+    )
+
+
+def _recipes() -> Path:
+    """The recipe folder: `recipes/` of a checkout, or its copy inside an installed package."""
+    inside = Path(str(resources.files("agrilape"))) / "recipes"
+    return inside if inside.is_dir() else Path(__file__).resolve().parents[3] / "recipes"
+
+
+def _find(path: Path | str) -> Path:
+    given = Path(path)
+    if given.is_file():
+        return given
+    shipped = _recipes() / f"{path}.yaml"
+    if shipped.is_file():
+        return shipped
+    near = difflib.get_close_matches(str(path), shipped_recipes(), n=1, cutoff=0.4)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    raise RecipeError(
+        f"there is no recipe '{path}'", f"{hint}Name a YAML file or one of {', '.join(shipped_recipes())}"
+    )
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    """Set one `a.b=value` in place."""
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(
+            f"cannot read the override '{override}'", "write it as key=value, e.g. lape.ntp=off"
+        )
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"the value of '{override}' is not YAML: {error}", "quote it") from error
+    # YAML 1.1 reads a bare `off` as false, but `ntp=off` means the word.
+    value = text.strip() if value is False and text.strip().lower() in ("off", "no") else value
+    full = STRATEGY_NAMES.get(key.strip(), key.strip())
+    _set(raw, full.split("."), value, override)
+
+
+def _set(node: Any, keys: list[str], value: Any, override: str) -> None:
+    key, rest = keys[0], keys[1:]
+    if isinstance(node, list):
+        indices = range(len(node)) if key == "*" else [_index(key, node, override)]
+        for index in indices:
+            if rest:
+                _set(node[index], rest, value, override)
+            else:
+                node[index] = value
+    elif isinstance(node, dict):
+        if rest:
+            child = node.setdefault(key, {})
+            _set(child, rest, value, override)
+        else:
+            node[key] = value
+    else:
+        raise RecipeError(f"'{override}' goes deeper than the recipe does", "check the key's path")
+
+
+def _index(key: str, node: list[Any], override: str) -> int:
+    """Position of a list item, by number or by its `name`."""
+    names = [item.get("name") if isinstance(item, dict) else None for item in node]
+    if key in names:
+        return names.index(key)
+    if key.isdigit() and int(key) < len(node):
+        return int(key)
+    known = [str(name) for name in names if name is not None] or [f"0-{len(node) - 1}"]
+    raise RecipeError(f"'{override}' names no item '{key}'", f"use one of {', '.join(known)}")
+
+
+def _explain(error: Any) -> str:
+    """One validation error in a line, with the nearest name for an unknown key."""
+    where = ".".join(str(piece) for piece in error["loc"])
+    if error["type"] != "extra_forbidden":
+        return (
+            f"{where}: {error['msg']} (got {error['input']!r})"
+            if error["type"] != "missing"
+            else f"{where} is missing"
+        )
+    key = str(error["loc"][-1])
+    near = difflib.get_close_matches(key, sorted(_all_field_names(Recipe)), n=1, cutoff=0.5)
+    return f"unknown key '{where}'" + (f", did you mean '{near[0]}'?" if near else "")
+
+
+def _all_field_names(model: type[BaseModel]) -> set[str]:
+    """Names of all fields below a settings class."""
+    names: set[str] = set()
+    pending, seen = [model], set()
+    while pending:
+        current = pending.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        for name, info in current.model_fields.items():
+            names.add(name)
+            pending += _models_in(info.annotation)
+    return names
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]
+
+
+def _check_names(recipe: Recipe, origin: str) -> None:
+    """Refuse references to data sets that the recipe does not define, and settings that contradict each other."""
+    used = [(f"stages.{stage.name}.mixture.{entry}", name)
+            for stage in recipe.stages for entry, part in stage.mixture.items() for name in part.datasets]  # fmt: skip
+    used += [("evaluation.datasets", name) for name in recipe.evaluation.datasets]
+    for where, name in used:
+        if name not in recipe.datasets:
+            near = difflib.get_close_matches(name, list(recipe.datasets), n=1, cutoff=0.4)
+            hint = (
+                f"did you mean '{near[0]}'?"
+                if near
+                else f"define it, or use one of {', '.join(recipe.datasets)}"
+            )
+            raise RecipeError(f"{origin}: {where} names the unknown data set '{name}'", hint)
+    names = [stage.name for stage in recipe.stages]
+    if len(set(names)) < len(names):
+        raise RecipeError(f"{origin}: two stages share a name ({', '.join(names)})", "give each its own")
+    if recipe.coordinates == "numerals" and any(stage.enable_lape for stage in recipe.stages):
+        raise RecipeError(
+            f"{origin}: coordinates are numerals, yet a stage enables LAPE, whose tokens would never be spoken",
+            "set enable_lape=false, or coordinates=position_tokens",
+        )
+    if (recipe.model.preset is None) == (recipe.model.path is None):
+        raise RecipeError(f"{origin}: the model needs either a preset or a path", "set one of them to null")
