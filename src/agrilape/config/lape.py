@@ -40,7 +40,7 @@ class LapeConfig(Settings):
     injection_rms: float | None = Field(
         0.3,
         gt=0,
-        description="Scale the injection to this share of the visual features' rms at start; null: as published.",
+        description="Start the injection at this share of the visual features' rms; null: as published.",
     )
     gate: Literal["fixed", "learned"] = Field(
         "fixed", description="The injection gate: set by the schedule, or a learned scalar per axis."

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from agrilape.errors import RecipeError
 
 # The strategy's own names of its settings, and where each lives in a recipe. A `*` stands for every stage.
 STRATEGY_NAMES = {
-    "enable_lape": "stages.*.enable_lape",
     "num_spatial_tokens": "lape.num_spatial_tokens",
     "num_temporal_tokens": "lape.num_temporal_tokens",
     "lape_warmup_steps": "stages.*.introduction.lape_warmup_steps",
@@ -32,8 +30,8 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: A YAML file, or the name of a recipe that ships with the package (`quickstart`, `kits`).
-        overrides: `a.b=value` each, the value in YAML; list items by number (`stages.0.steps=10`), all items by `*`;
-            the strategy's own names (`num_spatial_tokens=100`) are accepted.
+        overrides: `a.b=value` each, the value in YAML; list items by number or name (`stages.align.steps=10`),
+            all items by `*`; the strategy's own names (`num_spatial_tokens=100`) are accepted.
 
     Returns:
         The validated recipe.
@@ -63,8 +61,12 @@ def parse_recipe(raw: dict[str, Any], origin: str = "recipe") -> Recipe:
         origin: Where they come from, for error messages.
 
     Raises:
-        RecipeError: A key is unknown (with the nearest valid name), a value is invalid, or parts contradict each other.
+        RecipeError: A key is unknown (with the nearest valid name), a value is invalid, or parts contradict
+            each other.
     """
+    if raw.get("enable_lape") is False:
+        stages = [{**stage, "enable_lape": False} for stage in raw.get("stages", [])]
+        raw = {**raw, "coordinates": "numerals", "stages": stages}
     try:
         recipe = Recipe.model_validate(raw)
     except ValidationError as error:
@@ -92,7 +94,7 @@ def shipped_recipes() -> list[str]:
 
 def _recipes() -> Path:
     """The recipe folder: `recipes/` of a checkout, or its copy inside an installed package."""
-    inside = Path(str(resources.files("agrilape"))) / "recipes"
+    inside = Path(__file__).resolve().parents[1] / "recipes"
     return inside if inside.is_dir() else Path(__file__).resolve().parents[3] / "recipes"
 
 
@@ -193,9 +195,13 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _check_names(recipe: Recipe, origin: str) -> None:
-    """Refuse references to data sets that the recipe does not define, and settings that contradict each other."""
-    used = [(f"stages.{stage.name}.mixture.{entry}", name)
-            for stage in recipe.stages for entry, part in stage.mixture.items() for name in part.datasets]  # fmt: skip
+    """Refuse names of undefined data sets, and settings that contradict each other."""
+    used = [
+        (f"stages.{stage.name}.mixture.{entry}", name)
+        for stage in recipe.stages
+        for entry, part in stage.mixture.items()
+        for name in part.datasets
+    ]
     used += [("evaluation.datasets", name) for name in recipe.evaluation.datasets]
     for where, name in used:
         if name not in recipe.datasets:
@@ -211,7 +217,7 @@ def _check_names(recipe: Recipe, origin: str) -> None:
         raise RecipeError(f"{origin}: two stages share a name ({', '.join(names)})", "give each its own")
     if recipe.coordinates == "numerals" and any(stage.enable_lape for stage in recipe.stages):
         raise RecipeError(
-            f"{origin}: coordinates are numerals, yet a stage enables LAPE, whose tokens would never be spoken",
+            f"{origin}: coordinates are numerals, yet a stage enables LAPE",
             "set enable_lape=false, or coordinates=position_tokens",
         )
     if (recipe.model.preset is None) == (recipe.model.path is None):

@@ -1,7 +1,7 @@
 """The recipe: everything that a run is made from, as data.
 
-A recipe names data sets (where samples come from), one model, LAPE, and the training stages. `agrilape.config.load`
-reads one from YAML with overrides; a resolved copy is saved with every run.
+A recipe names data sets (where samples come from), one model, LAPE, and the training stages.
+`agrilape.config.load` reads one from YAML with overrides; a resolved copy is saved with every run.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ class LapeIntroduction(Settings):
 
     schedule: Literal["stepped", "continuous", "same"] = Field(
         "continuous",
-        description="stepped: base x 0.1 x step/warm-up, then base x multiplier; continuous: 0 to multiplier, "
-        "then the main schedule; same: the main schedule at the multiplier's share.",
+        description="stepped: base x 0.1 x step/warm-up, then base x multiplier; continuous: 0 to base x "
+        "multiplier over the warm-up, then the main schedule; same: the main schedule x multiplier.",
     )
     lape_warmup_steps: int = Field(1000, ge=0)
     lape_lr_multiplier: float = Field(0.5, gt=0)
@@ -112,9 +112,7 @@ class StageConfig(Settings):
     gradient_accumulation: int = Field(1, ge=1)
     warmup_steps: int = Field(50, ge=0)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    weight_decay: float = Field(
-        0.05, ge=0, description="Of everything but norms, biases and LAPE (always 0)."
-    )
+    weight_decay: float = Field(0.05, ge=0, description="Never of norms, biases and LAPE.")
     max_grad_norm: float = Field(1.0, gt=0)
     betas: tuple[float, float] = (0.9, 0.98)
     introduction: LapeIntroduction = LapeIntroduction()
@@ -156,6 +154,7 @@ class Recipe(Settings):
     name: str
     seed: int = Field(0, ge=0)
     output: Path = Field(description="Run folder.")
+    enable_lape: bool = Field(True, description="False: no stage uses LAPE, and coordinates are numerals.")
     coordinates: Literal["position_tokens", "numerals"] = Field(
         "position_tokens", description="Spelling of places and times; numerals are the baseline without LAPE."
     )
