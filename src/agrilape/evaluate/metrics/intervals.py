@@ -1,0 +1,154 @@
+"""How sure a score is: bootstrap intervals and paired tests, clustered by scene.
+
+Every score here is a function of sums over samples (a mean: values over count; F1: matches over answers and
+truths; kappa: a confusion matrix). So a resample only reweights each scene's sums, and a thousand of them are
+one matrix product. Samples of one scene share imagery, weather and labels: resampled singly they would claim
+too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from agrilape.evaluate.metrics.arrays import Floats, divide, floats
+
+Statistic: TypeAlias = Callable[[Floats], Floats]
+"""Score of sums: `[..., K]` to `[...]`."""
+
+
+class Estimate(NamedTuple):
+    """A score with its interval.
+
+    Attributes:
+        value: The score over all samples.
+        low: Lower end of the interval; None when fewer than two scenes leave it unknown.
+        high: Upper end.
+        n: Number of samples.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+class Difference(NamedTuple):
+    """Second run minus first, its interval, and a two-sided p-value; these are None below two scenes."""
+
+    value: float
+    low: float | None
+    high: float | None
+    p: float | None
+    n: int
+
+
+def ratio(sums: Floats) -> Floats:
+    """First sum over second: the statistic of means and of shares; NaN over nothing."""
+    return divide(sums[..., 0], sums[..., 1], np.nan)
+
+
+def per_sample(values: ArrayLike) -> Floats:
+    """Columns `[N, 2]` whose `ratio` is the mean of `values` `[N]`; NaN values are left out of both."""
+    array = floats(values)
+    known = ~np.isnan(array)
+    return np.stack([np.where(known, array, 0.0), known.astype(np.float64)], axis=1)
+
+
+def estimate(
+    columns: Floats,
+    clusters: Sequence[str],
+    statistic: Statistic = ratio,
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """A score with its percentile interval from a bootstrap over clusters (Davison and Hinkley, 1997, 3.8).
+
+    Args:
+        columns: Additive quantities of each sample `[N, K]`.
+        clusters: Scene of each sample.
+        statistic: Score of their sums.
+        level: Probability that the interval aims to hold.
+        resamples: Number of resamples.
+        seed: The same seed gives the same interval.
+    """
+    sums = cluster_sums(columns, clusters)
+    value = float(statistic(sums.sum(axis=0)))
+    if len(sums) < 2 or np.isnan(value):
+        return Estimate(value, None, None, len(columns))
+    draws = statistic(_weights(len(sums), resamples, seed) @ sums)
+    low, high = _percentiles(draws, level)
+    return Estimate(value, low, high, len(columns))
+
+
+def compare(
+    first: Floats,
+    second: Floats,
+    clusters: Sequence[str],
+    statistic: Statistic = ratio,
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Difference:
+    """Second run minus first on the same samples, with a permutation test that swaps whole scenes.
+
+    If the runs were alike, exchanging their outcomes within a scene would not matter; p is the share of
+    exchanges with a difference at least as large (Good, 2005), of all 2^scenes when these are few enough.
+
+    Args:
+        first: Additive quantities of each sample `[N, K]`.
+        second: Likewise, in the same order.
+        clusters: Scene of each sample.
+        statistic: Score of their sums.
+        level: Probability that the interval of the difference aims to hold.
+        resamples: Resamples, and most exchanges.
+        seed: The same seed gives the same result.
+    """
+    a, b = cluster_sums(first, clusters), cluster_sums(second, clusters)
+    value = float(statistic(b.sum(axis=0)) - statistic(a.sum(axis=0)))
+    if len(a) < 2 or np.isnan(value):
+        return Difference(value, None, None, None, len(first))
+    weights = _weights(len(a), resamples, seed)
+    low, high = _percentiles(statistic(weights @ b) - statistic(weights @ a), level)
+    swapped, exact = _exchanges(len(a), resamples, seed)
+    null = statistic(swapped @ a + (1 - swapped) @ b) - statistic(swapped @ b + (1 - swapped) @ a)
+    extreme = int(np.count_nonzero(np.abs(null) >= abs(value) - 1e-12))
+    p = extreme / len(null) if exact else (extreme + 1) / (len(null) + 1)
+    return Difference(value, low, high, p, len(first))
+
+
+def cluster_sums(columns: Floats, clusters: Sequence[str]) -> Floats:
+    """Sums `[C, K]` of the samples' columns `[N, K]` per cluster, clusters in order of name.
+
+    Raises:
+        ValueError: If there is not one cluster per sample.
+    """
+    if len(columns) != len(clusters):
+        raise ValueError(f"{len(columns)} samples but {len(clusters)} clusters")
+    names, index = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    sums = np.zeros((len(names), columns.shape[1]))
+    np.add.at(sums, index, columns)
+    return sums
+
+
+def _weights(clusters: int, resamples: int, seed: int) -> Floats:
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples).astype(np.float64)
+
+
+def _exchanges(clusters: int, most: int, seed: int) -> tuple[NDArray[np.float64], bool]:
+    if 2**clusters <= most:
+        bits = np.arange(2**clusters)[:, None] >> np.arange(clusters) & 1
+        return bits.astype(np.float64), True
+    return np.random.default_rng(seed).integers(0, 2, size=(most, clusters)).astype(np.float64), False
+
+
+def _percentiles(draws: Floats, level: float) -> tuple[float, float]:
+    low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
