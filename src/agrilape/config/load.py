@@ -30,7 +30,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: A YAML file, or the name of a recipe that ships with the package (`quickstart`, `kits`).
-        overrides: `a.b=value` each, the value in YAML; list items by number or name (`stages.align.steps=10`),
+        overrides: `a.b=value` each, value in YAML; list items by number or name (`stages.align.steps=10`),
             all items by `*`; the strategy's own names (`num_spatial_tokens=100`) are accepted.
 
     Returns:

@@ -1,0 +1,73 @@
+"""The whole road in order: prepare, train, evaluate, report. Each step reads what the one before wrote."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agrilape.config import Recipe, dump_recipe
+from agrilape.console import say
+
+
+def run_recipe(recipe: Recipe) -> Path:
+    """Walk the whole road; steps already finished with the same settings are not repeated.
+
+    Args:
+        recipe: What to make; its `output` is the run folder.
+
+    Returns:
+        The report page.
+    """
+    with _step("1/4 prepare"):
+        prepare_run(recipe)
+    with _step("2/4 train"):
+        train_run(recipe)
+    with _step("3/4 evaluate"):
+        evaluate_run(recipe)
+    with _step("4/4 report"):
+        return report_run(recipe.output)
+
+
+def prepare_run(recipe: Recipe) -> list[Any]:
+    """Prepare every data set of a recipe below `<run>/data`; returns their manifests."""
+    from agrilape.samples.prepare import prepare_dataset
+
+    dump_recipe(recipe, recipe.output / "recipe.yaml")
+    data = recipe.output / "data"
+    return [
+        prepare_dataset(name, config, data / name, recipe.output / "scenes")
+        for name, config in recipe.datasets.items()
+    ]
+
+
+def train_run(recipe: Recipe) -> list[Path]:
+    """Train the stages of a recipe; returns the stage folders."""
+    from agrilape.train import train_recipe
+
+    dump_recipe(recipe, recipe.output / "recipe.yaml")
+    return train_recipe(recipe, recipe.output, recipe.output / "data")
+
+
+def evaluate_run(recipe: Recipe) -> dict[str, Any]:
+    """Predict and score with the last stage's checkpoint; returns the metrics."""
+    from agrilape.evaluate import evaluate_run as evaluate
+
+    return evaluate(recipe, recipe.output)
+
+
+def report_run(run: Path) -> Path:
+    """Write the report page of a run folder."""
+    from agrilape.report import write_report
+
+    return write_report(run)
+
+
+@contextmanager
+def _step(title: str) -> Iterator[None]:
+    say(f"[bold]{title}[/]")
+    began = time.monotonic()
+    yield
+    say(f"[dim]   {time.monotonic() - began:.0f} s[/]")

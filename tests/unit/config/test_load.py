@@ -1,0 +1,97 @@
+"""Recipes: validation, overrides, the strategy's own names."""
+
+import pytest
+import yaml
+
+from agrilape.config import dump_recipe, load_recipe, parse_recipe, shipped_recipes
+from agrilape.errors import RecipeError
+
+MINIMAL = {
+    "name": "tiny",
+    "output": "runs/tiny",
+    "datasets": {"farmland": {"source": {"kind": "simulate"}, "tasks": ["crop_box"]}},
+    "stages": [
+        {
+            "name": name,
+            "enable_lape": name != "align",
+            "learning_rates": {"llm": 1e-3},
+            "mixture": {"all": {"weight": 1, "datasets": ["farmland"]}},
+            "steps": 3,
+        }
+        for name in ("align", "domain")
+    ],
+    "evaluation": {"datasets": ["farmland"]},
+}
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    file = tmp_path / "tiny.yaml"
+    file.write_text(yaml.safe_dump(MINIMAL))
+    return file
+
+
+def test_every_shipped_recipe_is_valid():
+    assert {"quickstart", "kits"} <= set(shipped_recipes())
+    for name in shipped_recipes():
+        assert load_recipe(name).stages
+
+
+def test_strategy_names_reach_their_settings(recipe_file):
+    recipe = load_recipe(
+        recipe_file,
+        ["num_spatial_tokens=120", "lape_warmup_steps=7", "lape_lr_multiplier=0.25", "spatial_pos_weight=3"],
+    )
+    assert recipe.lape.num_spatial_tokens == 120
+    assert recipe.loss.spatial_pos_weight == 3
+    assert {stage.introduction.lape_warmup_steps for stage in recipe.stages} == {7}
+    assert {stage.introduction.lape_lr_multiplier for stage in recipe.stages} == {0.25}
+
+
+def test_the_word_off_is_not_false(recipe_file):
+    assert load_recipe(recipe_file, ["lape.ntp=off"]).lape.ntp == "off"
+
+
+def test_stages_are_addressed_by_name_and_number(recipe_file):
+    recipe = load_recipe(recipe_file, ["stages.domain.steps=11", "stages.0.steps=12"])
+    assert [stage.steps for stage in recipe.stages] == [12, 11]
+
+
+def test_master_switch_turns_lape_off_everywhere(recipe_file):
+    recipe = load_recipe(recipe_file, ["enable_lape=false"])
+    assert recipe.coordinates == "numerals"
+    assert not any(stage.enable_lape for stage in recipe.stages)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("lape.num_spatial_token=3", "did you mean 'num_spatial_tokens'"),
+        ("stages.1.mixture.all.datasets=[farmlnd]", "did you mean 'farmland'"),
+        ("stages.lape.steps=3", "align, domain"),
+        ("lape.num_spatial_tokens=1", "num_spatial_tokens"),
+        ("model.preset=null", "preset or a path"),
+        ("coordinates=numerals", "enables LAPE"),
+        ("steps", "cannot read the override"),
+        ("stages.1.name=align", "share a name"),
+    ],
+)
+def test_errors_name_the_field_and_the_remedy(recipe_file, override, said):
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(recipe_file, [override])
+
+
+def test_unknown_recipe_names_the_nearest():
+    with pytest.raises(RecipeError, match="did you mean 'quickstart'"):
+        load_recipe("quikstart")
+
+
+def test_a_dumped_recipe_reads_back_equal(recipe_file, tmp_path):
+    recipe = load_recipe(recipe_file)
+    dump_recipe(recipe, tmp_path / "out" / "recipe.yaml")
+    assert load_recipe(tmp_path / "out" / "recipe.yaml") == recipe
+
+
+def test_missing_parts_are_named():
+    with pytest.raises(RecipeError, match="evaluation is missing"):
+        parse_recipe({key: value for key, value in MINIMAL.items() if key != "evaluation"})

@@ -1,0 +1,60 @@
+"""The command line: help, exact counts, errors without a traceback."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from agrilape import __version__
+
+
+def run(*arguments, module=False):
+    command = (
+        [sys.executable, "-m", "agrilape"]
+        if module
+        else [sys.executable, "-c", "from agrilape.cli import main; main()"]
+    )
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120)
+
+
+def test_parameter_counts_are_exact():
+    arguments = "inspect --hidden-size 4096 --num-spatial-tokens 100 --num-temporal-tokens 100 --json".split()
+    facts = json.loads(run(*arguments).stdout)
+    assert facts["total"] == 2_457_600
+    assert len(facts["tables"]) == 6
+    assert set(facts["tables"].values()) == {409_600}
+
+
+def test_module_equals_command():
+    assert run("--version", module=True).stdout == run("--version").stdout == f"agrilape {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "command", ["quickstart", "simulate", "prepare", "train", "evaluate", "predict", "report", "inspect"]
+)
+def test_every_command_has_help(command):
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+def test_help_is_quick_because_it_imports_no_torch():
+    code = "import sys; from agrilape import cli; assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "no_such_recipe"], "no recipe"),
+        (["inspect"], "nothing to inspect"),
+        (["report", "nowhere", "--format", "pdf"], "no report format"),
+    ],
+)
+def test_errors_have_a_remedy_and_no_traceback(arguments, said):
+    done = run(*arguments)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "->" in done.stderr
+    assert "Traceback" not in done.stderr
