@@ -1,0 +1,51 @@
+import math
+
+from agrilape.train.stability import advice, measure, spikes
+
+
+def rows(losses, **columns):
+    return [
+        {"step": i + 1, "loss": x, "grad_norm": 1.0, **{k: v[i] for k, v in columns.items()}}
+        for i, x in enumerate(losses)
+    ]
+
+
+def falling(n=200):
+    return [math.exp(-i / 60) + 0.02 * math.sin(7 * i) for i in range(n)]
+
+
+def test_a_smooth_descent_has_no_spikes_and_planted_ones_are_found() -> None:
+    losses = falling()
+    assert spikes(losses) == []
+    losses[90] += 3
+    losses[150] += 3
+    assert spikes(losses) == [90, 150]
+
+
+def test_measures_name_steps_and_the_jump_at_the_switch() -> None:
+    before, losses = rows([1.0] * 60), falling()
+    losses[120] += 5
+    result = measure(rows(losses), before)
+    assert result["loss"]["spikes"] == [121]
+    assert result["switch"]["before"] == 1.0
+    assert result["switch"]["jump"] == result["switch"]["after"] - 1.0
+    assert result["grad_norm"]["spread"] == 1.0
+    assert measure(rows(losses))["switch"] is None
+
+
+def test_advice_when_positions_never_learn_and_when_text_is_crowded_out() -> None:
+    n = 100
+    stuck = rows(falling(n), coordinate_error=[30.0] * n, loss_text=[1.0] * n)
+    assert ["hardly learn" in s for s in advice(stuck)] == [True]
+    crowded = rows(
+        falling(n),
+        coordinate_error=[30.0 - 0.25 * i for i in range(n)],
+        loss_text=[1 + 0.01 * i for i in range(n)],
+    )
+    assert ["crowd out" in s for s in advice(crowded)] == [True]
+    well = rows(
+        falling(n),
+        coordinate_error=[30.0 - 0.25 * i for i in range(n)],
+        loss_text=[2 - 0.01 * i for i in range(n)],
+    )
+    assert advice(well) == []
