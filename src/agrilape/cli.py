@@ -64,17 +64,23 @@ def _fail(message: str, status: int = 1) -> None:
     sys.exit(status)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"agrilape {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _common(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Plain lines instead of progress bars.")
     ] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
 ) -> None:
     set_quiet(quiet)
-    if version:
-        out.print(f"agrilape {__version__}")
-        raise typer.Exit
 
 
 @app.command(rich_help_panel="The road")
@@ -146,12 +152,11 @@ def report(
     style: Annotated[str, typer.Option("--format", help="html or markdown.")] = "html",
 ) -> None:
     """Write the page that people read from a run folder."""
+    if style not in ("html", "markdown"):
+        raise RecipeError(f"there is no report format '{style}'", "use html or markdown")
     from agrilape.report import write_markdown, write_report
 
-    writers = {"html": write_report, "markdown": write_markdown}
-    if style not in writers:
-        raise RecipeError(f"there is no report format '{style}'", f"use one of {', '.join(writers)}")
-    say(f"wrote {writers[style](run)}")
+    say(f"wrote {write_report(run) if style == 'html' else write_markdown(run)}")
 
 
 @app.command(rich_help_panel="On the map")
