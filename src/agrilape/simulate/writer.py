@@ -1,0 +1,84 @@
+"""A scene as ordinary files: one GeoTIFF per date, a GeoPackage of the truth, and a small JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+
+from agrilape.simulate.canvas import Floats
+from agrilape.simulate.spectra import BANDS
+
+SCALE = 10_000
+"""Stored value of reflectance 1."""
+MASK_BAND = "cloud_mask"
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder that takes the place of `folder` when all is written, and vanishes on an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield draft
+        draft.chmod(0o755)
+        if folder.exists():
+            os.replace(folder, draft.with_suffix(".old"))
+        os.replace(draft, folder)
+    finally:
+        for leftover in (draft, draft.with_suffix(".old")):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def write_image(
+    folder: Path, acquired: date, reflectance: Floats, mask: NDArray[np.bool_], crs: str, transform: Affine
+) -> None:
+    """Write one date as `YYYYMMDD.tif`: uint16 reflectance x 10,000, 0 = no data, and the cloud mask (1 = cloud).
+
+    Args:
+        folder: Where to.
+        acquired: Acquisition date.
+        reflectance: `[4, H, W]` in 0-1, in the order of `spectra.BANDS`.
+        mask: Pixels under cloud or in its shadow, `[H, W]`.
+        crs: Coordinate reference system.
+        transform: Pixel edges to map coordinates.
+    """
+    _, height, width = reflectance.shape
+    values = np.clip(np.rint(reflectance * SCALE), 1, 20_000).astype(np.uint16)
+    profile = {
+        "driver": "GTiff", "dtype": "uint16", "count": len(BANDS) + 1, "height": height, "width": width, "crs": crs,
+        "transform": transform, "nodata": 0, "compress": "deflate", "predictor": 2, "zlevel": 3, "tiled": True,
+        "blockxsize": 256, "blockysize": 256, "interleave": "band",
+    }  # fmt: skip
+    with rasterio.open(folder / f"{acquired:%Y%m%d}.tif", "w", **profile) as raster:
+        raster.write(np.concatenate([values, mask[None].astype(np.uint16)]))
+        raster.descriptions = (*BANDS, MASK_BAND)
+        raster.update_tags(ACQUISITION_DATE=acquired.isoformat(), REFLECTANCE_SCALE=str(1 / SCALE), SENSOR="simulated")
+
+
+def write_truth(path: Path, layers: Mapping[str, gpd.GeoDataFrame]) -> None:
+    """Write the layers of a GeoPackage; the same layers give the same bytes."""
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00Z", "OGR_SQLITE_SYNCHRONOUS": "OFF"})
+    try:
+        for name, layer in layers.items():
+            layer.to_file(path, layer=name, driver="GPKG", use_arrow=True)
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None, "OGR_SQLITE_SYNCHRONOUS": None})
+
+
+def write_json(path: Path, facts: Mapping[str, Any]) -> None:
+    """Write facts about the scene, keys in order."""
+    path.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
