@@ -1,0 +1,232 @@
+"""Give a Hugging Face vision-language model LAPE, in place, and take it away again.
+
+The embedding, the head and the two model classes are extended in place, by giving each object a subclass of its own
+class (as FSDP2's `fully_shard` does). Parameter names, `.weight`, `isinstance`, weight tying, `deepcopy` and
+`save_pretrained` stay what they were, which wrapping modules or parametrising weights would break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache, wraps
+from inspect import signature
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from agrilape.config.lape import AXES, LapeConfig
+from agrilape.errors import ModelError
+from agrilape.model.grids import ImageCall, extents_of
+from agrilape.model.initialise import initialise
+from agrilape.model.lape import Lape
+
+Model = TypeVar("Model", bound=nn.Module)
+Method = Callable[..., Any]
+Extension = tuple[str, Callable[[Any], Method]]
+_IMAGE_FACTS = ("image_times", "image_sizes", "image_grid_thw", "input_ids")
+
+
+def attach(model: Model, config: LapeConfig, tokenizer: Any = None) -> Model:
+    """Attach LAPE in place; `forward` and `generate` then accept `image_times` and `image_sizes`.
+
+    `image_times`: time of each image in [0, 1], `[images]`, NaN for a still one; default: all still.
+    `image_sizes`: height and width of each original image in pixels, `[images, 2]`; needed by families that cut
+    images into tiles without saying how.
+
+    Args:
+        model: A model of a supported family, see `agrilape.model.grids`.
+        config: Settings with `token_ids` resolved by `add_position_tokens`.
+        tokenizer: Needed for the initialisation `numerals`.
+
+    Returns:
+        The same object.
+
+    Raises:
+        ModelError: The family is unknown, LAPE is attached already, or token ids are missing.
+    """
+    if lape_of(model) is not None:
+        raise ModelError("LAPE is attached already", "call detach(model) first")
+    extents_of(model.config)
+    if config.token_ids is None:
+        raise ModelError("the position tokens have no vocabulary ids", "call add_position_tokens first")
+    inner = _inner(model)
+    _make_room(inner, max(max(config.token_ids[axis]) for axis in AXES) + 1)
+    embedding, head = inner.get_input_embeddings(), inner.get_output_embeddings()
+    tied = head.weight is embedding.weight if config.tied is None else config.tied
+    lape = Lape(config, embedding.weight.shape[1], tied)
+    text = torch.ones(len(embedding.weight), dtype=torch.bool)
+    text[lape.token_ids] = False
+    initialise(lape, embedding.weight.detach()[text], head.weight.detach()[text], tokenizer)
+    inner.lape = lape.to(embedding.weight.device)
+    for module, extensions in _extensions(inner):
+        module.__class__ = _extended(type(module), extensions)
+        module._lape = [lape]  # in a list, so that the rows are registered once, on the model
+    return model
+
+
+def detach(model: Model) -> Model:
+    """Take LAPE away in place; its rows are lost, see `merge` to keep them. Returns the same object."""
+    if lape_of(model) is None:
+        raise ModelError("LAPE is not attached to this model", "call attach(model, config) first")
+    inner = _inner(model)
+    for module, _ in _extensions(inner):
+        module.__class__ = type(module).__mro__[1]
+        del module._lape
+    del inner.lape
+    return model
+
+
+def lape_of(model: nn.Module) -> Lape | None:
+    """The LAPE of a model, also below wrappers such as PEFT's; None where there is none."""
+    return next((module for module in model.modules() if isinstance(module, Lape)), None)
+
+
+def _inner(model: Any) -> Any:
+    """The model below a PEFT wrapper."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _make_room(model: Any, size: int) -> None:
+    """Grow the vocabulary if the position tokens lie beyond it; many models have spare rows."""
+    if model.get_input_embeddings().weight.shape[0] < size:
+        model.resize_token_embeddings(size, mean_resizing=False)
+
+
+def _extensions(model: Any) -> tuple[tuple[Any, tuple[Extension, ...]], ...]:
+    return (
+        (model.get_input_embeddings(), (("forward", _embedding_forward),)),
+        (model.get_output_embeddings(), (("forward", _head_forward),)),
+        (model.base_model, (("get_image_features", _get_image_features),)),
+        (model, (("forward", _forward), ("generate", _generate))),
+    )
+
+
+@lru_cache
+def _extended(cls: Any, extensions: tuple[Extension, ...]) -> Any:
+    """A subclass of the same name, with methods made around those of the class."""
+    methods = {name: extension(cls) for name, extension in extensions}
+    return type(cls.__name__, (cls,), {**methods, "__module__": cls.__module__, "__doc__": cls.__doc__})
+
+
+def _embedding_forward(cls: Any) -> Method:
+    @wraps(cls.forward)
+    def forward(self: Any, input: Tensor) -> Tensor:
+        lape: Lape = self._lape[0]
+        embedded: Tensor = cls.forward(self, input)
+        return lape.embed(input, embedded, getattr(self, "embed_scale", 1.0)) if lape.enabled else embedded
+
+    return forward
+
+
+def _head_forward(cls: Any) -> Method:
+    @wraps(cls.forward)
+    def forward(self: Any, input: Tensor) -> Tensor:
+        lape: Lape = self._lape[0]
+        logits: Tensor = cls.forward(self, input)
+        return lape.write_logits(input, logits) if lape.enabled else logits
+
+    return forward
+
+
+def _get_image_features(cls: Any) -> Method:
+    @wraps(cls.get_image_features)  # `generate` reads the signature to know which arguments to hand over
+    def get_image_features(self: Any, pixel_values: Tensor, *args: Any, **kwargs: Any) -> Any:
+        outputs = cls.get_image_features(self, pixel_values, *args, **kwargs)
+        lape: Lape = self._lape[0]
+        if lape.injects:
+            images = {**getattr(self, "_images", {}), **_given(kwargs)}
+            outputs.pooler_output = inject(lape, outputs.pooler_output, self.config, pixel_values, images)
+        return outputs
+
+    return get_image_features
+
+
+def _forward(cls: Any) -> Method:
+    takes_sizes = "image_sizes" in signature(cls.forward).parameters
+
+    @wraps(cls.forward)
+    def forward(self: Any, *args: Any, image_times: Tensor | None = None, **kwargs: Any) -> Any:
+        with _known_images(self, args, {**kwargs, "image_times": image_times}):
+            if not takes_sizes:
+                kwargs.pop("image_sizes", None)
+            return cls.forward(self, *args, **kwargs)
+
+    return forward
+
+
+def _generate(cls: Any) -> Method:
+    takes_sizes = "image_sizes" in signature(cls.forward).parameters
+
+    @wraps(cls.generate)
+    def generate(self: Any, *args: Any, image_times: Tensor | None = None, **kwargs: Any) -> Any:
+        with _known_images(self, args, {**kwargs, "image_times": image_times}):
+            if not takes_sizes:
+                kwargs.pop("image_sizes", None)
+            return cls.generate(self, *args, **kwargs)
+
+    return generate
+
+
+@contextmanager
+def _known_images(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
+    """Keep what the injection needs to know of the images while `forward` or `generate` runs."""
+    base = model.base_model
+    before = getattr(base, "_images", {})
+    tokens = {"input_ids": kwargs.get("inputs", args[0] if args else None)}
+    base._images = {**before, **_given(tokens), **_given(kwargs)}
+    try:
+        yield
+    finally:
+        base._images = before
+
+
+def _given(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name: arguments[name] for name in _IMAGE_FACTS if arguments.get(name) is not None}
+
+
+def inject(lape: Lape, features: Any, config: Any, pixel_values: Tensor, images: dict[str, Any]) -> Any:
+    """Add positions to visual features.
+
+    Args:
+        lape: The rows.
+        features: `[images, G, D]`, or a list or tuple of `[G, D]`, in placeholder order.
+        config: Configuration of the vision-language model.
+        pixel_values: As given to the model.
+        images: What else is known of them: `image_times`, `image_sizes`, `image_grid_thw`, `input_ids`.
+
+    Returns:
+        New features of the same structure.
+
+    Raises:
+        ModelError: The images do not match what the family's layout says.
+    """
+    known = {name: images[name] for name in _IMAGE_FACTS[1:] if name in images}
+    extents = extents_of(config)(ImageCall(config, pixel_values, **known))
+    flat = features.flatten(0, -2) if isinstance(features, Tensor) else torch.cat(list(features))
+    lengths = [len(extent) for extent in extents]
+    if sum(lengths) != len(flat):
+        raise ModelError(
+            f"{len(flat)} visual tokens came out where {sum(lengths)} were expected ({len(extents)} images)",
+            "the image processor and the model's config disagree; load both from the same checkpoint",
+        )
+    times = _times(images.get("image_times"), lengths).to(flat.device)
+    lape.calibrate(flat)
+    added = lape.injection(torch.cat(extents).to(flat.device), times).to(flat.dtype)
+    if isinstance(features, Tensor):
+        return features + added.view_as(features)
+    parts = added.split([len(part) for part in features])
+    return type(features)(part + extra for part, extra in zip(features, parts, strict=True))
+
+
+def _times(image_times: Tensor | None, lengths: list[int]) -> Tensor:
+    """One time per visual token, NaN for still images."""
+    if image_times is None:
+        return torch.full((sum(lengths),), torch.nan)
+    if len(image_times) != len(lengths):
+        raise ModelError(
+            f"{len(image_times)} image times for {len(lengths)} images",
+            "give one per image, NaN for a still one",
+        )
+    return image_times.float().repeat_interleave(torch.tensor(lengths, device=image_times.device))

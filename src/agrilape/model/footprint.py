@@ -1,0 +1,46 @@
+"""Weights with which the rows of an axis are mixed at a place: a point, or the footprint of an image patch.
+
+On N bins the coordinate p in [0, 1] has the continuous index u = p (N-1); between bins, rows are interpolated
+linearly. A footprint takes the mean of that piecewise-linear table over its length, so that no row is skipped when
+there are fewer patches than bins.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_SHORTEST = 1e-3  # bins; a footprint below this is a point, and float32 would lose it
+
+
+def footprint(start: Tensor, end: Tensor, bins: int) -> Tensor:
+    """Mean weights of each row over intervals.
+
+    Args:
+        start: Where the intervals begin, in [0, 1], `[G]`; NaN for no place.
+        end: Where they end, `[G]`.
+        bins: Number of rows N.
+
+    Returns:
+        `[G, N]` float32; rows sum to 1, or are all 0 where there is no place.
+    """
+    low, high = (torch.nan_to_num(edge).clamp(0, 1) * (bins - 1) for edge in (start, end))
+    middle, half = (low + high) / 2, (high - low).clamp(min=_SHORTEST) / 2
+    index = torch.arange(bins, device=start.device, dtype=torch.float32)
+    edges = torch.stack([middle - half, middle + half]).clamp(0, bins - 1)
+    integral = _hat_integral(edges.unsqueeze(-1) - index)
+    weights = (integral[1] - integral[0]) / (edges[1] - edges[0]).unsqueeze(-1)
+    return torch.where((start + end).isnan().unsqueeze(-1), 0.0, weights)
+
+
+def two_hot(position: Tensor, bins: int) -> Tensor:
+    """Linear interpolation weights at points in [0, 1]: `[G]` -> `[G, N]` float32; all 0 for NaN."""
+    index = torch.arange(bins, device=position.device, dtype=torch.float32)
+    distance = (torch.nan_to_num(position).clamp(0, 1) * (bins - 1)).unsqueeze(-1) - index
+    return torch.where(position.isnan().unsqueeze(-1), 0.0, (1 - distance.abs()).clamp(min=0))
+
+
+def _hat_integral(x: Tensor) -> Tensor:
+    """Integral of the hat function max(0, 1 - |x|) from minus infinity, shifted to 0 at x = 0."""
+    x = x.clamp(-1, 1)
+    return x - x * x.abs() / 2

@@ -1,0 +1,187 @@
+"""LAPE, the language-aligned positional embedding: rows for places and times, shared by text and vision.
+
+Each axis (height, width, temporal) has one input row and one output row per bin. A position token is read through
+its input row and written through its output row, and visual features receive the mean of both at their own place,
+so that text and imagery speak of positions in one language. Introduced by LLaVA-ST (CVPR 2025).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agrilape.config.lape import AXES, Axis, LapeConfig
+from agrilape.errors import ModelError
+from agrilape.model.footprint import footprint, two_hot
+from agrilape.model.gradients import GradientRecord, Use
+from agrilape.model.propagation import propagate, propagation_matrix
+
+Direction = Literal["in", "out"]
+
+
+class Lape(nn.Module):
+    """The rows of all position tokens, and the three uses that a model makes of them.
+
+    Rows stay in float32 whatever the model's dtype, because small updates vanish in bfloat16.
+
+    Args:
+        config: Settings with resolved `token_ids`.
+        hidden_size: Width D of the language model.
+        tied: Whether one table per axis serves as input and output rows.
+
+    Attributes:
+        enabled: When False, position tokens are ordinary tokens of the base model and nothing is injected.
+        record: Where the gradient of the rows comes from, if it is to be measured.
+    """
+
+    token_ids: Tensor
+    slot_of_id: Tensor
+    gate_value: Tensor
+    unit: Tensor
+
+    def __init__(self, config: LapeConfig, hidden_size: int, tied: bool) -> None:
+        super().__init__()
+        if config.token_ids is None:
+            raise ModelError("the position tokens have no vocabulary ids", "call add_position_tokens first")
+        self.config = config.model_copy(update={"tied": tied})
+        self.tied = tied
+        self.enabled = True
+        self.record: GradientRecord | None = None
+        for axis in AXES:
+            for direction in ("in",) if tied else ("in", "out"):
+                rows = torch.zeros(config.bins(axis), hidden_size, dtype=torch.float32)
+                self.register_parameter(f"{axis}_{direction}", nn.Parameter(rows))
+            matrix = propagation_matrix(config.bins(axis), normalised=config.ntp == "value")
+            self.register_buffer(f"{axis}_propagation", matrix, persistent=False)
+        if config.gate == "learned":
+            self.axis_gates = nn.Parameter(torch.zeros(len(AXES)))
+        ids = torch.tensor([token for axis in AXES for token in config.token_ids[axis]])
+        slot_of_id = torch.full((int(ids.max()) + 2,), -1)
+        slot_of_id[ids] = torch.arange(len(ids))
+        self.register_buffer("token_ids", ids, persistent=False)
+        self.register_buffer("slot_of_id", slot_of_id, persistent=False)
+        self.register_buffer("gate_value", torch.ones(()))
+        self.register_buffer("unit", torch.full((), torch.nan))
+        self.calibrated = False
+        self.register_load_state_dict_post_hook(lambda lape, _: lape._note_calibration())
+
+    def table(self, axis: Axis, direction: Direction) -> nn.Parameter:
+        """The trained rows of one axis, `[N, D]`; tied rows are one object in both directions."""
+        return self.get_parameter(f"{axis}_in" if self.tied else f"{axis}_{direction}")
+
+    def axis_rows(self, axis: Axis, direction: Direction, use: Use | None = None) -> Tensor:
+        """Rows of one axis as the model uses them, `[N, D]` float32: after neighbour propagation."""
+        rows = propagate(self.table(axis, direction), self.get_buffer(f"{axis}_propagation"), self.config.ntp)
+        if self.record is not None and use is not None and rows.requires_grad:
+            self.record.watch(rows, use, axis, "in" if self.tied else direction)
+        return rows
+
+    def rows(self, direction: Direction, use: Use | None = None) -> Tensor:
+        """Rows of all axes in the order of `token_ids`, `[P, D]` float32."""
+        return torch.cat([self.axis_rows(axis, direction, use) for axis in AXES])
+
+    def embed(self, input_ids: Tensor, embedded: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+        """Put input rows where position tokens stand.
+
+        Args:
+            input_ids: Token ids, `[B, L]`.
+            embedded: What the base embedding made of them, `[B, L, D]`.
+            scale: Factor that the base embedding applies to its own rows (Gemma: the root of D).
+        """
+        slot = self.slot_of_id[input_ids.clamp(0, len(self.slot_of_id) - 1)]
+        rows = (self.rows("in", "input") * scale).to(embedded.dtype)
+        return torch.where((slot >= 0).unsqueeze(-1), F.embedding(slot.clamp(min=0), rows), embedded)
+
+    def write_logits(self, hidden: Tensor, logits: Tensor) -> Tensor:
+        """Overwrite the columns of position tokens, in place.
+
+        Args:
+            hidden: Last hidden states, `[..., D]`.
+            logits: Logits of the base head, `[..., V]`; no second `[V, D]` matrix is ever built.
+        """
+        columns = F.linear(hidden, self.rows("out", "output").to(hidden.dtype))
+        return logits.index_copy_(-1, self.token_ids, columns.to(logits.dtype))
+
+    def injection(self, extents: Tensor, times: Tensor) -> Tensor:
+        """What is added to visual features, `[G, D]` float32.
+
+        Args:
+            extents: Edges (left, top, right, bottom) of each visual token in [0, 1] of its image, `[G, 4]`; NaN for
+                a token without a place, such as the newline after a row of patches.
+            times: Time of each visual token in [0, 1], `[G]`; NaN for none, as in a still image.
+        """
+        left, top, right, bottom = extents.unbind(-1)
+        weights = {
+            "height": footprint(top, bottom, self.config.bins("height")),
+            "width": footprint(left, right, self.config.bins("width")),
+            "temporal": two_hot(times, self.config.bins("temporal")),
+        }
+        added = [
+            self._axis_scale(index, axis) * (weights[axis] @ self._injected_rows(axis, "injection"))
+            for index, axis in enumerate(AXES)
+        ]
+        unit = 1.0 if self.config.injection_rms is None else self.unit
+        return torch.stack(added).sum(0) * (self.gate_value * unit)
+
+    def _axis_scale(self, index: int, axis: Axis) -> Tensor | float:
+        scale: float = getattr(self.config, f"injection_scale_{axis}")
+        return scale * self.axis_gates[index] if self.config.gate == "learned" else scale
+
+    def _injected_rows(self, axis: Axis, use: Use | None = None) -> Tensor:
+        rows = self.axis_rows(axis, "in", use)
+        if self.config.injection == "mean" and not self.tied:
+            rows = (rows + self.axis_rows(axis, "out", use)) / 2
+        return rows
+
+    @property
+    def injects(self) -> bool:
+        """Whether visual features receive positions at all."""
+        return self.enabled and self.config.injection != "off"
+
+    @property
+    def gate(self) -> float:
+        """Opening of the injection, 0 to 1; kept in checkpoints."""
+        return float(self.gate_value)
+
+    @gate.setter
+    def gate(self, value: float) -> None:
+        # A buffer rather than a float: torch.compile would recompile at every step of the schedule.
+        self.gate_value.fill_(value)
+
+    @torch.no_grad()
+    def calibrate(self, features: Tensor) -> None:
+        """Fix the scale of the injection by the first features seen; later calls change nothing.
+
+        Each axis then adds `injection_rms` times the root mean square of the features. The processes of a
+        distributed run share the mean power of their features.
+
+        Args:
+            features: Visual features before injection, `[G, D]`.
+        """
+        if self.calibrated or self.config.injection_rms is None:
+            return
+        power = features.float().square().mean()
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(power)
+            power /= torch.distributed.get_world_size()
+        rows = torch.cat([self._injected_rows(axis) for axis in AXES]).square().mean()
+        self.unit.copy_(self.config.injection_rms * (power / rows).sqrt() if rows > 0 else 1.0)
+        self.calibrated = True
+
+    def _note_calibration(self) -> None:
+        self.calibrated = not bool(self.unit.isnan())
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move with the model, but stay in float32 when the model is cast."""
+
+        def move(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            cast = moved.is_floating_point() and moved.dtype != tensor.dtype
+            return tensor.to(moved.device) if cast else moved
+
+        super()._apply(move, recurse)
+        return self

@@ -1,0 +1,85 @@
+"""Built-in models: ordinary Hugging Face vision-language models, small enough for a laptop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from transformers import (
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+    SiglipImageProcessorPil,
+    SiglipVisionConfig,
+)
+
+from agrilape.errors import ModelError
+from agrilape.model.words import CHAT_TEMPLATE, build_tokenizer
+
+IMAGE_SIDE = 128
+PATCH_SIDE = 16
+
+
+class Built(NamedTuple):
+    """A new model and its processor."""
+
+    model: Any
+    processor: Any
+
+
+def build_preset(name: str, seed: int = 0) -> Built:
+    """A new model by name.
+
+    Args:
+        name: `nano`: 2.0 M random parameters, 128 px images, 64 visual tokens.
+        seed: Seed of the random weights; the global generator is left as it was.
+
+    Raises:
+        ModelError: There is no such preset.
+    """
+    if name not in PRESETS:
+        raise ModelError(f"there is no preset `{name}`", f"choose one of: {', '.join(sorted(PRESETS))}")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        built = PRESETS[name]()
+    built.model.config.name_or_path = f"{name}:{seed}"
+    return built
+
+
+def vision_config() -> SiglipVisionConfig:
+    """The small vision transformer of all presets: 8 x 8 tokens of width 128."""
+    return SiglipVisionConfig(
+        image_size=IMAGE_SIDE, patch_size=PATCH_SIDE, hidden_size=128, intermediate_size=384,
+        num_hidden_layers=4, num_attention_heads=4, vision_use_head=False,
+    )  # fmt: skip
+
+
+def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
+    """Images to 128 px in [-1, 1]; 64 placeholders per image."""
+    side = {"height": IMAGE_SIDE, "width": IMAGE_SIDE}
+    images = SiglipImageProcessorPil(size=side, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    return LlavaProcessor(
+        images, tokenizer, patch_size=PATCH_SIDE, vision_feature_select_strategy="full",
+        chat_template=CHAT_TEMPLATE,
+    )  # fmt: skip
+
+
+def _nano() -> Built:
+    tokenizer = build_tokenizer()
+    text = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=128, intermediate_size=384, num_hidden_layers=4,
+        num_attention_heads=4, max_position_embeddings=4096, pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    config = LlavaConfig(
+        vision_config=vision_config(), text_config=text, vision_feature_layer=-1,
+        vision_feature_select_strategy="full", image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=(IMAGE_SIDE // PATCH_SIDE) ** 2,
+    )  # fmt: skip
+    return Built(LlavaForConditionalGeneration(config), build_processor(tokenizer))
+
+
+PRESETS: dict[str, Callable[[], Built]] = {"nano": _nano}
