@@ -1,1 +1,1 @@
-"""Prediction and agricultural metrics."""
+"""Prediction, metrics and baselines."""

@@ -5,56 +5,66 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from agrilape.evaluate.metrics.arrays import Floats, divide, floats
+from agrilape.evaluate.metrics.arrays import Floats, divide
 
 
-def one_hot_confusion(
+def confusion(
     truth: Sequence[str], predicted: Sequence[str | None], classes: Sequence[str]
-) -> Floats:
-    """Each sample's own confusion matrix, `[N, K, K + 1]`: rows are truths, columns predictions.
+) -> NDArray[np.int64]:
+    """Confusion matrix `[K, K + 1]`: rows are truths, columns predictions.
 
-    The last column holds every prediction that is none of the classes, unreadable ones included: these count
-    as wrong. Sums over samples are confusion matrices, which makes resampling cheap.
+    The last column holds every prediction that is none of the classes, unreadable ones (None) included.
 
     Raises:
         ValueError: If a truth is not among the classes.
     """
-    index = {name: k for k, name in enumerate(classes)}
-    if unknown := sorted(set(truth) - set(index)):
-        raise ValueError(f"truths outside the classes: {', '.join(unknown)}")
-    matrix = np.zeros((len(truth), len(classes), len(classes) + 1))
-    rows = [index[name] for name in truth]
-    columns = [index.get(name, len(classes)) if name is not None else len(classes) for name in predicted]
-    matrix[np.arange(len(truth)), rows, columns] = 1
+    matrix = np.zeros((len(classes), len(classes) + 1), dtype=np.int64)
+    np.add.at(matrix, _indices(truth, predicted, classes), 1)
     return matrix
 
 
-def confusion(truth: Sequence[str], predicted: Sequence[str | None], classes: Sequence[str]) -> Floats:
-    """Confusion matrix `[K, K + 1]`, see `one_hot_confusion`."""
-    return floats(one_hot_confusion(truth, predicted, classes).sum(axis=0))
+def margins(truth: Sequence[str], predicted: Sequence[str | None], classes: Sequence[str]) -> Floats:
+    """Of each sample and class, whether it was hit, is the truth, and was predicted: `[N, 3, K]`.
+
+    Sums over samples are the diagonal and the margins of the confusion matrix, all that the scores below need.
+    A prediction outside the classes hits nothing, and so counts as wrong.
+
+    Raises:
+        ValueError: If a truth is not among the classes.
+    """
+    rows, columns = _indices(truth, predicted, classes)
+    table = np.zeros((len(rows), 3, len(classes) + 1))
+    sample = np.arange(len(rows))
+    table[sample, 0, rows] = rows == columns
+    table[sample, 1, rows] = 1
+    table[sample, 2, columns] = 1
+    return table[..., :-1]
 
 
-def overall_accuracy(matrix: Floats) -> Floats:
-    """OA: share of the samples on the diagonal of `[..., K, K + 1]`, 0 to 1."""
-    return divide(_diagonal(matrix).sum(axis=-1), matrix.sum(axis=(-2, -1)), np.nan)
+def overall_accuracy(sums: Floats) -> Floats:
+    """OA: share of the samples that are right, 0 to 1, of summed margins `[..., 3, K]`; NaN without samples."""
+    hits, truths, _ = np.moveaxis(sums, -2, 0)
+    return divide(hits.sum(axis=-1), truths.sum(axis=-1), np.nan)
 
 
-def cohen_kappa(matrix: Floats) -> Floats:
-    """Cohen's (1960) kappa, -1 to 1, of `[..., K, K + 1]`: agreement beyond chance."""
-    total = matrix.sum(axis=(-2, -1))
-    observed = _diagonal(matrix).sum(axis=-1) / total
-    chance = (matrix.sum(axis=-1) * matrix.sum(axis=-2)[..., :-1]).sum(axis=-1) / total**2
-    return divide(observed - chance, 1 - chance)
+def cohen_kappa(sums: Floats) -> Floats:
+    """Cohen's (1960) kappa, -1 to 1: agreement beyond chance, of summed margins `[..., 3, K]`.
+
+    0 where truth and predictions are all of one class, so that chance explains everything.
+    """
+    _, truths, predictions = np.moveaxis(sums, -2, 0)
+    chance = divide((truths * predictions).sum(axis=-1), truths.sum(axis=-1) ** 2)
+    return divide(overall_accuracy(sums) - chance, 1 - chance)
 
 
-def macro_f1(matrix: Floats) -> Floats:
-    """Unweighted mean over the classes that occur as truth of their F1, 0 to 1, of `[..., K, K + 1]`."""
-    truths, predictions = matrix.sum(axis=-1), matrix.sum(axis=-2)[..., :-1]
-    both = truths + predictions
-    f1 = divide(2 * _diagonal(matrix), both)
+def macro_f1(sums: Floats) -> Floats:
+    """Unweighted mean of F1 over the classes that occur as truth, 0 to 1, of summed margins `[..., 3, K]`."""
+    hits, truths, predictions = np.moveaxis(sums, -2, 0)
+    f1 = divide(2 * hits, truths + predictions)
     present = truths > 0
-    return np.asarray((f1 * present).sum(axis=-1) / present.sum(axis=-1))
+    return divide((f1 * present).sum(axis=-1), present.sum(axis=-1), np.nan)
 
 
 def hierarchical_credit(truth: str, predicted: str | None) -> float:
@@ -88,5 +98,12 @@ def _levels(code: str) -> list[str]:
     return pairs
 
 
-def _diagonal(matrix: Floats) -> Floats:
-    return np.diagonal(matrix[..., :-1], axis1=-2, axis2=-1)
+def _indices(
+    truth: Sequence[str], predicted: Sequence[str | None], classes: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    index: dict[str | None, int] = {name: k for k, name in enumerate(classes)}
+    if unknown := sorted(set(truth) - set(classes)):
+        raise ValueError(f"truths outside the classes: {', '.join(unknown)}")
+    rows = np.array([index[name] for name in truth], dtype=np.int64)
+    columns = np.array([index.get(name, len(classes)) for name in predicted], dtype=np.int64)
+    return rows, columns

@@ -9,10 +9,12 @@ too much.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 
 from agrilape.evaluate.metrics.arrays import Floats, divide, floats
 
@@ -52,10 +54,17 @@ def ratio(sums: Floats) -> Floats:
 
 
 def per_sample(values: ArrayLike) -> Floats:
-    """Columns `[N, 2]` whose `ratio` is the mean of `values` `[N]`; NaN values are left out of both."""
+    """Columns `[N, 2]` whose `ratio` is the mean of `values` `[N]`.
+
+    Raises:
+        ValueError: If a value is NaN, which would leave its sample out of the mean.
+    """
     array = floats(values)
-    known = ~np.isnan(array)
-    return np.stack([np.where(known, array, 0.0), known.astype(np.float64)], axis=1)
+    if np.isnan(array).any():
+        raise ValueError(
+            "a sample without a value cannot be averaged: charge it a penalty, or leave it out before"
+        )
+    return np.stack([array, np.ones_like(array)], axis=1)
 
 
 def estimate(
@@ -132,11 +141,11 @@ def cluster_sums(columns: Floats, clusters: Sequence[str]) -> Floats:
     if len(columns) != len(clusters):
         raise ValueError(f"{len(columns)} samples but {len(clusters)} clusters")
     names, index = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-    sums = np.zeros((len(names), columns.shape[1]))
-    np.add.at(sums, index, columns)
-    return sums
+    member = csr_array((np.ones(len(index)), (index, np.arange(len(index)))), shape=(len(names), len(index)))
+    return floats(member @ columns)
 
 
+@lru_cache(maxsize=8)
 def _weights(clusters: int, resamples: int, seed: int) -> Floats:
     rng = np.random.default_rng(seed)
     return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples).astype(np.float64)
