@@ -1,0 +1,166 @@
+"""Facts of a run for its tables: stages, steadiness, data and their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agrilape.report.folder import Run, Stage
+from agrilape.report.scores import TaskScores
+
+FEW = 100
+"""Below this number of samples a score is called uncertain."""
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """What one stage trained.
+
+    Attributes:
+        name: Stage name.
+        trained: Parameter groups with their peak learning rates.
+        lape: How LAPE takes part.
+        length: Steps and batch.
+        mixture: Data, the wanted share and, where logged, the achieved one.
+        minutes: Wall time; None if not logged.
+    """
+
+    name: str
+    trained: tuple[tuple[str, float], ...]
+    lape: str
+    length: str
+    mixture: tuple[tuple[str, float, float | None], ...]
+    minutes: float | None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Where samples came from.
+
+    Attributes:
+        name: Name in the recipe.
+        source: What it is made from.
+        splits: Number of chips (or whatever the manifest counts) per split.
+        tasks: Number of samples per task.
+        credits: Licences and citations.
+        skipped: What was left out, with the reason.
+    """
+
+    name: str
+    source: str
+    splits: tuple[tuple[str, str], ...]
+    tasks: tuple[tuple[str, int], ...]
+    credits: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+
+def stage_rows(run: Run) -> list[StageRow]:
+    """One row per stage, from the recipe and the log."""
+    return [_stage_row(stage) for stage in run.stages]
+
+
+def _stage_row(stage: Stage) -> StageRow:
+    settings = stage.settings
+    rates = [(group, rate) for group, rate in (settings.get("learning_rates") or {}).items() if rate]
+    mixture: Mapping[str, Any] = settings.get("mixture") or {}
+    total = sum(entry.get("weight", 0) for entry in mixture.values()) or 1.0
+    achieved = stage.stability.get("mixture") or {}
+    seconds = [row["seconds"] for row in stage.log if row.get("seconds")]
+    batch, questions = settings.get("batch_size", "?"), settings.get("questions_per_chip", "?")
+    return StageRow(
+        stage.name,
+        tuple(rates),
+        _introduction(settings),
+        f"{settings.get('steps', len(stage.log))} steps of {batch} chips x {questions} questions",
+        tuple((name, entry.get("weight", 0) / total, achieved.get(name)) for name, entry in mixture.items()),
+        max(seconds) / 60 if seconds else None,
+    )
+
+
+def _introduction(settings: Mapping[str, Any]) -> str:
+    if not settings.get("enable_lape"):
+        return "off"
+    how: Mapping[str, Any] = settings.get("introduction") or {}
+    warmup = how.get("lape_warmup_steps", 0)
+    rate = f"{how.get('schedule', 'main')} rate, x{how.get('lape_lr_multiplier', 1)} after {warmup} steps"
+    gate = how.get("gate", "off")
+    return f"on; {rate}; " + ("gate open" if gate == "off" else f"gate {gate} over {warmup} steps")
+
+
+def steadiness(stages: Sequence[Stage]) -> list[dict[str, Any]]:
+    """Stability figures of each stage, as measured by training."""
+    rows = []
+    for stage in stages:
+        figures = stage.stability
+        if figures:
+            loss, norm = figures.get("loss") or {}, figures.get("grad_norm") or {}
+            rows.append({
+                "name": stage.name,
+                "first": loss.get("first"), "last": loss.get("last"), "spikes": len(loss.get("spikes") or ()),
+                "median": norm.get("median"), "max": norm.get("max"), "spread": norm.get("spread"),
+                "jump": (figures.get("switch") or {}).get("jump"),
+                "advice": figures.get("advice") or [],
+            })  # fmt: skip
+    return rows
+
+
+def data_sets(run: Run) -> list[DataSet]:
+    """Every data set of the run, from its manifest."""
+    configured: Mapping[str, Any] = run.recipe.get("datasets") or {}
+    names = dict.fromkeys([*configured, *run.manifests])
+    return [_data_set(name, configured.get(name) or {}, run.manifests.get(name, {})) for name in names]
+
+
+def _data_set(name: str, config: Mapping[str, Any], manifest: Mapping[str, Any]) -> DataSet:
+    splits = manifest.get("splits") or {}
+    return DataSet(
+        name,
+        _source(config.get("source") or {}),
+        tuple((split, _amount(content)) for split, content in splits.items()),
+        tuple((manifest.get("tasks") or {}).items()),
+        tuple(dict.fromkeys(str(credit) for credit in manifest.get("credits") or ())),
+        tuple(str(item) for item in manifest.get("skipped") or ()),
+    )
+
+
+def _source(source: Mapping[str, Any]) -> str:
+    match source.get("kind"):
+        case "simulate":
+            return f"simulated farmland, {source.get('scenes', '?')} scenes at {source.get('gsd', '?')} m"
+        case "kit":
+            return f"real imagery and labels, {source.get('name')}"
+        case "folder":
+            return f"own imagery and parcels, {source.get('path')}"
+        case _:
+            return "not recorded"
+
+
+def _amount(content: Any) -> str:
+    return (
+        ", ".join(f"{n} {what}" for what, n in content.items()) if isinstance(content, dict) else str(content)
+    )
+
+
+def limits(run: Run, tables: Sequence[TaskScores]) -> list[str]:
+    """What the reader must know before using the numbers; computed, so that it fits the run."""
+    return list(_limits(run, tables))
+
+
+def _limits(run: Run, tables: Sequence[TaskScores]) -> Iterator[str]:
+    kinds = {
+        (config.get("source") or {}).get("kind") for config in (run.recipe.get("datasets") or {}).values()
+    }
+    if kinds == {"simulate"}:
+        yield "All imagery is simulated. The scores say that the road works, not how it does on real imagery."
+    few = sorted(
+        {table.task.replace("_", " ") for table in tables for s in table.rows[0][1] if s and s.n < FEW}
+    )
+    if few:
+        yield f"Fewer than {FEW} samples in {', '.join(few)}: read the intervals, not the values."
+    yield "One training run with one seed; the intervals are about the samples (resampled by scene), not about seeds."
+    lape = run.recipe.get("lape") or {}
+    if lape.get("num_spatial_tokens"):
+        bins = lape["num_spatial_tokens"]
+        yield f"Places are told apart to 1/{bins - 1} of a chip's side, and fields are given as boxes, not outlines."
+    yield "The baselines are blind: they see no pixels. Beating them is the least a model must do."

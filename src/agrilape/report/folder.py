@@ -1,0 +1,151 @@
+"""A run folder as the report sees it: whatever files are there, and a list of what is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agrilape.errors import DataError
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training stage.
+
+    Attributes:
+        name: Its name in the recipe.
+        settings: Its settings in the recipe.
+        log: Logged steps in order.
+        stability: Stability figures.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    log: tuple[Json, ...] = ()
+    stability: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder holds.
+
+    Attributes:
+        folder: The folder.
+        recipe: The resolved recipe, as plain data: a page can be made of runs of other versions too.
+        manifests: Manifest of each data set.
+        stages: Training stages in order.
+        metrics: Contents of `evaluation/metrics.json`.
+        predictions: Rows of `evaluation/predictions.jsonl`.
+        missing: What could not be read, in words for the page.
+    """
+
+    folder: Path
+    recipe: Mapping[str, Any]
+    manifests: Mapping[str, Json]
+    stages: tuple[Stage, ...]
+    metrics: Mapping[str, Any]
+    predictions: tuple[Json, ...]
+    missing: tuple[str, ...]
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder, as far as it goes.
+
+    Args:
+        folder: A folder made by `agrilape train` or `agrilape quickstart`.
+
+    Returns:
+        What is there; absent or damaged files are named in `missing`.
+
+    Raises:
+        DataError: The folder does not exist, or holds nothing of a run.
+    """
+    reader = _Reader(folder)
+    recipe = reader.mapping("recipe.yaml")
+    manifests = {
+        path.parent.name: reader.mapping(path) for path in sorted(folder.glob("data/*/manifest.json"))
+    }
+    stages = _stages(reader, recipe)
+    metrics = reader.mapping("evaluation/metrics.json")
+    predictions = reader.lines("evaluation/predictions.jsonl")
+    if not (recipe or manifests or any(stage.log for stage in stages) or metrics):
+        raise DataError(
+            f"{folder} holds no run", "give the folder that `agrilape train` or `quickstart` wrote"
+        )
+    return Run(folder, recipe, manifests, stages, metrics, predictions, tuple(reader.missing))
+
+
+def _stages(reader: _Reader, recipe: Mapping[str, Any]) -> tuple[Stage, ...]:
+    """Stages of the recipe, each with its folder `stages/<n>-<name>`."""
+    folders = {path.name.split("-", 1)[-1]: path for path in sorted(reader.folder.glob("stages/*-*"))}
+    settings = {str(stage["name"]): stage for stage in recipe.get("stages") or ()}
+    names = list(settings) or list(folders)
+    return tuple(
+        Stage(
+            name,
+            settings.get(name, {}),
+            reader.lines(folders.get(name, Path("stages") / name) / "log.jsonl"),
+            reader.mapping(folders.get(name, Path("stages") / name) / "stability.json"),
+        )
+        for name in names
+    )
+
+
+class _Reader:
+    """Reads files below a folder and notes what is absent or damaged."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.missing: list[str] = []
+
+    def mapping(self, path: str | Path) -> Json:
+        """A YAML or JSON mapping (JSON is YAML's subset, but is read by its own, stricter reader)."""
+        text = self._text(path)
+        if text is None:
+            return {}
+        try:
+            content = yaml.safe_load(text) if str(path).endswith(".yaml") else json.loads(text)
+        except (yaml.YAMLError, json.JSONDecodeError) as error:
+            return self._damaged(path, str(error).splitlines()[0])
+        return content if isinstance(content, dict) else self._damaged(path, "not a mapping")
+
+    def lines(self, path: str | Path) -> tuple[Json, ...]:
+        """Rows of a JSON-lines file; a row cut off by a kill is left out and said."""
+        rows: list[Json] = []
+        damaged = 0
+        for line in (self._text(path) or "").splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                row = None
+            if isinstance(row, dict):
+                rows.append(row)
+            elif line.strip():
+                damaged += 1
+        if damaged:
+            self._damaged(path, f"{damaged} unreadable line{'s' * (damaged > 1)} left out")
+        return tuple(rows)
+
+    def _text(self, path: str | Path) -> str | None:
+        try:
+            return (self.folder / path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            self.missing.append(f"{self._name(path)}: not there")
+            return None
+
+    def _damaged(self, path: str | Path, problem: str) -> Json:
+        self.missing.append(f"{self._name(path)}: {problem}")
+        return {}
+
+    def _name(self, path: str | Path) -> str:
+        path = Path(path)
+        return str(
+            path.relative_to(self.folder) if path.is_absolute() and self.folder in path.parents else path
+        )

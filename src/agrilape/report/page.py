@@ -1,0 +1,132 @@
+"""The page itself: facts of a run, laid out by the templates beside this file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from agrilape.report.answers import SIDE, galleries
+from agrilape.report.facts import data_sets, limits, stage_rows, steadiness
+from agrilape.report.figures import training_charts
+from agrilape.report.folder import Run, read_run
+from agrilape import __version__
+from agrilape.report.scores import compare, describe, show, task_scores, verdict
+
+
+def write_report(run: Path) -> Path:
+    """Write `report.html` into a run folder: one page, no network, images inside.
+
+    Args:
+        run: A run folder; what is missing from it is said on the page.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        DataError: The folder does not exist or holds nothing of a run.
+    """
+    record = read_run(run)
+    charts = training_charts(record.stages)
+    page = _render("report.html.j2", record, charts=charts, galleries=galleries(record))
+    return _write(run / "report.html", page)
+
+
+def write_markdown(run: Path) -> Path:
+    """Write `report.md` into a run folder: the verdict and the tables, for a README.
+
+    Args:
+        run: A run folder.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        DataError: The folder does not exist or holds nothing of a run.
+    """
+    return _write(run / "report.md", _render("report.md.j2", read_run(run)))
+
+
+def _render(template: str, run: Run, **extra: Any) -> str:
+    environment = Environment(
+        loader=PackageLoader("agrilape.report"),
+        autoescape=select_autoescape(["html.j2"], default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "words": words,
+        "show": show,
+        "describe": describe,
+        "number": number,
+        "failures": failures,
+    }
+    tables = task_scores(run.metrics)
+    comparisons = [comparison for table in tables if (comparison := compare(table))]
+    return environment.get_template(template).render(
+        run=run,
+        name=run.recipe.get("name") or run.folder.name,
+        verdict=verdict(comparisons),
+        comparisons={comparison.task: comparison for comparison in comparisons},
+        tables=tables,
+        breakdowns=[],
+        version=__version__,
+        stages=stage_rows(run),
+        steadiness=steadiness(run.stages),
+        data_sets=data_sets(run),
+        limits=limits(run, tables),
+        speeds=dict(_speeds(run)),
+        recipe=yaml.safe_dump(dict(run.recipe), sort_keys=False, allow_unicode=True) if run.recipe else "",
+        side=SIDE,
+        **extra,
+    )
+
+
+def _speeds(run: Run) -> Iterator[tuple[str, float]]:
+    """Samples per second of every part of the road that measured itself."""
+    for name, manifest in run.manifests.items():
+        if manifest.get("samples_per_second"):
+            yield f"preparing {words(name)}", manifest["samples_per_second"]
+    for stage in run.stages:
+        rates = sorted(row["samples_per_second"] for row in stage.log if row.get("samples_per_second"))
+        if rates:
+            yield f"training, {words(stage.name)} (median)", rates[len(rates) // 2]
+    if run.metrics.get("samples_per_second"):
+        yield "evaluation", run.metrics["samples_per_second"]
+
+
+def words(name: object) -> str:
+    """A name from the recipe as words."""
+    return str(name).replace("_", " ")
+
+
+def number(value: Any) -> str:
+    """A number at a glance: three significant digits, thousands set off by thin spaces."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f"{value:,.0f}".replace(",", "\u202f")
+    return f"{value:.3g}"
+
+
+def failures(record: Any) -> str:
+    """Share of unreadable answers."""
+    value = record.get("value") if isinstance(record, dict) else record
+    return f"{100 * value:.1f} %" if isinstance(value, int | float) else "not measured"
+
+
+def _write(path: Path, text: str) -> Path:
+    """Write a file whole or not at all."""
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, suffix=path.suffix, delete=False
+    ) as file:
+        file.write(text)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+    return path

@@ -1,0 +1,162 @@
+"""A run folder as the road writes it: made up, complete and small."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+CROPS = ("maize", "winter wheat", "rapeseed", "sugar beet", "grass")
+STAGES = (("align", False), ("lape_warmup", True), ("domain", True))
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory) -> Path:
+    """A complete run; tests that change it work on a copy."""
+    return make_run(tmp_path_factory.mktemp("runs") / "trial")
+
+
+def make_run(folder: Path) -> Path:
+    rng = np.random.default_rng(3)
+    write(folder / "recipe.yaml", yaml.safe_dump(recipe()))
+    write(folder / "data/farmland/manifest.json", json.dumps(manifest()))
+    for number, (name, lape) in enumerate(STAGES, start=1):
+        rows = [log_row(step, number, lape, rng) for step in range(1, 201)]
+        write(folder / f"stages/{number}-{name}/log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        write(folder / f"stages/{number}-{name}/stability.json", json.dumps(stability(number)))
+    rows = [row for task in ("crop_box", "crop_boxes", "field_at_point", "crop_in_box", "green_span", "greenest")
+            for row in predictions(task, folder, rng)]  # fmt: skip
+    write(folder / "evaluation/predictions.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    write(folder / "evaluation/metrics.json", json.dumps(metrics()))
+    return folder
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def recipe() -> dict:
+    def stage(name: str, lape: bool) -> dict:
+        return {
+            "name": name, "enable_lape": lape, "steps": 200, "batch_size": 32, "questions_per_chip": 8,
+            "learning_rates": {"vision": None if lape else 2e-3, "projector": 2e-3, "llm": 1.5e-3,
+                               "lape": 1.5e-3 if lape else None},
+            "introduction": {"schedule": "continuous", "lape_warmup_steps": 60, "lape_lr_multiplier": 0.5,
+                             "gate": "linear"},
+            "mixture": {"remote_sensing_general": {"weight": 0.4}, "agricultural_images": {"weight": 0.4},
+                        "spatial_reasoning_tasks": {"weight": 0.2}},
+        }  # fmt: skip
+
+    return {
+        "name": "trial", "seed": 0, "lape": {"num_spatial_tokens": 150, "num_temporal_tokens": 50},
+        "datasets": {"farmland": {"source": {"kind": "simulate", "scenes": 24, "gsd": 10.0}}},
+        "stages": [stage(*item) for item in STAGES],
+    }  # fmt: skip
+
+
+def manifest() -> dict:
+    return {
+        "splits": {"train": {"chips": 812, "scenes": 18}, "test": {"chips": 160, "scenes": 4}},
+        "tasks": {"crop_box": 2310, "crop_in_box": 2204, "green_span": 811},
+        "credits": ["simulated by agrilape, no licence needed"],
+        "skipped": ["scene_0007/20220501.tif: no data in the whole image"],
+        "samples_per_second": 310.4,
+    }
+
+
+def log_row(step: int, stage: int, lape: bool, rng: np.random.Generator) -> dict:
+    fall = math.exp(-step / 70)
+    row = {
+        "step": step, "loss": 0.5 + 2.5 * fall + 0.1 * rng.random(), "loss_text": 0.3 + 2 * fall + 0.1 * rng.random(),
+        "lr_llm": 1.5e-3 * (1 - step / 220), "grad_norm": 0.8 + rng.random() + (6 if step < 5 and stage > 1 else 0),
+        "samples_per_second": 640 + 30 * rng.random(), "text_accuracy": 1 - fall,
+    }  # fmt: skip
+    if lape:
+        row |= {f"loss_{axis}": 2 + 3 * fall + 0.2 * rng.random() for axis in ("height", "width", "temporal")}
+        row |= {"position_accuracy": 0.4 * (1 - fall), "coordinate_error": 4 + 40 * fall,
+                "lr_lape": 7e-4 * min(1, step / 60), "gate": min(1, step / 60) if stage == 2 else 1.0}  # fmt: skip
+    return row
+
+
+def stability(stage: int) -> dict:
+    return {
+        "steps": 200, "loss": {"first": 3.1, "last": 0.61, "spikes": [120] * (stage - 1)},
+        "grad_norm": {"first": 1.0, "median": 1.3, "p95": 1.9, "max": 7.4, "spread": 1.46},
+        "switch": None if stage == 1 else {"before": 0.6, "after": 1.5, "jump": 0.9},
+        "advice": ["Position tokens hardly learn: raise learning_rates.lape."] if stage == 3 else [],
+    }  # fmt: skip
+
+
+def predictions(task: str, folder: Path, rng: np.random.Generator) -> list[dict]:
+    rows = []
+    for number in range(9):
+        left, top, noise = *rng.uniform(0.05, 0.5, 2), rng.normal(0, 0.04 * (number % 4), 4)
+        true = [left, top, left + 0.3, top + 0.35]
+        box = [float(np.clip(edge + shift, 0, 1)) for edge, shift in zip(true, noise, strict=True)]
+        crop, chip = CROPS[number % len(CROPS)], f"scene_{number % 3:04d}-{number}"
+        answer, prediction, text, problems = wanted(task, crop, true, box, number)
+        rows.append({
+            "id": f"{chip}/{task}/{number}", "chip": chip, "scene": chip.split("-")[0], "source": "simulate",
+            "task": task, "question": f"Where is the {crop} field?",
+            "question_parts": ["Which field is at ", {"point": [left + 0.1, top + 0.1]}, "?"]
+            if task == "field_at_point" else [f"Where is the {crop} field? <b>&"],
+            "answer": answer, "prediction": prediction, "prediction_text": text, "problems": problems,
+            "truth": {"crop": crop}, "window": {"start": "2022-03-01", "end": "2022-10-31"},
+        })  # fmt: skip
+        picture(folder / f"evaluation/images/{chip}.png", true, rng)
+    return rows
+
+
+def wanted(task: str, crop: str, true: list, box: list, number: int) -> tuple[list, list, str, list]:
+    if number == 4:
+        return wanted(task, crop, true, box, 0)[0], [], "[<WIDTH-012><HEIGHT", ["a bracket is not closed"]
+    if task == "crop_in_box":
+        said = crop if number % 3 else "grass"
+        return [crop], [said], said, []
+    if task == "green_span":
+        return [{"span": [0.2, 0.6]}], [{"span": [0.2 + number / 30, 0.65]}], "[<TEMP-010><TEMP-032>]", []
+    if task == "greenest":
+        return [{"instant": 0.45}], [{"instant": 0.45 + number / 40}], "[<TEMP-022>]", []
+    more = [{"box": [0.6, 0.62, 0.95, 0.93]}] if task == "crop_boxes" else []
+    return [{"box": true}, *more], [{"box": box}, *more], "[<WIDTH-012>...]", []
+
+
+def picture(path: Path, field: list, rng: np.random.Generator) -> None:
+    """Something like fields from above: tilted stripes of greens and browns around the one that is asked for."""
+    rows, columns = np.mgrid[0:128, 0:128]
+    parcels = ((columns + 0.3 * rows) // 31).astype(int) * 7 + ((rows - 0.2 * columns) // 26).astype(int)
+    palette = rng.integers((70, 90, 50), (170, 160, 100), (64, 3))
+    image = palette[parcels % 64] + rng.normal(0, 6, (128, 128, 1))
+    left, top, right, bottom = (int(128 * edge) for edge in field)
+    image[top:bottom, left:right] = (58, 120, 52) + rng.normal(0, 6, (bottom - top, right - left, 1))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(path)
+
+
+def metrics() -> dict:
+    def score(value: float, width: float = 0.04, n: int = 480) -> dict:
+        return {"value": value, "low": value - width, "high": value + width, "n": n}
+
+    return {
+        "tasks": {
+            "crop_box": {"acc_50": score(0.71), "acc_75": score(0.38), "miou": score(0.61)},
+            "field_at_point": {"acc_50": score(0.45), "acc_75": score(0.12), "miou": score(0.40)},
+            "crop_in_box": {"accuracy": score(0.83, n=60)},
+            "greenest": {"days_mae": score(9.2, 1.4)},
+            "green_span": {"tiou": score(0.51, 0.05)},
+        },
+        "baselines": {
+            "centre_box": {"crop_box": {"acc_50": score(0.2), "acc_75": score(0.05), "miou": score(0.24)}},
+            "box_at_point": {"field_at_point": {"acc_50": score(0.41), "acc_75": score(0.1), "miou": score(0.42)}},
+            "majority": {"crop_in_box": {"accuracy": score(0.31)}},
+            "median_date": {"greenest": {"days_mae": score(21.0, 2.0)}, "green_span": {"tiou": score(0.62)}},
+        },
+        "parse_failures": {"value": 0.021, "n": 2400},
+        "samples_per_second": 212.0,
+    }  # fmt: skip
