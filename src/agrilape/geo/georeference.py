@@ -1,21 +1,36 @@
-"""Where a chip lies on the map: map <-> pixel <-> normalised coordinates."""
+"""Where an image lies on the map: map <-> pixel <-> normalised coordinates, lengths and areas on the ground."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
 
+import numpy as np
+import shapely
 from affine import Affine
-from pyproj import CRS, Transformer
+from numpy.typing import NDArray
+from pyproj import CRS, Geod, Transformer
+from pyproj.exceptions import CRSError
 from shapely import Geometry
 from shapely.geometry import Polygon as ShapelyPolygon
-from shapely.geometry import box as shapely_box
+from shapely.geometry import mapping
 
+from agrilape.errors import DataError
 from agrilape.geo.shapes import Box, Point, Polygon
+
+SQUARE_METRES_PER_HECTARE = 10_000.0
+WGS84_DECIMALS = 7  # about a centimetre
+GRID_OF_PROBES = 5  # places per axis at which the ground size of a pixel is measured
 
 
 @dataclass(frozen=True)
 class Georeference:
     """The grid of an image of `width` x `height` pixels on a map.
+
+    Three kinds of coordinates: *map* (the CRS's units, x before y whatever the authority's axis order), *pixel*
+    (column, row, counted from the outer edge of the top-left pixel) and *normalised* (pixel divided by the size).
+    The transform may be rotated, sheared or south-up.
 
     Attributes:
         crs: Coordinate reference system, as an authority code (`EPSG:32632`) or WKT.
@@ -29,12 +44,210 @@ class Georeference:
     width: int
     height: int
 
+    def __post_init__(self) -> None:
+        """Refuse a grid that has no ground."""
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"an image has at least one pixel, got {self.width} x {self.height}")
+        if self.transform.determinant == 0:
+            raise ValueError(f"the transform flattens the image: {tuple(self.transform)[:6]}")
+
     def to_map(self, point: Point) -> tuple[float, float]:
         """Map coordinates, in the CRS's units, of a normalised point."""
-        x, y = self.transform @ (point.x * self.width, point.y * self.height)
+        x, y = _apply(self.transform, np.array([[point.x * self.width, point.y * self.height]]))[0]
         return float(x), float(y)
 
     def to_normalised(self, x: float, y: float) -> Point:
         """The normalised point at map coordinates; outside [0, 1] for a place outside the image."""
-        column, row = ~self.transform @ (x, y)
-        return Point(column / self.width, row / self.height)
+        column, row = _apply(~self.transform, np.array([[x, y]]))[0]
+        return Point(float(column) / self.width, float(row) / self.height)
+
+    def window(self, window: tuple[int, int, int, int]) -> Georeference:
+        """The grid of a window (column, row, width, height in pixels), which may reach beyond the image."""
+        column, row, width, height = window
+        a, b, c, d, e, f = tuple(self.transform)[:6]
+        moved = Affine(a, b, a * column + b * row + c, d, e, d * column + e * row + f)
+        return Georeference(self.crs, moved, width, height)
+
+    def to_pixels(self, geometry: Geometry) -> Geometry:
+        """A map geometry in pixel coordinates; a third dimension is dropped."""
+        inverse = ~self.transform
+        return shapely.transform(shapely.force_2d(geometry), lambda xy: _apply(inverse, xy))
+
+    def from_pixels(self, geometry: Geometry) -> Geometry:
+        """A geometry in pixel coordinates on the map."""
+        return shapely.transform(geometry, lambda xy: _apply(self.transform, xy))
+
+    def box_to_map(self, box: Box) -> ShapelyPolygon:
+        """The corners of a normalised box on the map: a rectangle only where the grid is not rotated."""
+        left, right = box.left * self.width, box.right * self.width
+        top, bottom = box.top * self.height, box.bottom * self.height
+        return self.from_pixels(ShapelyPolygon([(left, top), (right, top), (right, bottom), (left, bottom)]))
+
+    def box_from_map(self, geometry: Geometry) -> Box:
+        """The smallest normalised box around a map geometry; not clipped to the image.
+
+        Raises:
+            ValueError: The geometry is empty.
+        """
+        if geometry.is_empty:
+            raise ValueError("an empty geometry has no box")
+        left, top, right, bottom = self.to_pixels(geometry).bounds
+        return Box(left / self.width, top / self.height, right / self.width, bottom / self.height)
+
+    def outline_to_map(self, outline: Polygon) -> ShapelyPolygon:
+        """A normalised outline on the map."""
+        return self.from_pixels(
+            ShapelyPolygon([(p.x * self.width, p.y * self.height) for p in outline.points])
+        )
+
+    def outline_from_map(self, geometry: Geometry) -> Polygon:
+        """The normalised outer ring of a map polygon: of its largest part, holes filled.
+
+        Raises:
+            ValueError: There is no polygon in the geometry.
+        """
+        parts = [part for part in shapely.get_parts(geometry) if isinstance(part, ShapelyPolygon)]
+        if not any(part.area for part in parts):
+            raise ValueError(f"no outline in a {geometry.geom_type} without area")
+        ring = self.to_pixels(max(parts, key=lambda part: part.area)).exterior.coords[:-1]
+        return Polygon(tuple(Point(x / self.width, y / self.height) for x, y in ring))
+
+    @property
+    def extent(self) -> ShapelyPolygon:
+        """The whole image on the map."""
+        return self.box_to_map(Box(0.0, 0.0, 1.0, 1.0))
+
+    @cached_property
+    def gsd_m(self) -> float:
+        """Mean side of a pixel on the ground at the centre of the image, in metres.
+
+        Measured on the ellipsoid, so it holds for geographic and for distorted (Web Mercator) systems too; a
+        nominal 10 m in UTM is 9.996 to 10.01 m.
+        """
+        across, down = self._steps_m(np.array([[self.width / 2, self.height / 2]]))
+        return float((np.hypot(*across[0]) + np.hypot(*down[0])) / 2)
+
+    def area_ha(self, geometry: Geometry) -> float:
+        """Area of a map geometry on the ellipsoid in hectares; holes are not counted.
+
+        Geodesic polygon area (Karney 2013, doi:10.1007/s00190-012-0578-z).
+        """
+        _, geod, to_degrees = _earth(self.crs)
+        total = 0.0
+        for part in shapely.get_parts(geometry):
+            if isinstance(part, ShapelyPolygon) and not part.is_empty:
+                degrees = shapely.transform(shapely.force_2d(part), lambda xy: _project(to_degrees, xy))
+                total += abs(geod.geometry_area_perimeter(shapely.orient_polygons(degrees))[0])
+        return total / SQUARE_METRES_PER_HECTARE
+
+    def token_error_m(self, bins: int) -> float:
+        """Largest distance on the ground between a place in the image and the place its position tokens name.
+
+        A coordinate p is spelled as round(p (bins - 1)), so it moves by at most half a bin, 1 / (2 (bins - 1)) of
+        the image, along each axis; the bound is the longer diagonal of that half-bin parallelogram, at the place
+        of the image where pixels are largest on the ground.
+
+        Args:
+            bins: Position tokens per spatial axis, at least 2.
+
+        Returns:
+            The bound in metres.
+        """
+        half = 1 / (2 * (bins - 1))
+        probes = np.linspace(0, 1, GRID_OF_PROBES)
+        places = np.stack(np.meshgrid(probes * self.width, probes * self.height), -1).reshape(-1, 2)
+        across, down = self._steps_m(places)
+        across, down = across * (half * self.width), down * (half * self.height)
+        return float(np.maximum(np.hypot(*(across + down).T), np.hypot(*(across - down).T)).max())
+
+    def to_geojson(self, geometry: Geometry) -> dict[str, Any]:
+        """A map geometry as a GeoJSON geometry: WGS 84 longitude and latitude, RFC 7946.
+
+        Outer rings run anticlockwise, and what crosses the antimeridian is cut there (RFC 7946, 3.1.9).
+        """
+        to_wgs84 = _transformer(self.crs, "OGC:CRS84")
+        degrees = shapely.transform(shapely.force_2d(geometry), lambda xy: _project(to_wgs84, xy))
+        # Rounding vertices only: snapping to a grid (set_precision) would also merge and split parts.
+        rounded = shapely.transform(_cut_at_antimeridian(degrees), lambda xy: np.round(xy, WGS84_DECIMALS))
+        found: dict[str, Any] = mapping(shapely.orient_polygons(rounded))
+        return found
+
+    def centre_wgs84(self) -> tuple[float, float]:
+        """Longitude and latitude of the centre of the image, in degrees."""
+        x, y = self.to_map(Point(0.5, 0.5))
+        longitude, latitude = _transformer(self.crs, "OGC:CRS84").transform(x, y)
+        return float(longitude), float(latitude)
+
+    def _steps_m(self, places: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Ground vectors (east, north; metres) of one pixel across and one down, at pixel coordinates `[n, 2]`."""
+        _, geod, to_degrees = _earth(self.crs)
+        origin = _project(to_degrees, _apply(self.transform, places))
+
+        def vectors(step: tuple[float, float]) -> NDArray[np.float64]:
+            end = _project(to_degrees, _apply(self.transform, places + np.array(step)))
+            azimuth, _, metres = geod.inv(origin[:, 0], origin[:, 1], end[:, 0], end[:, 1])
+            radians = np.radians(azimuth)
+            return np.stack([metres * np.sin(radians), metres * np.cos(radians)], -1)
+
+        return vectors((1.0, 0.0)), vectors((0.0, 1.0))
+
+
+def parse_crs(text: str) -> CRS:
+    """The coordinate reference system named by a code, WKT or PROJ string.
+
+    Raises:
+        DataError: It is not understood.
+    """
+    try:
+        return CRS.from_user_input(text)
+    except CRSError as error:
+        raise DataError(
+            f"unknown coordinate reference system {text[:80]!r}", "give a code such as EPSG:32632, or WKT"
+        ) from error
+
+
+@lru_cache(maxsize=64)
+def _transformer(source: str, target: str) -> Transformer:
+    return Transformer.from_crs(parse_crs(source), parse_crs(target), always_xy=True)
+
+
+@lru_cache(maxsize=64)
+def _earth(crs: str) -> tuple[CRS, Geod, Transformer]:
+    """A CRS with its own ellipsoid and the way to its own degrees: no datum shift enters lengths and areas.
+
+    Raises:
+        DataError: The CRS is local, without a place on the Earth.
+    """
+    system = parse_crs(crs)
+    geod, geodetic = system.get_geod(), system.geodetic_crs
+    if geod is None or geodetic is None:
+        raise DataError(f"{system.name!r} has no place on the Earth", "assign the image's true CRS")
+    return system, geod, Transformer.from_crs(system, geodetic, always_xy=True)
+
+
+def _apply(transform: Affine, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Transform coordinates `[n, 2]`; by coefficients, because affine 2 and 3 spell the product differently."""
+    a, b, c, d, e, f = tuple(transform)[:6]
+    x, y = xy[:, 0], xy[:, 1]
+    return np.stack([a * x + b * y + c, d * x + e * y + f], -1)
+
+
+def _project(transformer: Transformer, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack(transformer.transform(xy[:, 0], xy[:, 1]), -1)
+
+
+def _cut_at_antimeridian(geometry: Geometry) -> Geometry:
+    """Bring a geometry in degrees into [-180, 180], cut where it crosses the antimeridian."""
+    if geometry.is_empty:
+        return geometry
+    west, _, east, _ = geometry.bounds
+    if east - west > 180:  # wider than half the globe: it was wrapped around, so unroll it
+        geometry = shapely.transform(geometry, lambda xy: np.stack([xy[:, 0] % 360, xy[:, 1]], -1))
+        west, _, east, _ = geometry.bounds
+    if west >= -180 and east <= 180:
+        return geometry
+    pieces = []
+    for turn in (-360.0, 0.0, 360.0):
+        piece = shapely.intersection(geometry, shapely.box(turn - 180, -90, turn + 180, 90))
+        pieces.append(shapely.transform(piece, lambda xy, turn=turn: xy - np.array([turn, 0.0])))
+    return shapely.union_all(pieces)

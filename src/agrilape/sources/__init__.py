@@ -1,1 +1,37 @@
-"""Imagery and parcels, read from ordinary files."""
+"""Imagery and parcels, read from ordinary files into scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agrilape import console
+from agrilape.config.recipe import FolderSource, KitSource
+from agrilape.errors import DataError
+from agrilape.sources.folder import Opened, Problem, open_folder, read_raster
+from agrilape.sources.kits import KITS, open_kit
+from agrilape.sources.parcels import ParcelTable, read_parcels
+from agrilape.sources.scene import Frame, Observation, Parcel, PixelWindow, Scene
+
+__all__ = [
+    "KITS", "Frame", "Observation", "Opened", "Parcel", "ParcelTable", "PixelWindow", "Problem", "Scene",
+    "load_scenes", "open_folder", "open_kit", "read_parcels", "read_raster",
+]  # fmt: skip
+
+
+def load_scenes(source: FolderSource | KitSource) -> Iterator[Scene]:
+    """The scenes of a source; what was repaired or left out is said.
+
+    Raises:
+        DataError: The source does not exist, or nothing in it can be used.
+    """
+    if isinstance(source, KitSource):
+        yield from open_kit(source.name)
+        return
+    opened = open_folder(source.path, source.images, source.parcels)
+    for note in opened.notes:
+        console.say(note)
+    for problem in opened.problems:
+        console.warn(f"left out {problem.path}: {problem.reason}")
+    if not opened.scenes:
+        raise DataError(f"no scene in {source.path} can be used", "mend what is listed above")
+    yield from opened.scenes

@@ -1,0 +1,318 @@
+"""Georeferenced imagery, read by window: bands by role, physical values, NaN where there is nothing to see."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.enums import MaskFlags, Resampling
+from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from agrilape.errors import DataError
+from agrilape.geo.georeference import Georeference
+from agrilape.sources import composite as composites
+from agrilape.sources.bands import roles
+from agrilape.sources.dates import acquisition_date, parse_date
+from agrilape.sources.scene import PixelWindow
+
+OPEN_FILES = 64  # per thread; a file handle costs a few hundred kilobytes of GDAL state
+REFLECTANCE_SCALE = 1e-4  # the convention of Sentinel-2, Landsat and MODIS products in 16-bit integers
+MASK_ROLES = ("scl", "cloud_mask")
+
+
+@dataclass(frozen=True)
+class Band:
+    """One band of a file and how its numbers become physical values: number x scale + offset; `nodata` is none."""
+
+    path: str
+    number: int
+    scale: float = 1.0
+    offset: float = 0.0
+    nodata: float | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The pixel grid that every frame of a scene is read on; `crs` is None for pixels only."""
+
+    width: int
+    height: int
+    transform: Affine
+    crs: str | None
+
+    @property
+    def georeference(self) -> Georeference | None:
+        """Where the grid lies; None for pixels only."""
+        return Georeference(self.crs, self.transform, self.width, self.height) if self.crs else None
+
+
+@dataclass(frozen=True)
+class RasterFrame:
+    """One acquisition, in one file or one file per band or resolution; opens files only when read.
+
+    Attributes:
+        acquired: Acquisition date; None if unknown.
+        grid: The pixel grid of the scene. Files on another grid are warped onto it while reading.
+        layers: Bands by role.
+        clear: Values of the mask bands (`scl`, `cloud_mask`) that mean clear sky; other pixels read NaN.
+        stretch: Values shown as 0 and 255, by role; the same for all windows and dates of a scene.
+    """
+
+    acquired: date | None
+    grid: Grid
+    layers: Mapping[str, Band]
+    clear: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    stretch: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Roles that can be read: bands of the files, and indices computed from them."""
+        own = tuple(role for role in self.layers if role not in MASK_ROLES)
+        return own + composites.derivable_indices(own)
+
+    def read(self, window: PixelWindow, bands: tuple[str, ...]) -> NDArray[np.float32]:
+        """Physical values of a window, which may reach beyond the image.
+
+        Args:
+            window: Pixels of the scene's grid.
+            bands: Roles of bands or names of indices, or formulas on roles.
+
+        Returns:
+            `[bands, height, width]`; NaN outside the image, without data, and under cloud.
+
+        Raises:
+            DataError: A file cannot be read, or a band is missing.
+        """
+        needed: dict[str, None] = {}
+        for name in bands:
+            index = None if name in self.layers else composites.index_of(name)
+            needed.update(dict.fromkeys(composites.inputs_of(index.formula) if index else (name,)))
+        values = self._read_layers(window, tuple(needed))
+        return np.stack([_pick(name, values) for name in bands])
+
+    def picture(self, window: PixelWindow, composite: str) -> NDArray[np.uint8]:
+        """8-bit RGB `[height, width, 3]` of a window; see `composite.render`."""
+        bands = composites.composite_bands(composite, self.bands)
+        return composites.render(self.read(window, bands), bands, self.stretch)
+
+    def _read_layers(self, window: PixelWindow, needed: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
+        missing = [role for role in needed if role not in self.layers]
+        if missing:
+            have = ", ".join(self.bands)
+            raise DataError(
+                f"no band {', '.join(missing)} in the image, which has {have}", "ask for one that it has"
+            )
+        inside, place = _inside(window, self.grid)
+        shape = (window.height, window.width)
+        values = {role: np.full(shape, np.nan, np.float32) for role in needed}
+        if inside is None:
+            return values
+        found = self._read_files(inside, (*needed, *self.clear))
+        cloudy = [~np.isin(found[role], self.clear[role]) for role in self.clear]
+        for role in needed:
+            band = self.layers[role]
+            physical = found[role] * np.float32(band.scale) + np.float32(band.offset)
+            for mask in cloudy:
+                physical[mask] = np.nan
+            values[role][place] = physical
+        return values
+
+    def _read_files(self, inside: Window, wanted: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
+        """Stored numbers inside the image as float32, NaN for no data; each file is asked once."""
+        by_path: dict[str, list[str]] = {}
+        for role in dict.fromkeys(wanted):
+            by_path.setdefault(self.layers[role].path, []).append(role)
+        found = {}
+        for path, together in by_path.items():
+            resampling = Resampling.nearest if set(together) & set(MASK_ROLES) else Resampling.bilinear
+            numbers = [self.layers[role].number for role in together]
+            stack = read_bands(path, numbers, inside, self.grid, resampling)
+            for role, layer in zip(together, stack, strict=True):
+                nodata = self.layers[role].nodata
+                if nodata is not None:
+                    layer[layer == np.float32(nodata)] = np.nan
+            found.update(zip(together, stack, strict=True))
+        return found
+
+
+def _pick(name: str, values: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    if name in values:
+        return values[name]
+    index = composites.index_of(name)
+    assert index is not None
+    return composites.evaluate_formula(index.formula, values)
+
+
+def _inside(window: PixelWindow, grid: Grid) -> tuple[Window | None, tuple[slice, slice]]:
+    """The part of a window that lies in the image, and where that part goes in the window."""
+    left, top = max(window.column, 0), max(window.row, 0)
+    right = min(window.column + window.width, grid.width)
+    bottom = min(window.row + window.height, grid.height)
+    if left >= right or top >= bottom:
+        return None, (slice(0), slice(0))
+    rows = slice(top - window.row, bottom - window.row)
+    columns = slice(left - window.column, right - window.column)
+    return Window(left, top, right - left, bottom - top), (rows, columns)
+
+
+class _OpenFiles(threading.local):
+    """Open datasets of this thread: GDAL handles are not thread-safe and do not survive a fork."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.datasets: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+
+
+_open_files = _OpenFiles()
+
+
+def _dataset(path: str, grid: Grid | None, resampling: Resampling) -> Any:
+    """An open dataset, warped onto a grid if it lies on another one; kept open for the next read."""
+    if _open_files.process != os.getpid():
+        _open_files.__init__()  # type: ignore[misc]  # a forked child must not share file offsets
+    status = os.stat(path)
+    key = (path, status.st_mtime_ns, status.st_size, grid, resampling)
+    datasets = _open_files.datasets
+    if key in datasets:
+        datasets.move_to_end(key)
+        return datasets[key]
+    dataset = rasterio.open(path)
+    if grid is not None and not _same_grid(dataset, grid):
+        dataset = WarpedVRT(
+            dataset, crs=grid.crs or dataset.crs, transform=grid.transform, width=grid.width, height=grid.height,
+            resampling=resampling, add_alpha=dataset.nodata is None,  # else ground outside the file would read 0
+        )  # fmt: skip
+    datasets[key] = dataset
+    if len(datasets) > OPEN_FILES:
+        datasets.popitem(last=False)[1].close()
+    return dataset
+
+
+def _same_grid(dataset: Any, grid: Grid) -> bool:
+    size = (dataset.width, dataset.height) == (grid.width, grid.height)
+    return size and dataset.transform.almost_equals(
+        grid.transform, precision=1e-6 * abs(grid.transform.a) + 1e-12
+    )
+
+
+def read_bands(
+    path: str,
+    numbers: list[int],
+    window: Window,
+    grid: Grid | None,
+    resampling: Resampling = Resampling.nearest,
+) -> NDArray[np.float32]:
+    """Stored numbers of a window as float32 `[bands, height, width]`, NaN where the file's mask says so.
+
+    Raises:
+        DataError: The file is missing, truncated or not an image.
+    """
+    try:
+        dataset = _dataset(path, grid, resampling)
+        values: NDArray[np.float32] = dataset.read(numbers, window=window, out_dtype=np.float32)
+        if MaskFlags.per_dataset in dataset.mask_flag_enums[0]:
+            values[:, dataset.dataset_mask(window=window) == 0] = np.nan
+    except (RasterioError, OSError) as error:
+        raise DataError(
+            f"{path} cannot be read: {error}", "copy it again from its origin, or leave it out"
+        ) from error
+    return values
+
+
+@dataclass(frozen=True)
+class RasterFile:
+    """What the header of an image file says.
+
+    Attributes:
+        path: The file.
+        grid: Its own pixel grid.
+        acquired: Acquisition date of the whole file; None if unknown or if every band has its own.
+        layers: Bands by role; empty for a stack of dates.
+        stacked: For a stack of dates: the role of all its bands.
+        dated: For a stack of dates: its bands with their dates, in file order.
+        eight_bit: Are the numbers 8-bit brightness, not physical values?
+    """
+
+    path: Path
+    grid: Grid
+    acquired: date | None
+    layers: Mapping[str, Band]
+    stacked: str = ""
+    dated: tuple[tuple[date, Band], ...] = ()
+    eight_bit: bool = False
+
+
+def inspect_raster(path: Path, crs: str | None = None, pixels_only: bool = False) -> RasterFile:
+    """Read the header of an image file, and its last pixels to see that it is whole.
+
+    Args:
+        path: A GeoTIFF, or anything else that GDAL reads with a grid.
+        crs: Overrides the file's coordinate reference system.
+        pixels_only: Accept a file without one.
+
+    Raises:
+        DataError: The file is unreadable or truncated, or has no CRS.
+    """
+    try:
+        with rasterio.open(path) as dataset:
+            _check_whole(dataset)
+            system = crs or (dataset.crs.to_string() if dataset.crs else None)
+            if system is None and not pixels_only:
+                raise DataError(
+                    f"{path} has no coordinate reference system",
+                    "assign the true one (rio edit-info --crs EPSG:..., or --crs), or ask for pixels only",
+                )
+            grid = Grid(dataset.width, dataset.height, dataset.transform, system)
+            return _describe(path, dataset, grid)
+    except (RasterioIOError, OSError) as error:
+        raise DataError(
+            f"{path} is not a readable image: {error}", "copy it again from its origin, or leave it out"
+        ) from error
+
+
+def _check_whole(dataset: Any) -> None:
+    """Read the last block: where a copy was cut short, that is what is missing."""
+    *_, (_, window) = ((position, window) for position, window in dataset.block_windows(dataset.count))
+    dataset.read(dataset.count, window=window)
+
+
+def _describe(path: Path, dataset: Any, grid: Grid) -> RasterFile:
+    names = roles(dataset.descriptions, [colour.name for colour in dataset.colorinterp], path.stem)
+    dates = [parse_date(text) if text else None for text in dataset.descriptions]
+    eight_bit = all(dtype == "uint8" for dtype in dataset.dtypes)
+    if dataset.count > 1 and all(dates):
+        role = roles([None], ["gray"], path.stem)[0]
+        dated = tuple((day, _band(dataset, n, role)) for n, day in enumerate(dates, start=1) if day)
+        return RasterFile(path, grid, None, {}, role, dated, eight_bit)
+    acquired = acquisition_date(dataset.tags(), dataset.descriptions, path.stem)
+    layers = {role: _band(dataset, n, role) for n, role in enumerate(names, start=1) if role != "alpha"}
+    return RasterFile(path, grid, acquired, layers, eight_bit=eight_bit)
+
+
+def _band(dataset: Any, number: int, role: str) -> Band:
+    nodata = dataset.nodatavals[number - 1]
+    without = (
+        nodata is None or np.isnan(nodata) or role in MASK_ROLES
+    )  # GeoTIFF's one nodata may be a mask's "clear"
+    return Band(dataset.name, number, *_scaling(dataset, number, role), None if without else nodata)
+
+
+def _scaling(dataset: Any, number: int, role: str) -> tuple[float, float]:
+    """Scale and offset of a band: as the file says, else by the conventions of its data type."""
+    scale, offset = dataset.scales[number - 1], dataset.offsets[number - 1]
+    dtype = dataset.dtypes[number - 1]
+    if (scale, offset) != (1.0, 0.0) or role in MASK_ROLES or dtype.startswith("float"):
+        return scale, offset
+    return (1 / 255, 0.0) if dtype == "uint8" else (REFLECTANCE_SCALE, 0.0)

@@ -1,0 +1,146 @@
+"""Dated frames on one grid, put together from the files of one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrilape.errors import DataError
+from agrilape.geo.timewindow import TimeWindow
+from agrilape.sources.composite import percentile_stretch
+from agrilape.sources.raster import Band, Grid, RasterFile, RasterFrame
+from agrilape.sources.scene import PixelWindow
+
+CLEAR = {
+    "scl": (4, 5, 6),  # Sentinel-2 scene classification: vegetation, bare, water
+    "cloud_mask": (0,),
+}
+SAMPLE_SIDE = 256  # pixels of a sampled window; four by four of them show what an image holds
+SAMPLES_PER_SIDE = 4
+
+
+@dataclass(frozen=True)
+class Series:
+    """The frames of one place.
+
+    Attributes:
+        grid: Their common pixel grid: that of the finest file.
+        frames: In order of date, at least one.
+        empty: Dates left out because no sampled pixel was valid (no data, or all cloud).
+    """
+
+    grid: Grid
+    frames: tuple[RasterFrame, ...]
+    empty: tuple[date | None, ...] = ()
+
+
+def assemble(files: Sequence[RasterFile], clear: Mapping[str, tuple[int, ...]] | None = None) -> Series:
+    """Join the files of one place: bands of one date into one frame, frames in order of date.
+
+    Args:
+        files: Whole images, single bands, other resolutions, or stacks of dates; all of one place.
+        clear: Values of mask bands that mean clear sky, by role; None for the usual ones.
+
+    Raises:
+        DataError: A date is missing, out of order in a stack, or covered twice; or no pixel of any file is valid.
+    """
+    grid = min((file.grid for file in files), key=lambda grid: abs(grid.transform.determinant))
+    frames = []
+    for acquired, layers in sorted(_by_date(files).items(), key=lambda item: item[0] or date.min):
+        if "nir" not in layers and "nir_narrow" in layers:  # indices accept either of Sentinel-2's two
+            layers["nir"] = layers["nir_narrow"]
+        masks = {role: values for role, values in (clear or CLEAR).items() if role in layers}
+        frames.append(RasterFrame(acquired, grid, layers, masks))
+    kept, stretch = _sample(frames, fixed=all(file.eight_bit for file in files))
+    if not kept:
+        raise DataError(
+            f"{files[0].path}: no pixel is valid on any date", "check its nodata value and cloud mask"
+        )
+    empty = tuple(frame.acquired for frame in frames if frame not in kept)
+    return Series(grid, tuple(replace(frame, stretch=stretch) for frame in kept), empty)
+
+
+def season(days: Sequence[date | None], margin_days: int = 15) -> TimeWindow | None:
+    """The calendar around dated frames, with a margin so that none sits at its very end; None for a still."""
+    known = [day for day in days if day is not None]
+    if len(known) < 2:
+        return None
+    margin = timedelta(days=margin_days)
+    return TimeWindow(min(known) - margin, max(known) + margin)
+
+
+def _by_date(files: Sequence[RasterFile]) -> dict[date | None, dict[str, Band]]:
+    found: dict[date | None, dict[str, Band]] = {}
+    for file in files:
+        _check_order(file)
+        for acquired, role, band in _bands_of(file):
+            layers = found.setdefault(acquired, {})
+            if role in layers:
+                raise DataError(
+                    f"{file.path.name} and {layers[role].path} both hold {role} of {acquired or 'no date'}",
+                    "keep one image per date and place, or put other places into folders of their own",
+                )
+            layers[role] = band
+    if None in found and len(found) > 1:
+        undated = next(file for file in files if file.acquired is None and not file.dated)
+        raise DataError(
+            f"{undated.path} has no date among dated images",
+            "set its tag ACQUISITION_DATE=YYYY-MM-DD, or put the date into its file name",
+        )
+    return found
+
+
+def _bands_of(file: RasterFile) -> list[tuple[date | None, str, Band]]:
+    if file.dated:
+        return [(day, file.stacked, band) for day, band in file.dated]
+    return [(file.acquired, role, band) for role, band in file.layers.items()]
+
+
+def _check_order(file: RasterFile) -> None:
+    days = [day for day, _ in file.dated]
+    for before, after in zip(days, days[1:], strict=False):
+        if after <= before:
+            raise DataError(
+                f"{file.path}: dates out of order, {after} follows {before}",
+                "correct the band descriptions, or order the bands by date",
+            )
+
+
+def _sample(
+    frames: Sequence[RasterFrame], fixed: bool
+) -> tuple[list[RasterFrame], dict[str, tuple[float, float]]]:
+    """Frames with something to see, and the stretch of their bands over all dates (8-bit brightness: as it is)."""
+    kept = []
+    pixels: dict[str, list[NDArray[np.float32]]] = {}
+    for frame in frames:
+        bands = tuple(role for role in frame.bands if role in frame.layers)
+        values = np.concatenate(
+            [frame.read(w, bands).reshape(len(bands), -1) for w in _windows(frame.grid)], 1
+        )
+        if not np.isfinite(values).any():
+            continue
+        kept.append(frame)
+        for role, layer in zip(
+            bands, values[:, :: len(frames)], strict=True
+        ):  # a like number of pixels per date
+            pixels.setdefault(role, []).append(layer)
+    stretch = (
+        {} if fixed else percentile_stretch({role: np.concatenate(found) for role, found in pixels.items()})
+    )
+    return kept, stretch
+
+
+def _windows(grid: Grid) -> list[PixelWindow]:
+    """Windows spread evenly over an image; they cover a small image and sample a large one in bounded time."""
+
+    def starts(size: int) -> list[tuple[int, int]]:
+        count = min(SAMPLES_PER_SIDE, -(-size // SAMPLE_SIDE))
+        side = min(SAMPLE_SIDE, size)
+        return [(round(at), side) for at in np.linspace(0, size - side, count)]
+
+    columns, rows = starts(grid.width), starts(grid.height)
+    return [PixelWindow(x, y, width, height) for y, height in rows for x, width in columns]
