@@ -1,1 +1,23 @@
-"""How places and times are spelled for a model."""
+"""How places and times are spelled for a model, and the batches that it reads."""
+
+from agrilape.tokens.chat import Chat
+from agrilape.tokens.codec import PositionCodec
+from agrilape.tokens.collator import Collator, TrainingItem, prompt_batch
+from agrilape.tokens.grammar import Coordinates, Parsed, parse, render
+from agrilape.tokens.packing import packing_of
+from agrilape.tokens.vocabulary import PositionIds, add_position_tokens
+
+__all__ = [
+    "Chat",
+    "Collator",
+    "Coordinates",
+    "Parsed",
+    "PositionCodec",
+    "PositionIds",
+    "TrainingItem",
+    "add_position_tokens",
+    "packing_of",
+    "parse",
+    "prompt_batch",
+    "render",
+]

@@ -1,0 +1,210 @@
+"""Chats about a chip, in the words of any processor's own chat template.
+
+A prompt has two pieces. The *prefix* is what all questions about a chip share: the start of the conversation
+and the images, each preceded by its date. The *question* follows: the words, and the end of the user's turn.
+A third piece is the *answer* with the token that ends the turn. Each is tokenised on its own, in training and
+in generation alike, so that a label can never slip by a token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from agrilape.errors import ModelError
+from agrilape.geo.shapes import Instant, Part
+from agrilape.samples.types import Chip, Sample
+from agrilape.tokens.codec import PositionCodec
+from agrilape.tokens.grammar import Coordinates, render, spell
+from agrilape.tokens.vocabulary import tokenizer_of
+
+_QUESTION, _ANSWER = "QQQuestionQQ", "AAAnswerAA"  # stand-ins that show where a template puts the words
+
+
+class Tokens(NamedTuple):
+    """A tokenised piece.
+
+    Attributes:
+        ids: Vocabulary ids.
+        positions: For each, the exact continuous index u behind a position token; NaN for any other token.
+    """
+
+    ids: list[int]
+    positions: list[float]
+
+
+@dataclass(frozen=True)
+class ChatFormat:
+    """What a chat template puts around the words of one question and its answer.
+
+    Attributes:
+        head: Before the first image.
+        image: One image, as the template spells it.
+        middle: From the end of the question to where the model begins to write.
+        lead: Between there and the answer's first word, often a blank.
+        end: After the answer.
+    """
+
+    head: str
+    image: str
+    middle: str
+    lead: str
+    end: str
+
+
+def read_chat_format(processor: Any) -> ChatFormat:
+    """Learn a processor's chat format by rendering its template around known words.
+
+    Raises:
+        ModelError: If there is no template, or it does not place the images before the text.
+    """
+    if getattr(processor, "chat_template", None) is None:
+        raise ModelError(
+            f"{type(processor).__name__} has no chat template",
+            "Set processor.chat_template to the one the model was trained with, then try again.",
+        )
+    one, middle = _render(processor, images=1)
+    two, _ = _render(processor, images=2)
+    image = two[len(one) :]
+    if not two.startswith(one) or not one.endswith(image) or processor.image_token not in image:
+        raise ModelError(
+            "the chat template does not place images one after the other before the text",
+            "Use a chat template that does; LLaVA's is a good example.",
+        )
+    _, rest = _render(processor, images=1, answer=_ANSWER)
+    between, end = rest.split(_ANSWER)
+    lead = between[len(middle) :] if between.startswith(middle) else ""
+    return ChatFormat(one[: len(one) - len(image)], image, middle, lead, end)
+
+
+def _render(processor: Any, images: int, answer: str | None = None) -> tuple[str, str]:
+    """Text before and after the question, up to the answer that is to be written or with the one given."""
+    content = [{"type": "image"}] * images + [{"type": "text", "text": _QUESTION}]
+    turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if answer is not None:
+        turns.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+    text = processor.apply_chat_template(turns, add_generation_prompt=answer is None, tokenize=False)
+    before, after = text.split(_QUESTION)
+    return before, after
+
+
+class Chat:
+    """Writes chips, questions and answers as a processor's model reads them.
+
+    Args:
+        processor: Hugging Face processor with a tokenizer, an image processor and a chat template.
+        codec: Position tokens; in the tokenizer already, if that is how coordinates are spelled.
+        coordinates: Notation of places and times.
+
+    Attributes:
+        stop_id: Vocabulary id that ends an answer.
+        image_id: Vocabulary id of the image placeholder.
+
+    Raises:
+        ModelError: If the processor lacks any of these.
+    """
+
+    def __init__(
+        self, processor: Any, codec: PositionCodec, coordinates: Coordinates = "position_tokens"
+    ) -> None:
+        self.processor = processor
+        self.tokenizer = tokenizer_of(processor)
+        self.coordinates: Coordinates = coordinates
+        self.codec = codec
+        self.format = read_chat_format(processor)
+        self._image_token: str = processor.image_token
+        self.image_id = int(self.tokenizer.convert_tokens_to_ids(self._image_token))
+        self._encode = lru_cache(maxsize=65536)(self._encode_text)
+        self._position_id = lru_cache(maxsize=None)(self._single_id)
+        self.stop_id = self._stop_id()
+        # What the template writes between an image's placeholder and the question.
+        self._after_image = self.format.image.rpartition(self._image_token)[2]
+
+    def prefix(self, chip: Chip) -> str:
+        """Text up to the last image's placeholder, one placeholder per image.
+
+        Each dated image of a chip with a time window is preceded by its instant.
+        """
+        dates = [
+            "" if t is None else render((Instant(t),), self.codec, self.coordinates)
+            for t in image_times(chip)
+        ]
+        text = self.format.head + "".join(date + self.format.image for date in dates)
+        return text[: len(text) - len(self._after_image)]
+
+    def question(self, sample: Sample) -> Tokens:
+        """What follows the last image, up to where the model begins to write."""
+        return self._tokenise((self._after_image, *self._clean(sample.question), self.format.middle))
+
+    def answer(self, sample: Sample) -> Tokens:
+        """The answer and the token that ends it."""
+        ids, positions = self._tokenise((self.format.lead, *self._clean(sample.answer)))
+        return Tokens([*ids, self.stop_id], [*positions, math.nan])
+
+    def _clean(self, parts: Iterable[Part]) -> list[Part]:
+        """Words that happen to spell the image placeholder must not ask for an image."""
+        return [part.replace(self._image_token, "") if isinstance(part, str) else part for part in parts]
+
+    def _tokenise(self, parts: Iterable[Part]) -> Tokens:
+        """Tokenise text between coordinates as a whole, and each coordinate on its own."""
+        result, text = Tokens([], []), ""
+        for piece in spell(parts, self.codec, self.coordinates):
+            if piece.axis is None or piece.position is None:
+                text += piece.text
+                continue
+            self._append_text(result, text)
+            text = ""
+            if self.coordinates == "numerals":
+                for digit in piece.text:
+                    self._append_text(result, digit)
+            else:
+                result.ids.append(self._position_id(piece.text))
+                result.positions.append(piece.position)
+        self._append_text(result, text)
+        return result
+
+    def _append_text(self, result: Tokens, text: str) -> None:
+        ids = self._encode(text) if text else ()
+        result.ids.extend(ids)
+        result.positions.extend([math.nan] * len(ids))
+
+    def _encode_text(self, text: str) -> tuple[int, ...]:
+        """Tokenise text as it is in the middle of a sequence.
+
+        The image placeholder in front keeps tokenizers that treat the start of a text specially (a blank, a
+        first-piece mark) from doing so.
+        """
+        if len(text) == 1 and text.isdigit() and (digit := self._single_id(text)) is not None:
+            return (digit,)
+        ids = self.tokenizer(self._image_token + text, add_special_tokens=False)["input_ids"]
+        return tuple(ids[ids.index(self.image_id) + 1 :])
+
+    def _single_id(self, text: str) -> Any:
+        """Id of a token by its text; None if the vocabulary has none."""
+        found = self.tokenizer.convert_tokens_to_ids(text)
+        return None if found == self.tokenizer.unk_token_id else found
+
+    def _stop_id(self) -> int:
+        """The template's own end of turn, else the tokenizer's end of sequence."""
+        special = set(self.tokenizer.all_special_ids)
+        ends = [token for token in self._encode_text(self.format.end) if token in special]
+        stop = ends[0] if ends else self.tokenizer.eos_token_id
+        if stop is None:
+            raise ModelError(
+                "the tokenizer has no token that ends an answer",
+                "Set tokenizer.eos_token to one of its tokens.",
+            )
+        return int(stop)
+
+
+def image_times(chip: Chip) -> list[float | None]:
+    """Time of each image in [0, 1] of the chip's window; None for one that has no time."""
+    return [
+        None
+        if chip.window is None or picture.acquired is None
+        else min(max(chip.window.position(picture.acquired), 0.0), 1.0)
+        for picture in chip.pictures
+    ]

@@ -1,0 +1,173 @@
+"""Batches for training and for generation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+
+from agrilape.errors import DataError
+from agrilape.samples.types import Chip, Example, Sample
+from agrilape.tokens.chat import Chat
+from agrilape.tokens.codec import PositionCodec
+from agrilape.tokens.grammar import Coordinates
+from agrilape.tokens.packing import IGNORED, Row, pad, question_mask, question_positions
+from agrilape.tokens.prefix import Prefixes, read_prefixes
+
+Batch: TypeAlias = dict[str, Any]  # tensors, by the name of the model's argument
+_Asked: TypeAlias = tuple[Chip, Sequence[Sample]]
+
+
+class TrainingItem(NamedTuple):
+    """A chip and the questions about it that one batch asks.
+
+    Attributes:
+        example: The chip with all its samples.
+        samples: Those picked.
+    """
+
+    example: Example
+    samples: Sequence[Sample]
+
+
+class Collator:
+    """Makes a batch of chips and questions.
+
+    Args:
+        processor: Hugging Face processor, with position tokens if `coordinates` says so.
+        codec: Position tokens.
+        coordinates: Notation of places and times.
+        packing: Type of the 4-D mask, see `packing_of`: all questions about a chip in one row; None gives
+            each question a row of its own.
+        max_length: Longest row in tokens. A question that does not fit is left out whole, never cut.
+
+    Attributes:
+        chat: How chips and questions are written.
+        dropped: Questions left out so far because they did not fit (by this process).
+    """
+
+    def __init__(
+        self,
+        processor: Any,
+        codec: PositionCodec,
+        coordinates: Coordinates = "position_tokens",
+        packing: torch.dtype | None = torch.bool,
+        max_length: int = 4096,
+    ) -> None:
+        self.chat = Chat(processor, codec, coordinates)
+        self.packing = packing
+        self.max_length = max_length
+        self.dropped = 0
+
+    def __call__(self, items: Iterable[tuple[Example, Sequence[Sample]]]) -> Batch:
+        """Make a training batch, padded on the right to a multiple of 8 tokens.
+
+        Args:
+            items: Chips and their picked questions.
+
+        Returns:
+            `input_ids` `[B, L]`; `labels` `[B, L]`, -100 outside answers, to be shifted by the model;
+            `position_targets` float32 `[B, L]`, the exact index in bins behind each position token among the
+            labels, else NaN; `attention_mask` `[B, L]`, or packed `[B, 1, L, L]` together with `position_ids`
+            `[B, L]`; `image_times` float32 `[images]` in [0, 1], NaN for a still; `pixel_values` and whatever
+            else the processor makes of the images.
+
+        Raises:
+            DataError: If no question fits.
+        """
+        asked: list[_Asked] = [(example.chip, samples) for example, samples in items if samples]
+        if self.packing is None:
+            asked = [(chip, (sample,)) for chip, samples in asked for sample in samples]
+        rows, prefixes = self._fitting_rows(asked)
+        segments = pad([row.segments for row in rows], -1)
+        return {
+            "input_ids": pad([row.ids for row in rows], _pad_id(self.chat)),
+            "labels": pad([row.labels for row in rows], IGNORED),
+            "position_targets": pad([row.positions for row in rows], math.nan),
+            **self._attention(segments),
+            **_per_token(prefixes, rows),
+            **prefixes.visual,
+        }
+
+    def _fitting_rows(self, asked: list[_Asked]) -> tuple[list[Row], Prefixes]:
+        """Rows of the questions that fit; a chip of which none does is left out with its images."""
+        prefixes = read_prefixes(self.chat, [chip for chip, _ in asked])
+        rows = [Row(list(ids)) for ids in prefixes.ids]
+        fitting: list[_Asked] = []
+        for row, (chip, samples) in zip(rows, asked, strict=True):
+            fits = [sample for sample in samples if self._ask(row, sample)]
+            if fits:
+                fitting.append((chip, fits))
+        self.dropped += sum(len(samples) for _, samples in asked) - sum(
+            len(samples) for _, samples in fitting
+        )
+        if not fitting:
+            raise DataError(
+                f"no question of a batch fits into {self.max_length} tokens",
+                "Raise the largest length, or show the model fewer or smaller images.",
+            )
+        if len(fitting) == len(asked):
+            return rows, prefixes
+        rows = [row for row in rows if row.segments[-1] > 0]
+        return rows, read_prefixes(self.chat, [chip for chip, _ in fitting])
+
+    def _ask(self, row: Row, sample: Sample) -> bool:
+        question, answer = self.chat.question(sample), self.chat.answer(sample)
+        if len(row.ids) + len(question.ids) + len(answer.ids) > self.max_length:
+            return False
+        row.ask(question.ids, answer.ids, answer.positions)
+        return True
+
+    def _attention(self, segments: torch.Tensor) -> Batch:
+        if self.packing is None:
+            return {"attention_mask": (segments >= 0).long()}
+        return {
+            "attention_mask": question_mask(segments, self.packing),
+            "position_ids": question_positions(segments),
+        }
+
+
+def prompt_batch(chat: Chat, items: Iterable[tuple[Example, Sequence[Sample]]]) -> Batch:
+    """Make a batch for `generate`: one row per question, without answers, padded on the left.
+
+    Pass `eos_token_id=chat.stop_id` to `generate` as well.
+
+    Args:
+        chat: How chips and questions are written; `Collator.chat`, or one's own.
+        items: Chips and their questions.
+
+    Returns:
+        `input_ids` and `attention_mask` `[B, L]`, `image_times`, `pixel_values` and whatever else the
+        processor makes of the images; rows in the order of the questions.
+    """
+    asked = [(example.chip, sample) for example, samples in items for sample in samples]
+    prefixes = read_prefixes(chat, [chip for chip, _ in asked])
+    rows = [Row(list(ids)) for ids in prefixes.ids]
+    for row, (_, sample) in zip(rows, asked, strict=True):
+        row.ask(chat.question(sample).ids, (), ())
+    return {
+        "input_ids": pad([row.ids for row in rows], _pad_id(chat), left=True),
+        "attention_mask": pad([[1] * len(row.ids) for row in rows], 0, left=True),
+        **_per_token(prefixes, rows, left=True),
+        **prefixes.visual,
+    }
+
+
+def _pad_id(chat: Chat) -> int:
+    """What fills up rows; never attended to, so any token but the image placeholder will do."""
+    pad_id = chat.tokenizer.pad_token_id
+    return chat.stop_id if pad_id is None else int(pad_id)
+
+
+def _per_token(prefixes: Prefixes, rows: Sequence[Row], left: bool = False) -> Batch:
+    """Extend what the processor said of the prefix's tokens to the text that follows: 0."""
+    return {
+        name: pad(
+            [[*said, *[0] * (len(row.ids) - len(said))] for said, row in zip(values, rows, strict=True)],
+            0,
+            left=left,
+        )
+        for name, values in prefixes.per_token.items()
+    }

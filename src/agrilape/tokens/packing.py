@@ -1,0 +1,119 @@
+"""Sequences of a batch: padded rows, or several questions about the same images in one row.
+
+In a packed row `[prefix][question 1][answer 1][question 2]...` each question sees the prefix and itself only,
+and its positions go on from the prefix's, so that it is answered exactly as in a row of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+IGNORED = -100  # label that the losses of transformers leave out
+_PACKABLE = frozenset({"llava", "llava_next", "llava_onevision", "internvl", "smolvlm", "idefics3"})
+
+
+def packing_of(model: Any) -> torch.dtype | None:
+    """Type of the 4-D attention mask with which a model takes packed rows.
+
+    Left out are models with other than ordinary positions (Qwen-VL) or with attention both ways between image
+    tokens (PaliGemma, Gemma 3), and attention kernels without arbitrary masks.
+
+    Returns:
+        `torch.bool` for SDPA, the model's own type for eager attention, which adds the mask to the scores;
+        None where each question needs a row of its own.
+    """
+    if model.config.model_type not in _PACKABLE:
+        return None
+    attention = model.config.get_text_config()._attn_implementation
+    return {"sdpa": torch.bool, "eager": model.dtype}.get(attention)
+
+
+@dataclass
+class Row:
+    """One sequence under construction.
+
+    Attributes:
+        ids: Vocabulary ids.
+        labels: Wanted ids, -100 where there is nothing to learn.
+        positions: Exact continuous index behind each position token among the labels, else NaN.
+        segments: 0 for the prefix, k for the k-th question.
+    """
+
+    ids: list[int]
+    labels: list[int] = field(init=False)
+    positions: list[float] = field(init=False)
+    segments: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with the prefix, from which nothing is learnt."""
+        self.labels = [IGNORED] * len(self.ids)
+        self.positions = [math.nan] * len(self.ids)
+        self.segments = [0] * len(self.ids)
+
+    def ask(self, question: Sequence[int], answer: Sequence[int], positions: Sequence[float]) -> None:
+        """Append a question with its answer; only the answer is learnt."""
+        self.segments += [self.segments[-1] + 1] * (len(question) + len(answer))
+        self.ids += [*question, *answer]
+        self.labels += [*[IGNORED] * len(question), *answer]
+        self.positions += [*[math.nan] * len(question), *positions]
+
+
+def pad(rows: Sequence[Sequence[Any]], value: Any, multiple: int = 8, left: bool = False) -> torch.Tensor:
+    """Stack rows of unequal length, `[B, L]` with L a multiple of a round number.
+
+    Args:
+        rows: Numbers of one type.
+        value: What fills the rest.
+        multiple: L is rounded up to a multiple of this.
+        left: Fill before the row (generation) instead of after it (training).
+    """
+    length = -(-max(map(len, rows)) // multiple) * multiple
+    filled = [
+        [*[value] * (length - len(row)), *row] if left else [*row, *[value] * (length - len(row))]
+        for row in rows
+    ]
+    return torch.tensor(filled)
+
+
+def question_positions(segments: torch.Tensor) -> torch.Tensor:
+    """Position ids: the prefix counts from 0, and each question on from the prefix's end.
+
+    Args:
+        segments: `[B, L]`, 0 for the prefix, k for the k-th question, -1 for padding.
+
+    Returns:
+        int64 `[B, L]`; 0 at padding.
+    """
+    here = torch.arange(segments.shape[1]).expand_as(segments)
+    starts = torch.ones_like(segments, dtype=torch.bool)
+    starts[:, 1:] = segments[:, 1:] != segments[:, :-1]
+    since_start = here - torch.where(starts, here, 0).cummax(dim=1).values
+    prefix = (segments == 0).sum(dim=1, keepdim=True)
+    return torch.where(segments < 0, 0, since_start + prefix * (segments > 0))
+
+
+def question_mask(segments: torch.Tensor, dtype: torch.dtype = torch.bool) -> torch.Tensor:
+    """Attention mask in which questions see the prefix and themselves, all causally.
+
+    A padding position sees itself, since attention to nothing at all is NaN.
+
+    Args:
+        segments: `[B, L]`, 0 for the prefix, k for the k-th question, -1 for padding.
+        dtype: bool (True is seen) or a floating type (0 is seen, the type's minimum is not).
+
+    Returns:
+        `[B, 1, L, L]`.
+    """
+    length = segments.shape[1]
+    query, key = segments[:, :, None], segments[:, None, :]
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    seen = (((query == key) & (query >= 0)) | ((key == 0) & (query >= 0))) & causal
+    seen = (seen | torch.eye(length, dtype=torch.bool))[:, None]
+    if dtype == torch.bool:
+        return seen
+    return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, torch.finfo(dtype).min)

@@ -1,0 +1,95 @@
+"""The part of a sequence that holds the images, through the processor's own call."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from agrilape.errors import DataError
+from agrilape.samples.types import Chip
+from agrilape.tokens.chat import Chat, image_times
+
+PER_TOKEN = ("token_type_ids", "mm_token_type_ids")  # what some processors say of each token; 0 for text
+
+
+class Prefixes(NamedTuple):
+    """Prefixes of several chips.
+
+    Attributes:
+        ids: Vocabulary ids per chip, image placeholders expanded to one per visual token.
+        per_token: What the processor says of each token, by name, per chip.
+        visual: `pixel_values` and the like, in the order of the chips, and `image_times`.
+    """
+
+    ids: list[list[int]]
+    per_token: dict[str, list[list[int]]]
+    visual: dict[str, Any]
+
+
+def read_prefixes(chat: Chat, chips: Sequence[Chip]) -> Prefixes:
+    """Tokenise the prefixes of chips and prepare their images; a chip that comes again is prepared once.
+
+    Raises:
+        DataError: If an image cannot be decoded.
+    """
+    distinct = list({id(chip): chip for chip in chips}.values())
+    prepared = _prepare(chat, distinct)
+    if len(distinct) == len(chips):
+        return prepared
+    return _repeat(prepared, distinct, chips) or _prepare(chat, chips)
+
+
+def _prepare(chat: Chat, chips: Sequence[Chip]) -> Prefixes:
+    texts = [chat.prefix(chip) for chip in chips]
+    bos = chat.tokenizer.bos_token
+    output = chat.processor(
+        text=texts,
+        images=[decode_pictures(chip) for chip in chips],
+        add_special_tokens=bos is None or not texts[0].startswith(bos),  # as apply_chat_template does
+        padding=True,
+        padding_side="right",
+        return_tensors="pt",
+    )
+    lengths = output.pop("attention_mask").sum(dim=1).tolist()
+    rows = {
+        name: [row[:n] for row, n in zip(output.pop(name).tolist(), lengths, strict=True)]
+        for name in ("input_ids", *PER_TOKEN)
+        if name in output
+    }
+    times = [float("nan") if t is None else t for chip in chips for t in image_times(chip)]
+    return Prefixes(rows.pop("input_ids"), rows, {**output, "image_times": torch.tensor(times)})
+
+
+def decode_pictures(chip: Chip) -> list[Image.Image]:
+    """Decode a chip's images.
+
+    Raises:
+        DataError: If one is damaged.
+    """
+    try:
+        return [Image.open(io.BytesIO(picture.data)).convert("RGB") for picture in chip.pictures]
+    except (UnidentifiedImageError, OSError) as error:
+        raise DataError(
+            f"an image of chip {chip.id} cannot be decoded: {error}", "Prepare the data set again."
+        ) from error
+
+
+def _repeat(prepared: Prefixes, distinct: Sequence[Chip], chips: Sequence[Chip]) -> Prefixes | None:
+    """Prefixes of chips that come several times; None if a tensor does not come apart by image or chip."""
+    number = {id(chip): i for i, chip in enumerate(distinct)}
+    rows = [number[id(chip)] for chip in chips]
+    first = [0]
+    for chip in distinct:
+        first.append(first[-1] + len(chip.pictures))
+    images = [image for row in rows for image in range(first[row], first[row + 1])]
+    visual = {}
+    for name, value in prepared.visual.items():
+        if not isinstance(value, torch.Tensor) or len(value) not in (first[-1], len(distinct)):
+            return None
+        visual[name] = value[images if len(value) == first[-1] else rows]
+    per_token = {name: [values[row] for row in rows] for name, values in prepared.per_token.items()}
+    return Prefixes([prepared.ids[row] for row in rows], per_token, visual)
