@@ -52,6 +52,7 @@ class DatasetConfig(Settings):
     source: Source
     tasks: tuple[str, ...] = Field(min_length=1, description="Task names, see `agrilape prepare --tasks`.")
     chip: int = Field(128, ge=32, description="Side of a chip in source pixels.")
+    overlap: float = Field(0.25, ge=0, le=0.9, description="Least share of a chip that its neighbour repeats.")
     composite: str = Field("true_colour", description="true_colour, false_colour or an index (ndvi).")
     series: int = Field(0, ge=0, description="Dates per chip for tasks about time; 0: still images only.")
     questions: int = Field(8, ge=1, description="Most questions about one chip.")
@@ -117,6 +118,7 @@ class StageConfig(Settings):
     betas: tuple[float, float] = (0.9, 0.98)
     introduction: LapeIntroduction = LapeIntroduction()
     augment: bool = Field(True, description="Turn and mirror chips together with their coordinates.")
+    checkpoint_every: int = Field(200, ge=1, description="Steps between checkpoints to resume from.")
 
 
 class LossConfig(Settings):

@@ -58,7 +58,7 @@ class Sample:
         task: Name of the task, which decides the metrics.
         question: Text with places and times in between.
         answer: The wanted answer, likewise.
-        truth: JSON-ready facts for scoring and for breakdowns beyond the answer's own shapes (crop, size class).
+        truth: JSON-ready facts for scoring and breakdowns beyond the answer's own shapes (crop, size class).
         provenance: JSON-ready record of where the answer comes from (file, feature id, formula).
     """
 

@@ -1,0 +1,129 @@
+"""Turn and mirror chips together with everything that says where something is."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from PIL import Image
+
+from agrilape.geo.georeference import Georeference
+from agrilape.geo.shapes import Box, Part, Point, Polygon
+from agrilape.samples.phrasings import Phrasings, layout_text, load_phrasings
+from agrilape.samples.types import Example, Picture, Sample
+
+_QUARTER_TURN = np.array(
+    [[0.0, 1.0, 0.0], [-1.0, 0.0, 1.0], [0.0, 0.0, 1.0]]
+)  # anticlockwise: (x, y) -> (y, 1 - x)
+_MIRROR = np.array([[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+
+
+def dihedral(example: Example, k: int, language: str = "en") -> Example:
+    """A chip under one of the eight symmetries of the square, with its questions and answers.
+
+    Boxes of an answer are put in order again; names of places (`top left`) and grids are renamed.
+
+    Args:
+        example: Chip and samples.
+        k: `k % 4` quarter turns anticlockwise, then mirrored left to right for `k >= 4`; 0 changes nothing.
+        language: Language of the wording, for names of places.
+
+    Raises:
+        ValueError: `k` is not in 0..7.
+    """
+    if not 0 <= k < 8:
+        raise ValueError(f"a square has the symmetries 0 to 7, got {k}")
+    if k == 0:
+        return example
+    chip, words = example.chip, load_phrasings(language)
+    turned = replace(
+        chip,
+        pictures=tuple(replace(picture, data=_turn_picture(picture, k)) for picture in chip.pictures),
+        georeference=chip.georeference and _turn_georeference(chip.georeference, k),
+    )
+    return Example(turned, tuple(_turn_sample(sample, k, words) for sample in example.samples))
+
+
+def turn(part: Part, k: int) -> Part:
+    """A part under a symmetry; texts and times stay as they are."""
+    match part:
+        case Point():
+            return _turn_point(part, k)
+        case Box():
+            one, other = _turn_point(Point(*part[:2]), k), _turn_point(Point(*part[2:]), k)
+            return Box(min(one.x, other.x), min(one.y, other.y), max(one.x, other.x), max(one.y, other.y))
+        case Polygon():
+            points = tuple(_turn_point(point, k) for point in part.points)
+            return Polygon(points[::-1] if k >= 4 else points)  # mirroring reverses the sense of rotation
+    return part
+
+
+def _symmetry(k: int) -> NDArray[np.float64]:
+    """The matrix that takes normalised homogeneous coordinates to the turned image, `[3, 3]`."""
+    turned = np.linalg.matrix_power(_QUARTER_TURN, k % 4)
+    return _MIRROR @ turned if k >= 4 else turned
+
+
+def _turn_point(point: Point, k: int) -> Point:
+    x, y, _ = _symmetry(k) @ (point.x, point.y, 1.0)
+    return Point(float(x), float(y))
+
+
+def _turn_picture(picture: Picture, k: int) -> bytes:
+    with Image.open(io.BytesIO(picture.data)) as image:
+        pixels = np.rot90(np.asarray(image.convert("RGB")), k % 4)
+    buffer = io.BytesIO()
+    # Not compressed: these bytes live for one training step.
+    turned = Image.fromarray(np.ascontiguousarray(pixels[:, ::-1] if k >= 4 else pixels))
+    turned.save(buffer, "PNG", compress_level=0)
+    return buffer.getvalue()
+
+
+def _turn_georeference(georeference: Georeference, k: int) -> Georeference:
+    """The same ground under the turned pixel grid."""
+    width, height = georeference.width, georeference.height
+    new_width, new_height = (width, height) if k % 2 == 0 else (height, width)
+    to_old = (
+        np.diag([width, height, 1])
+        @ np.linalg.inv(_symmetry(k))
+        @ np.diag([1 / new_width, 1 / new_height, 1])
+    )
+    to_map = np.array(tuple(georeference.transform)).reshape(3, 3) @ to_old
+    return Georeference(georeference.crs, Affine(*to_map[:2].ravel().tolist()), new_width, new_height)
+
+
+def _turn_sample(sample: Sample, k: int, words: Phrasings) -> Sample:
+    question = tuple(turn(part, k) for part in sample.question)
+    answer = tuple(turn(part, k) for part in sample.answer)
+    truth = dict(sample.truth)
+    boxes = [part for part in answer if isinstance(part, Box)]
+    if len(boxes) == len(answer):
+        order = sorted(range(len(boxes)), key=boxes.__getitem__)
+        answer = tuple(boxes[i] for i in order)
+        if "sizes" in truth:
+            truth["sizes"] = [truth["sizes"][i] for i in order]
+    if place := truth.get("place"):
+        truth["place"] = _turn_place(place, k, words)
+        question, answer = (_rename(parts, place, truth["place"]) for parts in (question, answer))
+    if grid := truth.get("grid"):
+        turned = np.rot90(np.array(grid, dtype=object), k % 4)
+        truth["grid"] = (turned[:, ::-1] if k >= 4 else turned).tolist()
+        answer = (layout_text(truth["grid"]),)
+    return replace(sample, question=question, answer=answer, truth=truth)
+
+
+def _turn_place(place: str, k: int, words: Phrasings) -> str:
+    """The name of a ninth of the image after turning."""
+    row, column = next((r, names.index(place)) for r, names in enumerate(words.places) if place in names)
+    centre = _turn_point(Point((column + 0.5) / 3, (row + 0.5) / 3), k)
+    return words.places[int(centre.y * 3)][int(centre.x * 3)]
+
+
+def _rename(parts: tuple[Part, ...], old: str, new: str) -> tuple[Part, ...]:
+    """Replace the name of a place as whole words, once per text."""
+    name = re.compile(rf"\b{re.escape(old)}\b")
+    return tuple(name.sub(new, part, count=1) if isinstance(part, str) else part for part in parts)

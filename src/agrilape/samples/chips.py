@@ -1,0 +1,317 @@
+"""Cut chips from scenes, and find out what each of them shows."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from PIL import Image
+from rasterio.features import rasterize
+from shapely import Geometry
+
+from agrilape.config.recipe import DatasetConfig
+from agrilape.geo.shapes import Box, Instant, Point, Span
+from agrilape.geo.timewindow import TimeWindow
+from agrilape.samples import seasons
+from agrilape.samples.types import Chip, Picture
+from agrilape.samples.view import Field, Spot, Timing, View
+from agrilape.sources.scene import Frame, Observation, Parcel, PixelWindow, Scene
+
+MAX_UNSEEN = (
+    0.1  # share of a chip, or of its labelled region, that may be cloud or no data in a picture that is shown
+)
+MIN_FIELD = 0.004  # share of the chip: about 8 x 8 pixels of 128 x 128
+WHOLE_FIELD = 0.5  # share of a parcel that must be visible ...
+BIG_PART = 0.02  # ... unless the visible part alone is this share of the chip
+SLIVER = 0.0005  # share of the chip below which nobody would see that a parcel reaches into it
+PROMPT_FACTS = ("sensor", "gsd_m", "region", "year", "season")  # of a scene's meta, kept with its chips
+LUSH = 0.8  # a still is taken among the clear dates with at least this share of the highest median NDVI
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one acquisition shows of a chip.
+
+    Attributes:
+        frame: The acquisition.
+        seen: Share of the chip (of its labelled region, if there is one) that is neither cloud nor no data.
+        ndvi: Vegetation index, `[height, width]`, NaN where unseen; None if the bands do not give it.
+    """
+
+    frame: Frame
+    seen: float
+    ndvi: NDArray[np.float32] | None
+
+
+def plan_windows(width: int, height: int, side: int, overlap: float = 0.0) -> list[PixelWindow]:
+    """Square windows that cover a raster, evenly spaced, row by row.
+
+    Args:
+        width: Columns of the raster.
+        height: Rows of the raster.
+        side: Side of a window in pixels; the raster's shorter side if that is less.
+        overlap: Least share of a window that its neighbours repeat.
+    """
+    side = min(side, width, height)
+
+    def starts(length: int) -> list[int]:
+        count = int(np.ceil((length - side) / (side * (1 - overlap)))) + 1
+        return sorted({int(start) for start in np.linspace(0, length - side, count).round()})
+
+    return [PixelWindow(column, row, side, side) for row in starts(height) for column in starts(width)]
+
+
+class Cutter:
+    """Cuts chips from one scene.
+
+    Args:
+        scene: The scene.
+        config: How chips are made.
+        strangers: Ids of parcels that belong to another split: visible here and there, but never asked about.
+    """
+
+    def __init__(self, scene: Scene, config: DatasetConfig, strangers: frozenset[str] = frozenset()) -> None:
+        self.scene, self.config, self.strangers = scene, config, strangers
+        self._tree = shapely.STRtree([parcel.outline for parcel in scene.parcels])
+        self._points = shapely.STRtree([shapely.Point(seen.x, seen.y) for seen in scene.observations])
+        self._crops = tuple(sorted({parcel.crop for parcel in scene.parcels if parcel.crop}))
+
+    def cut(self, window: PixelWindow) -> View | str:
+        """The chip in a window with what is known of it, or the reason why there is none."""
+        scene = self.scene
+        area = shapely.box(
+            window.column, window.row, window.column + window.width, window.row + window.height
+        )
+        mask = None
+        if scene.region is not None:
+            mask = _burn([scene.region], window) > 0
+            if not mask.any():
+                return "outside the labelled region"
+        looks = [_look(frame, window, mask) for frame in scene.frames]
+        rng = random.Random(f"{self.config.seed}/{scene.id}/{window}")  # noqa: S311 - not for secrets
+        shown = self._choose(looks, rng)
+        if not shown:
+            return "cloud or no data"
+        chip = self._chip(window, shown)
+        dated = (
+            [look for look in looks if look.ndvi is not None and look.frame.acquired] if chip.window else []
+        )
+        return View(
+            chip=chip,
+            fields=self._fields(window, area, dated),
+            spots=self._spots(window, area, dated, chip.window),
+            label=scene.label,
+            complete=scene.fully_labelled and (scene.region is None or scene.region.covers(area)),
+            scene_crops=self._crops,
+        )
+
+    def _choose(self, looks: Sequence[Look], rng: random.Random) -> list[Look]:
+        """The acquisitions to show: one for a still, up to `series` spread over time for a series."""
+        clear = [look for look in looks if look.seen >= 1 - MAX_UNSEEN]
+        if self.config.series and self.scene.window:
+            return _spread([look for look in clear if look.frame.acquired], self.config.series)
+        if not clear:
+            return []
+        green = [_greenness(look) for look in clear]
+        return [
+            rng.choice([look for look, value in zip(clear, green, strict=True) if value >= LUSH * max(green)])
+        ]
+
+    def _chip(self, window: PixelWindow, shown: Sequence[Look]) -> Chip:
+        scene = self.scene
+        series = bool(self.config.series and scene.window)
+        told = {key: scene.meta[key] for key in PROMPT_FACTS if key in scene.meta}
+        return Chip(
+            id=f"{scene.source}/{scene.id}/{window.column}_{window.row}",
+            scene=scene.id,
+            source=scene.source,
+            pictures=tuple(
+                Picture(
+                    encode_png(look.frame.picture(window, self.config.composite)),
+                    look.frame.acquired if series else None,
+                )
+                for look in shown
+            ),
+            georeference=scene.georeference and scene.georeference.window(window),
+            window=scene.window if series else None,
+            meta={
+                **told,
+                "composite": self.config.composite,
+                "pixel_window": list(window),
+                "unseen": [round(1 - look.seen, 4) for look in shown],
+            },
+        )
+
+    def _fields(self, window: PixelWindow, area: Geometry, looks: Sequence[Look]) -> tuple[Field, ...]:
+        """Parcels in the chip, clipped; what would not be noticed is left out."""
+        found: list[tuple[Parcel, Geometry, bool]] = []
+        for index in sorted(self._tree.query(area)):
+            parcel = self.scene.parcels[index]
+            part = shapely.intersection(parcel.outline, area)
+            if part.area <= SLIVER * area.area:
+                continue
+            largest = max(shapely.get_parts(part), key=lambda piece: piece.area)
+            share = part.area / area.area
+            clear = (
+                parcel.id not in self.strangers
+                and share >= MIN_FIELD
+                and (part.area >= WHOLE_FIELD * parcel.outline.area or share >= BIG_PART)
+                and largest.area >= 0.9 * part.area
+            )
+            found.append((parcel, largest, clear))
+        curves = _field_curves([outline for _, outline, _ in found], window, looks)
+        dates = [look.frame.acquired for look in looks if look.frame.acquired]
+        return tuple(
+            self._field(parcel, _normalise(outline, window), clear, dates, curve)
+            for (parcel, outline, clear), curve in zip(found, curves, strict=True)
+        )
+
+    def _field(
+        self, parcel: Parcel, outline: Geometry, clear: bool, dates: list[date], curve: NDArray[np.float32]
+    ) -> Field:
+        peak, green = (None, None) if not dates else _timings(parcel, self.scene.window, dates, curve)
+        return Field(
+            id=parcel.id,
+            crop=parcel.crop,
+            outline=outline,
+            box=Box(*outline.bounds),
+            clear=clear,
+            area_ha=parcel.area_ha,
+            greenest=peak,
+            green=green,
+        )
+
+    def _spots(
+        self, window: PixelWindow, area: Geometry, looks: Sequence[Look], calendar: TimeWindow | None
+    ) -> tuple[Spot, ...]:
+        """Labelled points strictly inside the chip."""
+        dates = [look.frame.acquired for look in looks if look.frame.acquired]
+        spots = []
+        for index in sorted(self._points.query(area, predicate="contains_properly")):
+            seen = self.scene.observations[index]
+            column, row = int(seen.x) - window.column, int(seen.y) - window.row
+            curve = np.array([look.ndvi[row, column] for look in looks if look.ndvi is not None], np.float32)
+            peak, green = _measured(calendar, dates, curve) if calendar else (None, None)
+            point = Point((seen.x - window.column) / window.width, (seen.y - window.row) / window.height)
+            spots.append(Spot(point, seen.kind, seen.value, _when(seen, calendar), peak, green))
+        return tuple(spots)
+
+
+def encode_png(picture: NDArray[np.uint8]) -> bytes:
+    """PNG bytes of an RGB picture `[height, width, 3]`, lightly compressed: chips are many and small."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def _look(frame: Frame, window: PixelWindow, mask: NDArray[np.bool_] | None) -> Look:
+    has_index = "ndvi" in frame.bands
+    values = frame.read(window, ("ndvi",) if has_index else frame.bands[:1])[0]
+    seen = np.isfinite(values if mask is None else values[mask]).mean()
+    return Look(frame, float(seen), values if has_index else None)
+
+
+def _greenness(look: Look) -> float:
+    return 1.0 if look.ndvi is None else max(float(np.nanmedian(look.ndvi)), 0.0)
+
+
+def _spread(looks: list[Look], count: int) -> list[Look]:
+    """The clearest look of each of `count` equal stretches of time between the first and the last."""
+    if len(looks) <= count:
+        return looks
+    days = [look.frame.acquired.toordinal() for look in looks if look.frame.acquired]
+    step = (days[-1] - days[0] + 1) / count
+    chosen: dict[int, Look] = {}
+    for look, day in zip(looks, days, strict=True):
+        stretch = int((day - days[0]) / step)
+        if stretch not in chosen or look.seen > chosen[stretch].seen:
+            chosen[stretch] = look
+    return list(chosen.values())
+
+
+def _normalise(outline: Geometry, window: PixelWindow) -> Geometry:
+    origin, size = np.array([window.column, window.row]), np.array([window.width, window.height])
+    return shapely.transform(outline, lambda xy: np.clip((xy - origin) / size, 0.0, 1.0))
+
+
+def _field_curves(
+    outlines: Sequence[Geometry], window: PixelWindow, looks: Sequence[Look]
+) -> NDArray[np.float32]:
+    """Mean NDVI of each outline, `[fields, dates]`; NaN where less than half of a field is seen."""
+    curves = np.full((len(outlines), len(looks)), np.nan, np.float32)
+    if not outlines or not looks:
+        return curves
+    numbers = _burn(outlines, window).ravel()
+    pixels = np.bincount(numbers, minlength=len(outlines) + 1)[1:]
+    for date_index, look in enumerate(looks):
+        values = np.asarray(look.ndvi, np.float32).ravel()
+        seen = np.isfinite(values)
+        counts = np.bincount(numbers[seen], minlength=len(outlines) + 1)[1:]
+        sums = np.bincount(numbers[seen], weights=values[seen], minlength=len(outlines) + 1)[1:]
+        enough = (counts > 0) & (counts >= 0.5 * pixels)
+        curves[enough, date_index] = (sums[enough] / counts[enough]).astype(np.float32)
+    return curves
+
+
+def _burn(outlines: Sequence[Geometry], window: PixelWindow) -> NDArray[np.int32]:
+    """Number (from 1) of the outline at each pixel of a window, `[height, width]`; 0 for none."""
+    burnt: NDArray[np.int32] = rasterize(
+        [(outline, number) for number, outline in enumerate(outlines, start=1)],
+        (window.height, window.width),
+        transform=Affine.translation(window.column, window.row),
+        dtype="int32",
+    )
+    return burnt
+
+
+def _timings(
+    parcel: Parcel, calendar: TimeWindow | None, dates: list[date], curve: NDArray[np.float32]
+) -> tuple[Timing | None, Timing | None]:
+    """Greenest moment and green span of a parcel: its recorded dates where it has them, else measured."""
+    if calendar is None:
+        return None, None
+    peak, green = _measured(calendar, dates, curve)
+    if parcel.peak:
+        peak = _instant(calendar, parcel.peak, "recorded peak date")
+    if parcel.emergence and parcel.harvest:
+        green = _span(calendar, parcel.emergence, parcel.harvest, "recorded emergence to harvest")
+    return peak, green
+
+
+def _measured(
+    calendar: TimeWindow, dates: list[date], curve: NDArray[np.float32]
+) -> tuple[Timing | None, Timing | None]:
+    top, span = seasons.greenest(dates, curve), seasons.green_span(dates, curve)
+    return (
+        _instant(calendar, top, "date of the highest mean NDVI among the clear dates") if top else None,
+        _span(calendar, *span, "mean NDVI above the middle of its range") if span else None,
+    )
+
+
+def _instant(calendar: TimeWindow, day: date, rule: str) -> Timing | None:
+    position = calendar.position(day)
+    return Timing(Instant(position), rule) if 0 <= position <= 1 else None
+
+
+def _span(calendar: TimeWindow, start: date, end: date, rule: str) -> Timing | None:
+    """A span cut to the calendar; None if nothing of it is left."""
+    first, last = max(calendar.position(start), 0.0), min(calendar.position(end), 1.0)
+    return Timing(Span(first, last), rule) if first < last else None
+
+
+def _when(seen: Observation, calendar: TimeWindow | None) -> Instant | Span | None:
+    if calendar is None or seen.observed is None:
+        return None
+    timing = (
+        _instant(calendar, seen.observed, "")
+        if seen.until is None
+        else _span(calendar, seen.observed, seen.until, "")
+    )
+    return timing.when if timing else None

@@ -1,0 +1,260 @@
+"""The sample store: Parquet shards with one row per chip, its images as bytes and its samples nested.
+
+`datasets.load_dataset("parquet", data_files=...)` opens the shards too. Rows lie in small row groups, so that
+training can draw single chips without reading a whole file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, overload
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agrilape.errors import DataError
+from agrilape.samples.codec import (
+    georeference_from_json,
+    georeference_to_json,
+    parts_from_json,
+    parts_to_json,
+    window_from_json,
+    window_to_json,
+)
+from agrilape.samples.types import Chip, Example, Picture, Sample
+
+ROWS_PER_GROUP = 32
+ROWS_PER_SHARD = 8192
+CACHE_BYTES = 1 << 30
+
+# What differs in its fields from row to row (facts, parts of a message) is JSON text: Parquet wants one type.
+_SAMPLE = pa.struct(
+    [(name, pa.string()) for name in ("id", "task", "question", "answer", "truth", "provenance")]
+)
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("scene", pa.string()),
+        ("source", pa.string()),
+        ("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))),
+        ("acquired", pa.list_(pa.string())),
+        ("georeference", pa.string()),
+        ("window", pa.string()),
+        ("meta", pa.string()),
+        ("samples", pa.list_(_SAMPLE)),
+    ]
+)
+
+
+def write_rows(path: Path, examples: Iterable[Example], facts: Mapping[str, Any] | None = None) -> int:
+    """Write one Parquet file, whole or not at all.
+
+    Args:
+        path: The file.
+        examples: Its rows; taken in small batches, so they may come from a generator.
+        facts: JSON-ready metadata of the file.
+
+    Returns:
+        Number of rows.
+
+    Raises:
+        DataError: The file cannot be written, as on a full disk.
+    """
+    schema = SCHEMA.with_metadata({"agrilape": json.dumps(dict(facts or {}))})
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    rows = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Chips are compressed already: zstd is for the JSON columns.
+        with pq.ParquetWriter(
+            temporary, schema, compression="zstd", compression_level=1, use_dictionary=False
+        ) as writer:
+            for batch in _batches(examples, ROWS_PER_GROUP):
+                writer.write_table(
+                    pa.Table.from_pylist([_to_row(example) for example in batch], schema=schema),
+                    row_group_size=ROWS_PER_GROUP,
+                )
+                rows += len(batch)
+        temporary.replace(path)
+    except OSError as error:
+        raise DataError(f"{path} could not be written: {error}", "free some space and run again") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return rows
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The metadata that `write_rows` was given."""
+    metadata = pq.read_schema(path).metadata or {}
+    facts: dict[str, Any] = json.loads(metadata.get(b"agrilape", b"{}"))
+    return facts
+
+
+class Store(Sequence[Example]):
+    """Chips with their samples, read from Parquet files as they are asked for.
+
+    Row groups stay in memory up to `CACHE_BYTES`, which holds the small data sets whole. A store may be
+    pickled and forked: each process opens its own files.
+
+    Args:
+        files: Parquet files in order.
+
+    Raises:
+        DataError: A file is missing or broken.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files = tuple(files)
+        self._groups: list[tuple[int, int]] = []  # file and row group of each group
+        self._starts: list[int] = []  # index of the first row of each group
+        self._length = 0
+        for number, file in enumerate(self.files):
+            metadata = _open(file).metadata
+            for group in range(metadata.num_row_groups):
+                self._groups.append((number, group))
+                self._starts.append(self._length)
+                self._length += metadata.row_group(group).num_rows
+        self._reset()
+
+    def _reset(self) -> None:
+        self._open: dict[int, pq.ParquetFile] = {}
+        self._cache: OrderedDict[int, pa.Table] = OrderedDict()
+        self._cached_bytes = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave open files and cached rows behind."""
+        return {key: self.__dict__[key] for key in ("files", "_groups", "_starts", "_length")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Start with no files open."""
+        self.__dict__.update(state)
+        self._reset()
+
+    def __len__(self) -> int:
+        """Number of chips."""
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | list[Example]:
+        """One chip or several."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        position = index + len(self) if index < 0 else index
+        if not 0 <= position < len(self):
+            raise IndexError(f"chip {index} of {len(self)}")
+        group = bisect_right(self._starts, position) - 1
+        return _from_row(self._rows(group).slice(position - self._starts[group], 1).to_pylist()[0])
+
+    def __iter__(self) -> Iterator[Example]:
+        """Chips in order."""
+        for group in range(len(self._groups)):
+            for row in self._rows(group).to_pylist():
+                yield _from_row(row)
+
+    def tasks(self) -> list[frozenset[str]]:
+        """The tasks of each chip, without reading any image."""
+        found: list[frozenset[str]] = []
+        for file in self.files:
+            column = _open(file).read(columns=["samples.list.element.task"], use_threads=False)["samples"]
+            found += [frozenset(sample["task"] for sample in samples) for samples in column.to_pylist()]
+        return found
+
+    def _rows(self, group: int) -> pa.Table:
+        if group in self._cache:
+            self._cache.move_to_end(group)
+            return self._cache[group]
+        file, number = self._groups[group]
+        if file not in self._open:
+            self._open[file] = _open(self.files[file])
+        table = self._open[file].read_row_group(number, use_threads=False)
+        self._cache[group] = table
+        self._cached_bytes += table.nbytes
+        while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
+            self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+        return table
+
+
+def _open(file: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(
+            f"{file} is not a readable sample file: {error}", "prepare the data set again"
+        ) from error
+
+
+def _batches(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
+    batch: list[Example] = []
+    for example in examples:
+        batch.append(example)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _to_row(example: Example) -> dict[str, Any]:
+    chip = example.chip
+    return {
+        "id": chip.id,
+        "scene": chip.scene,
+        "source": chip.source,
+        "images": [{"bytes": picture.data, "path": None} for picture in chip.pictures],
+        "acquired": [picture.acquired and picture.acquired.isoformat() for picture in chip.pictures],
+        "georeference": _dump(georeference_to_json(chip.georeference)),
+        "window": _dump(window_to_json(chip.window)),
+        "meta": _dump(dict(chip.meta)),
+        "samples": [
+            {
+                "id": sample.id,
+                "task": sample.task,
+                "question": _dump(parts_to_json(sample.question)),
+                "answer": _dump(parts_to_json(sample.answer)),
+                "truth": _dump(dict(sample.truth)),
+                "provenance": _dump(dict(sample.provenance)),
+            }
+            for sample in example.samples
+        ],
+    }
+
+
+def _from_row(row: dict[str, Any]) -> Example:
+    chip = Chip(
+        id=row["id"],
+        scene=row["scene"],
+        source=row["source"],
+        pictures=tuple(
+            Picture(image["bytes"], acquired and date.fromisoformat(acquired))
+            for image, acquired in zip(row["images"], row["acquired"], strict=True)
+        ),
+        georeference=georeference_from_json(json.loads(row["georeference"])),
+        window=window_from_json(json.loads(row["window"])),
+        meta=json.loads(row["meta"]),
+    )
+    samples = tuple(
+        Sample(
+            id=sample["id"],
+            chip=chip.id,
+            task=sample["task"],
+            question=parts_from_json(json.loads(sample["question"])),
+            answer=parts_from_json(json.loads(sample["answer"])),
+            truth=json.loads(sample["truth"]),
+            provenance=json.loads(sample["provenance"]),
+        )
+        for sample in row["samples"]
+    )
+    return Example(chip, samples)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
