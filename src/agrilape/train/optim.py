@@ -9,9 +9,10 @@ from torch import nn
 
 from agrilape.config.recipe import LearningRates, StageConfig
 from agrilape.errors import RecipeError
+from agrilape.model.groups import Group
 from agrilape.train.schedule import factor_of
 
-Groups = Mapping[str, Sequence[tuple[str, nn.Parameter]]]
+Groups = Mapping[Group, Sequence[tuple[str, nn.Parameter]]]
 
 
 def peak_rates(rates: LearningRates, lape: bool) -> dict[str, float]:
@@ -67,13 +68,13 @@ def build_optimizer(groups: Groups, stage: StageConfig, peaks: Mapping[str, floa
         RecipeError: Nothing would train.
     """
     sets = []
-    for name, rate in peaks.items():
-        parameters = [p for _, p in groups.get(name, ())]
+    for name, members in groups.items():
+        parameters = [p for _, p in members if name in peaks]
         matrices = [p for p in parameters if p.ndim >= 2 and name != "lape"]
         vectors = [p for p in parameters if p.ndim < 2 or name == "lape"]
-        for members, decay in ((matrices, stage.weight_decay), (vectors, 0.0)):
-            if members:
-                sets.append({"params": members, "lr": rate, "weight_decay": decay, "name": name})
+        for chosen, decay in ((matrices, stage.weight_decay), (vectors, 0.0)):
+            if chosen:
+                sets.append({"params": chosen, "lr": peaks[name], "weight_decay": decay, "name": name})
     if not sets:
         raise RecipeError(
             f"stage {stage.name}: nothing trains",

@@ -1,0 +1,75 @@
+"""What a stage draws, by index: the same for the same index, in any process and after any interruption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2s
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from agrilape.errors import RecipeError
+from agrilape.samples.augment import dihedral
+from agrilape.samples.mixture import Mixture
+from agrilape.samples.types import Example
+from agrilape.tokens import TrainingItem
+
+SYMMETRIES = 8
+
+
+class Draws(Dataset[TrainingItem]):
+    """The draws of a stage, in order.
+
+    Args:
+        mixture: Where from.
+        length: How many chips the whole stage draws.
+        seed: Seed of the augmentation.
+        augment: Turn and mirror chips with their coordinates.
+    """
+
+    def __init__(self, mixture: Mixture, length: int, seed: int, augment: bool) -> None:
+        self.mixture, self.length, self.seed, self.augment = mixture, length, seed, augment
+
+    def __len__(self) -> int:
+        """Chips in the stage."""
+        return self.length
+
+    def __getitem__(self, index: int) -> TrainingItem:
+        """Draw a chip and its questions."""
+        example, picked = self.mixture.draw(index)
+        asked = Example(example.chip, picked)
+        if self.augment:
+            asked = dihedral(asked, symmetry_of(self.seed, index))
+        return TrainingItem(asked, asked.samples)
+
+
+def symmetry_of(seed: int, index: int) -> int:
+    """Which symmetry of the square a draw gets, 0 to 7."""
+    return blake2s(f"{seed}/{index}".encode(), digest_size=1).digest()[0] % SYMMETRIES
+
+
+def require_words_only(mixture: Mixture, stage: str, probes: int = 64) -> None:
+    """Refuse places and times in a stage whose model has no tokens for them.
+
+    Raises:
+        RecipeError: One of the first draws holds a place or a time.
+    """
+    for index in range(probes):
+        for sample in mixture.draw(index)[1]:
+            if not all(isinstance(part, str) for part in (*sample.question, *sample.answer)):
+                raise RecipeError(
+                    f"stage {stage} has LAPE off, but its task {sample.task} speaks of places or times",
+                    f"set stages.{stage}.enable_lape=true, or take the task out of the mixture",
+                )
+
+
+def counting(
+    collate: Callable[[Sequence[TrainingItem]], dict[str, Any]],
+) -> Callable[[Sequence[TrainingItem]], dict[str, Any]]:
+    """Let batches say how many samples they ask: `asked`, a scalar."""
+
+    def make_batch(items: Sequence[TrainingItem]) -> dict[str, Any]:
+        return {**collate(items), "asked": torch.tensor(sum(len(item.samples) for item in items))}
+
+    return make_batch

@@ -1,0 +1,84 @@
+"""The log of a stage: JSON lines always, TensorBoard beside it, and a line for people."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from torch.utils.tensorboard import SummaryWriter
+
+from agrilape.console import Track
+
+Row = dict[str, Any]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Rows of a `log.jsonl`; a torn last line, left by a killed process, is left out."""
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+class StageLog:
+    """Writes what happened in each step.
+
+    Args:
+        folder: Folder of the stage.
+        resumed: Steps finished before; later rows of an earlier attempt are taken back.
+        track: Progress to advance.
+    """
+
+    def __init__(self, folder: Path, resumed: int, track: Track) -> None:
+        self.path = folder / "log.jsonl"
+        _rewrite(self.path, [row for row in read_rows(self.path) if row["step"] <= resumed])
+        self._track = track
+        self._board = SummaryWriter(folder / "tensorboard", purge_step=resumed + 1)
+
+    def __enter__(self) -> Self:
+        """Keep the TensorBoard file open until the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self._board.close()
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append the rows of finished steps."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        last = rows[-1]
+        for name, value in _scalars(last):
+            self._board.add_scalar(name, value, last["step"])
+        note = f"loss {last['loss']:.3f}"
+        if "position_accuracy" in last:
+            note += f", positions {last['position_accuracy']:.0%} (off {last['coordinate_error']:.1f} bins)"
+        self._track(len(rows), note)
+
+
+def _scalars(row: Row) -> list[tuple[str, float]]:
+    """A row's numbers, one level deep, named as in the row."""
+    flat: list[tuple[str, float]] = []
+    for name, value in row.items():
+        if isinstance(value, dict):
+            flat += [(f"{name}/{inner}", float(number)) for inner, number in value.items()]
+        elif name != "step":
+            flat.append((name, float(value)))
+    return flat
+
+
+def _rewrite(path: Path, rows: Sequence[Row]) -> None:
+    draft = path.with_name(f".{path.name}.partial")
+    draft.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    os.replace(draft, path)

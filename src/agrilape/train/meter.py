@@ -1,0 +1,50 @@
+"""Numbers of each training step, kept on the device and read all at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agrilape.train.loss import KINDS, summarise
+
+
+class Meter:
+    """Collects what every step did; reading it costs one synchronisation for any number of steps."""
+
+    def __init__(self) -> None:
+        self._steps: list[Tensor] = []
+        self._open: Tensor | None = None
+
+    def add(self, loss: Tensor, sums: Tensor) -> None:
+        """Add one micro-batch.
+
+        Args:
+            loss: Its share of the step's loss; shares of a step add up.
+            sums: `AnswerLoss.sums`.
+        """
+        values = torch.cat([loss.detach().float().reshape(1), sums.flatten().float()])
+        self._open = values if self._open is None else self._open + values
+
+    def close_step(self, grad_norm: Tensor | float) -> None:
+        """End a step.
+
+        Args:
+            grad_norm: Norm of the whole gradient before clipping.
+        """
+        assert self._open is not None, "a step without a batch"
+        norm = torch.as_tensor(grad_norm, dtype=torch.float32, device=self._open.device).reshape(1)
+        self._steps.append(torch.cat([self._open, norm]))
+        self._open = None
+
+    def drain(self) -> list[dict[str, Any]]:
+        """Rows of the steps since the last call: `loss`, `grad_norm` and `agrilape.train.loss.summarise`."""
+        if not self._steps:
+            return []
+        table = torch.stack(self._steps).cpu()
+        self._steps = []
+        return [
+            {"loss": float(row[0]), **summarise(row[1:-1].view(len(KINDS), -1)), "grad_norm": float(row[-1])}
+            for row in table
+        ]

@@ -1,0 +1,75 @@
+"""The model that a stage starts from, set up for the stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from agrilape.config.lape import LapeConfig
+from agrilape.config.recipe import ModelConfig, Recipe, StageConfig
+from agrilape.errors import ModelError
+from agrilape.model import attach, build_preset, lape_of, load_checkpoint, parameter_groups
+from agrilape.tokens import add_position_tokens
+from agrilape.train.optim import freeze, peak_rates
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that is ready for a stage.
+
+    Attributes:
+        model: With LAPE, if the stage or one before it has it.
+        processor: Its processor, with position tokens if the model has LAPE.
+        lape: Settings of LAPE where this stage uses it.
+        peaks: Peak learning rate of the groups that train.
+    """
+
+    model: Any
+    processor: Any
+    lape: LapeConfig | None
+    peaks: dict[str, float]
+
+
+def prepare(recipe: Recipe, stage: StageConfig, start: Path | None) -> Prepared:
+    """Open the model that a stage starts from and set it up for the stage.
+
+    LAPE is attached when a stage first asks for it, not before, since the statistics of the language model's
+    embeddings and of the visual features, which it starts from, are those of an aligned model by then.
+
+    Args:
+        recipe: Settings.
+        stage: The stage.
+        start: Checkpoint to start from; None: the base model.
+    """
+    model, processor = _open(recipe.model, start)
+    on = recipe.enable_lape and stage.enable_lape and recipe.coordinates == "position_tokens"
+    if on and lape_of(model) is None:
+        attach(model, add_position_tokens(processor, recipe.lape), processor.tokenizer)
+    lape = lape_of(model)
+    if lape is not None:
+        lape.enabled = on
+    peaks = peak_rates(stage.learning_rates, lape=on)
+    freeze(parameter_groups(model), peaks)
+    return Prepared(model, processor, lape.config if lape is not None and on else None, peaks)
+
+
+def _open(config: ModelConfig, start: Path | None) -> tuple[Any, Any]:
+    if start is not None:
+        checkpoint = load_checkpoint(start)
+        return checkpoint.model, checkpoint.processor
+    if config.path is None:
+        return build_preset(config.preset or "nano", config.seed)
+    try:
+        options = {"trust_remote_code": config.trust_remote_code}
+        model = AutoModelForImageTextToText.from_pretrained(
+            config.path, dtype=getattr(torch, config.dtype), **options
+        )
+        return model, AutoProcessor.from_pretrained(config.path, **options)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"the model {config.path} cannot be opened: {error}", "give a Hub id or a local folder"
+        ) from error

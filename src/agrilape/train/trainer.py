@@ -1,0 +1,224 @@
+"""`transformers.Trainer` for a stage: our loss, groups and checkpoints, everything else its own."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import SequentialSampler
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from agrilape.config.recipe import StageConfig
+from agrilape.errors import AgrilapeError
+from agrilape.model import lape_of
+from agrilape.model.gradients import GradientRecord
+from agrilape.train import snapshots
+from agrilape.train.data import Draws
+from agrilape.train.diagnostics import describe_rows
+from agrilape.train.loss import AnswerCriterion
+from agrilape.train.meter import Meter
+from agrilape.train.optim import Groups, build_optimizer, build_scheduler, frozen_modules
+from agrilape.train.schedule import factor_of, gate_factor
+
+LOG_EVERY = 10
+Row = dict[str, Any]
+
+
+class TrainingDivergedError(AgrilapeError):
+    """The loss or the gradient is no longer a finite number."""
+
+
+class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not analysed
+    """Trains one stage.
+
+    Samples are drawn by index, in order, so that a resumed run goes on with the very next batch. Nothing is
+    read back from the device between two log lines.
+
+    Args:
+        model: The prepared model: LAPE attached if the stage has it, frozen groups frozen.
+        stage: Settings of the stage.
+        groups: Parameters by group.
+        peaks: Peak learning rate of the groups that train.
+        criterion: The loss.
+        data: Training items by draw index.
+        collate: Makes a batch of items; `asked` is its number of samples.
+        save: Writes the model to a folder.
+        on_rows: Receives finished steps: rows for the log.
+        arguments: Of `transformers.Trainer`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        stage: StageConfig,
+        groups: Groups,
+        peaks: Mapping[str, float],
+        criterion: AnswerCriterion,
+        data: Draws,
+        collate: Callable[[Any], dict[str, Any]],
+        save: Callable[[Path], None],
+        on_rows: Callable[[list[Row]], None],
+        arguments: TrainingArguments,
+    ) -> None:
+        self.stage, self.groups, self.peaks = stage, groups, peaks
+        self.criterion, self.meter, self.data = criterion, Meter(), data
+        self._save_model, self._on_rows = save, on_rows
+        self._asked = torch.zeros((), dtype=torch.int64)
+        self._clock = time.perf_counter()
+        self._introduction = _Introduction(stage, model)
+        super().__init__(
+            model=model,
+            args=arguments,
+            train_dataset=data,
+            data_collator=collate,
+            callbacks=[self._introduction],
+        )
+        self.remove_callback(PrinterCallback)
+        self.model_accepts_loss_kwargs = True  # makes the Trainer count the answer tokens of a whole step
+        self._frozen = frozen_modules(model)
+        self._lape = lape_of(model)
+
+    # -- what Trainer asks for -------------------------------------------------
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Any:
+        """AdamW over the groups of the stage."""
+        self.optimizer = self.optimizer or build_optimizer(self.groups, self.stage, self.peaks)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """One schedule per group."""
+        self.lr_scheduler = self.lr_scheduler or build_scheduler(optimizer or self.optimizer, self.stage)
+        return self.lr_scheduler
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Project only the places that are scored, and score them."""
+        for module in self._frozen:
+            module.eval()
+        labels, targets, asked = (inputs.pop(k) for k in ("labels", "position_targets", "asked"))
+        if self._lape is None:
+            inputs.pop("image_times", None)
+        labels, targets = labels[:, 1:], targets[:, 1:]
+        scored = (labels != -100).any(0).nonzero().squeeze(1)
+        outputs = model(**inputs, logits_to_keep=scored, use_cache=False)
+        result = self.criterion(outputs.logits, labels[:, scored], targets[:, scored], num_items_in_batch)
+        loss = result.loss
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes  # the processes' gradients are averaged
+        self.meter.add(loss, result.sums)
+        self._asked = self._asked + asked
+        return (loss, outputs) if return_outputs else loss
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Not estimated: the estimate walks all parameters at every step and knows nothing of packed rows."""
+        return 0
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        return SequentialSampler(train_dataset or self.train_dataset)
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm)
+        self.meter.close_step(norm)
+        return norm
+
+    # -- log -------------------------------------------------------------------
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Write the rows of the steps since the last log, and stop if one of them is not finite."""
+        rows = self.meter.drain()
+        if not rows:  # the Trainer's closing summary
+            return
+        first = self.state.global_step - len(rows) + 1
+        for step, row in enumerate(rows, first):
+            row.update(self._settings_at(step - 1))
+        rows = [{"step": step, **row} for step, row in enumerate(rows, first)]
+        rows[-1].update(self._window(len(rows)))
+        self._on_rows(rows)
+        for row in rows:
+            if not (math.isfinite(row["loss"]) and math.isfinite(row["grad_norm"])):
+                raise self._diverged(row)
+        logs.update({k: v for k, v in rows[-1].items() if isinstance(v, float)})
+        self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
+
+    def _settings_at(self, step: int) -> Row:
+        """Learning rates and gate of the update at a step."""
+        rates = {f"lr_{name}": peak * factor_of(name, self.stage)(step) for name, peak in self.peaks.items()}
+        return {**rates, "gate": gate_factor(step, self.stage.introduction)} if self._lape else rates
+
+    def _window(self, steps: int) -> Row:
+        """What is known of the steps since the last log together: speed, mixture, LAPE."""
+        now = time.perf_counter()
+        seconds, self._clock = now - self._clock, now
+        asked, self._asked = int(self._asked), torch.zeros_like(self._asked)
+        drawn = self.state.global_step * self.get_total_train_batch_size(self.args)
+        return {
+            "steps_per_second": steps / seconds,
+            "samples_per_second": asked * self.args.world_size / seconds,
+            "mixture": self.data.mixture.shares(drawn),
+            **self._introduction.measured,
+        }
+
+    def _diverged(self, row: Row) -> TrainingDivergedError:
+        last = snapshots.latest(Path(self.args.output_dir))
+        return TrainingDivergedError(
+            f"stage {self.stage.name}: the loss is {row['loss']} and the gradient norm {row['grad_norm']} "
+            f"at step {row['step']}",
+            "lower the learning rates or max_grad_norm, lengthen warmup_steps, and run again; "
+            + (f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"),
+        )
+
+    # -- checkpoints -----------------------------------------------------------
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            snapshots.seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        self._save_model(Path(output_dir or self.args.output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        """Nothing to load: the model was opened from this very checkpoint."""
+
+
+class _Introduction(TrainerCallback):  # type: ignore[misc]
+    """Opens LAPE's gate, and listens to its gradients in the steps that are logged.
+
+    Attributes:
+        measured: `lape_gradient`, norms by source, and `lape_rows`, at the last logged step; empty without
+            LAPE.
+    """
+
+    def __init__(self, stage: StageConfig, model: nn.Module) -> None:
+        self.stage, self.model = stage, model
+        lape = lape_of(model)
+        self._lape = lape if lape is not None and lape.enabled else None
+        self.measured: Row = {}
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._lape is not None:
+            self._lape.gate = gate_factor(state.global_step, self.stage.introduction)
+            logged = (state.global_step + 1) % args.logging_steps == 0
+            self._lape.record = GradientRecord() if logged else None
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._lape is not None and self._lape.record is not None:
+            norms = self._lape.record.norms(self._lape)
+            self.measured = {"lape_gradient": norms, "lape_rows": describe_rows(self._lape, self.model)}
+            self._lape.record = None
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Log before each save, so that the log of a resumed run has no hole."""
+        control.should_log |= control.should_save
+        return control
