@@ -57,12 +57,17 @@ class Metric:
     def score(self, rows: Rows) -> Estimate:
         """The score of rows, with its interval over scenes."""
         chosen = self.select(rows)
-        return estimate(self.columns(chosen), [row.scene for row in chosen], self.statistic)
+        return estimate(self.columns(chosen), [cluster(row) for row in chosen], self.statistic)
 
     def difference(self, first: Rows, second: Rows) -> Difference:
         """Second minus first, on the same samples in the same order."""
         a, b = self.select(first), self.select(second)
-        return compare(self.columns(a), self.columns(b), [row.scene for row in a], self.statistic)
+        return compare(self.columns(a), self.columns(b), [cluster(row) for row in a], self.statistic)
+
+
+def cluster(row: Prediction) -> str:
+    """What intervals are clustered by: the scene, whose name is unique within its source."""
+    return f"{row.source}/{row.scene}"
 
 
 def _mean(name: str, values: Callable[[Rows], Floats]) -> Metric:

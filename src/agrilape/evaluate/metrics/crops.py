@@ -28,7 +28,7 @@ def confusion(
 def margins(truth: Sequence[str], predicted: Sequence[str | None], classes: Sequence[str]) -> Floats:
     """Of each sample and class, whether it was hit, is the truth, and was predicted: `[N, 3, K]`.
 
-    Sums over samples are the diagonal and the margins of the confusion matrix, all that the scores below need.
+    Sums over samples are the diagonal and margins of the confusion matrix, all that the scores below need.
     A prediction outside the classes hits nothing, and so counts as wrong.
 
     Raises:
@@ -44,7 +44,7 @@ def margins(truth: Sequence[str], predicted: Sequence[str | None], classes: Sequ
 
 
 def overall_accuracy(sums: Floats) -> Floats:
-    """OA: share of the samples that are right, 0 to 1, of summed margins `[..., 3, K]`; NaN without samples."""
+    """OA: share of the samples that are right, 0 to 1, of summed margins `[..., 3, K]`; NaN without any."""
     hits, truths, _ = np.moveaxis(sums, -2, 0)
     return divide(hits.sum(axis=-1), truths.sum(axis=-1), np.nan)
 

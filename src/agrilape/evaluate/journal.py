@@ -1,0 +1,93 @@
+"""Rows on disk as they are made: a killed evaluation goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from agrilape.evaluate.rows import Prediction
+
+
+class Journal:
+    """A `predictions.jsonl` under construction, with its key and speed in a file beside it.
+
+    Rows made under another key (another checkpoint, other data) are discarded; so is a line cut off by a kill.
+
+    Args:
+        path: The rows.
+        key: What the rows depend on.
+
+    Attributes:
+        rows: All rows so far, by id.
+        seconds: Time that predicting them took.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path = path
+        self.key = key
+        self.rows: dict[str, Prediction] = {}
+        self.seconds = 0.0
+        self._state = path.with_suffix(".state.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        state = _read_json(self._state)
+        if state.get("key") == key and path.is_file():
+            self.seconds = float(state.get("seconds", 0.0))
+            self._load()
+        else:
+            path.unlink(missing_ok=True)
+            self._save_state()
+
+    @property
+    def samples_per_second(self) -> float | None:
+        """Rows per second of prediction; None before any."""
+        return len(self.rows) / self.seconds if self.seconds else None
+
+    def append(self, rows: Iterable[Prediction], seconds: float) -> None:
+        """Add rows, and the time they took."""
+        new = {row.id: row for row in rows}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("".join(_line(row) for row in new.values()))
+        self.rows |= new
+        self.seconds += seconds
+        self._save_state()
+
+    def sort(self, order: Iterable[str]) -> None:
+        """Bring the file into the order of the ids, which are all there; others are dropped."""
+        self.rows = {name: self.rows[name] for name in order}
+        write_atomically(self.path, "".join(_line(row) for row in self.rows.values()))
+
+    def _load(self) -> None:
+        content = self.path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            os.truncate(self.path, len(whole))
+        rows = [Prediction.from_json(json.loads(line)) for line in whole.splitlines()]
+        self.rows = {row.id: row for row in rows}
+
+    def _save_state(self) -> None:
+        write_atomically(self._state, json.dumps({"key": self.key, "seconds": self.seconds}))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _line(row: Prediction) -> str:
+    return json.dumps(row.to_json(), ensure_ascii=False) + "\n"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return {}
+    return content if isinstance(content, dict) else {}

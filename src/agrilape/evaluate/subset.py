@@ -1,0 +1,60 @@
+"""The samples that are evaluated: of each task at most so many, spread evenly over a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import overload
+
+import numpy as np
+
+from agrilape.samples.types import Example
+
+
+class Subset(Sequence[Example]):
+    """Chips of a data set with the samples that are asked; ids of both begin with the data set's name.
+
+    Args:
+        name: Name of the data set.
+        examples: All its chips; read one at a time.
+        limit: Most samples per task; None for all.
+    """
+
+    def __init__(self, name: str, examples: Sequence[Example], limit: int | None = None) -> None:
+        self._name = name
+        self._examples = examples
+        places: dict[str, list[tuple[int, int]]] = {}
+        for chip, example in enumerate(examples):
+            for number, sample in enumerate(example.samples):
+                places.setdefault(sample.task, []).append((chip, number))
+        chosen = sorted(place for task in places.values() for place in _spread(task, limit))
+        samples: dict[int, list[int]] = {}
+        for chip, number in chosen:
+            samples.setdefault(chip, []).append(number)
+        self._chosen = list(samples.items())
+
+    def __len__(self) -> int:
+        """Number of chips with at least one sample."""
+        return len(self._chosen)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | list[Example]:
+        """One chip with its chosen samples, or several."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        chip, numbers = self._chosen[index]
+        example = self._examples[chip]
+        named = replace(example.chip, id=f"{self._name}/{example.chip.id}")
+        samples = (example.samples[number] for number in numbers)
+        return Example(
+            named, tuple(replace(one, id=f"{self._name}/{one.id}", chip=named.id) for one in samples)
+        )
+
+
+def _spread(places: list[tuple[int, int]], limit: int | None) -> list[tuple[int, int]]:
+    if limit is None or len(places) <= limit:
+        return places
+    return [places[i] for i in np.linspace(0, len(places) - 1, limit).round().astype(int)]
