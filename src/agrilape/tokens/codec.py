@@ -14,6 +14,11 @@ from agrilape.config.lape import Axis, LapeConfig
 TOKEN_NAMES: dict[Axis, str] = {"height": "HEIGHT", "width": "WIDTH", "temporal": "TEMP"}
 
 
+def nearest(u: float) -> int:
+    """Whole index nearest to a continuous one; halves go up, so that order is kept."""
+    return math.floor(u + 0.5)
+
+
 class PositionCodec:
     """Converts between coordinates, continuous indices and position tokens.
 
@@ -47,7 +52,7 @@ class PositionCodec:
 
     def index(self, axis: Axis, p: float) -> int:
         """Index of the token nearest to a coordinate."""
-        return math.floor(self.position(axis, p) + 0.5)
+        return nearest(self.position(axis, p))
 
     def coordinate(self, axis: Axis, u: float) -> float:
         """Coordinate in [0, 1] of a continuous index."""

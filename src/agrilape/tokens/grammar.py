@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from agrilape.config.lape import Axis, LapeConfig
 from agrilape.geo.shapes import Box, Instant, Part, Point, Polygon, Shape, Span
-from agrilape.tokens.codec import TOKEN_NAMES, PositionCodec
+from agrilape.tokens.codec import TOKEN_NAMES, PositionCodec, nearest
 
 Coordinates: TypeAlias = Literal["position_tokens", "numerals"]
 NUMERAL_DIGITS = 3
@@ -115,12 +115,12 @@ def spell(
             yield Piece("[")
             for number, (axis, p) in enumerate(coordinates_of(part)):
                 if coordinates == "numerals":
-                    blank = " " if number else ""
-                    yield Piece(blank + _NOTATIONS["numerals"].names[axis])
-                    digits = f"{_NUMERAL_CODEC.index(axis, p):0{NUMERAL_DIGITS}d}"
-                    yield Piece(digits, axis, _NUMERAL_CODEC.position(axis, p))
+                    u = _NUMERAL_CODEC.position(axis, p)
+                    yield Piece((" " if number else "") + _NOTATIONS["numerals"].names[axis])
+                    yield Piece(f"{nearest(u):0{NUMERAL_DIGITS}d}", axis, u)
                 else:
-                    yield Piece(codec.tokens(axis)[codec.index(axis, p)], axis, codec.position(axis, p))
+                    u = codec.position(axis, p)
+                    yield Piece(codec.tokens(axis)[nearest(u)], axis, u)
             yield Piece("]")
 
 

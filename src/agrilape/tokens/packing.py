@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 IGNORED = -100  # label that the losses of transformers leave out
@@ -63,21 +64,20 @@ class Row:
         self.positions += [*[math.nan] * len(question), *positions]
 
 
-def pad(rows: Sequence[Sequence[Any]], value: Any, multiple: int = 8, left: bool = False) -> torch.Tensor:
+def pad(rows: Sequence[Sequence[float]], value: float, multiple: int = 8, left: bool = False) -> torch.Tensor:
     """Stack rows of unequal length, `[B, L]` with L a multiple of a round number.
 
     Args:
         rows: Numbers of one type.
-        value: What fills the rest.
+        value: What fills the rest, of the same type; decides between int64 and float32.
         multiple: L is rounded up to a multiple of this.
         left: Fill before the row (generation) instead of after it (training).
     """
     length = -(-max(map(len, rows)) // multiple) * multiple
-    filled = [
-        [*[value] * (length - len(row)), *row] if left else [*row, *[value] * (length - len(row))]
-        for row in rows
-    ]
-    return torch.tensor(filled)
+    stacked = np.full((len(rows), length), value, dtype=np.float32 if isinstance(value, float) else np.int64)
+    for target, row in zip(stacked, rows, strict=True):
+        target[length - len(row) if left else 0 :][: len(row)] = row
+    return torch.from_numpy(stacked)
 
 
 def question_positions(segments: torch.Tensor) -> torch.Tensor:
@@ -100,7 +100,7 @@ def question_positions(segments: torch.Tensor) -> torch.Tensor:
 def question_mask(segments: torch.Tensor, dtype: torch.dtype = torch.bool) -> torch.Tensor:
     """Attention mask in which questions see the prefix and themselves, all causally.
 
-    A padding position sees itself, since attention to nothing at all is NaN.
+    Nothing sees padding but padding, which must see something: attention to nothing at all is NaN.
 
     Args:
         segments: `[B, L]`, 0 for the prefix, k for the k-th question, -1 for padding.
@@ -110,10 +110,10 @@ def question_mask(segments: torch.Tensor, dtype: torch.dtype = torch.bool) -> to
         `[B, 1, L, L]`.
     """
     length = segments.shape[1]
-    query, key = segments[:, :, None], segments[:, None, :]
-    causal = torch.ones(length, length, dtype=torch.bool).tril()
-    seen = (((query == key) & (query >= 0)) | ((key == 0) & (query >= 0))) & causal
-    seen = (seen | torch.eye(length, dtype=torch.bool))[:, None]
+    segments = segments.to(torch.int16)  # narrow, because this is the largest tensor of the batch
+    query, key = segments[:, None, :, None], segments[:, None, None, :]
+    seen = (query == key).logical_or_(key == 0)
+    seen &= torch.ones(length, length, dtype=torch.bool).tril()
     if dtype == torch.bool:
         return seen
     return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, torch.finfo(dtype).min)

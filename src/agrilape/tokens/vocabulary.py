@@ -52,7 +52,7 @@ def _check_whole(tokenizer: Any, codec: PositionCodec, ids: dict[Axis, tuple[int
         decoded = tokenizer.decode(encoded, skip_special_tokens=True)
         if tuple(encoded) != ids[axis] or not all(token in decoded for token in codec.tokens(axis)):
             raise ModelError(
-                f"{type(tokenizer).__name__} does not keep the position tokens of the {axis} axis as they are",
+                f"{type(tokenizer).__name__} does not keep the {axis} position tokens as they are",
                 "Start from the model's original tokenizer, in which `<WIDTH-000>` is not yet in use.",
             )
 

@@ -43,7 +43,7 @@ def test_tokens_survive_saving(positioned, config, tmp_path):
 
 def test_a_tokenizer_that_would_drop_the_tokens_is_refused(tokenizer, config):
     tokenizer.add_tokens([AddedToken("<WIDTH-003>", special=True)])
-    with pytest.raises(ModelError, match="width axis"):
+    with pytest.raises(ModelError, match="width position tokens"):
         add_position_tokens(tokenizer, config)
 
 
