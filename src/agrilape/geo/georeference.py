@@ -1,4 +1,4 @@
-"""Where an image lies on the map: map <-> pixel <-> normalised coordinates, lengths and areas on the ground."""
+"""Where an image lies on the map: map <-> pixel <-> normalised coordinates, and sizes on the ground."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ GRID_OF_PROBES = 5  # places per axis at which the ground size of a pixel is mea
 class Georeference:
     """The grid of an image of `width` x `height` pixels on a map.
 
-    Three kinds of coordinates: *map* (the CRS's units, x before y whatever the authority's axis order), *pixel*
-    (column, row, counted from the outer edge of the top-left pixel) and *normalised* (pixel divided by the size).
-    The transform may be rotated, sheared or south-up.
+    Three kinds of coordinates: *map* (the CRS's units, x before y whatever the authority's axis order),
+    *pixel* (column, row, counted from the outer edge of the top-left pixel) and *normalised* (pixel divided
+    by the size). The transform may be rotated, sheared or south-up.
 
     Attributes:
         crs: Coordinate reference system, as an authority code (`EPSG:32632`) or WKT.
@@ -69,7 +69,7 @@ class Georeference:
         return Georeference(self.crs, moved, width, height)
 
     def to_pixels(self, geometry: Geometry) -> Geometry:
-        """A map geometry in pixel coordinates; a third dimension is dropped."""
+        """A map geometry, or an array of them, in pixel coordinates; a third dimension is dropped."""
         inverse = ~self.transform
         return shapely.transform(shapely.force_2d(geometry), lambda xy: _apply(inverse, xy))
 
@@ -143,9 +143,9 @@ class Georeference:
     def token_error_m(self, bins: int) -> float:
         """Largest distance on the ground between a place in the image and the place its position tokens name.
 
-        A coordinate p is spelled as round(p (bins - 1)), so it moves by at most half a bin, 1 / (2 (bins - 1)) of
-        the image, along each axis; the bound is the longer diagonal of that half-bin parallelogram, at the place
-        of the image where pixels are largest on the ground.
+        A coordinate p is spelled as round(p (bins - 1)), so it moves by at most half a bin, which is
+        1 / (2 (bins - 1)) of the image, along each axis; the bound is the longer diagonal of that half-bin
+        parallelogram, at the place of the image where pixels are largest on the ground.
 
         Args:
             bins: Position tokens per spatial axis, at least 2.
@@ -179,7 +179,7 @@ class Georeference:
         return float(longitude), float(latitude)
 
     def _steps_m(self, places: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Ground vectors (east, north; metres) of one pixel across and one down, at pixel coordinates `[n, 2]`."""
+        """Ground vectors (east, north; metres) of one pixel across and one down, at pixels `[n, 2]`."""
         _, geod, to_degrees = _earth(self.crs)
         origin = _project(to_degrees, _apply(self.transform, places))
 
@@ -226,7 +226,7 @@ def _earth(crs: str) -> tuple[CRS, Geod, Transformer]:
 
 
 def _apply(transform: Affine, xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Transform coordinates `[n, 2]`; by coefficients, because affine 2 and 3 spell the product differently."""
+    """Transform coordinates `[n, 2]`; by coefficients: affine 2 and 3 spell the product differently."""
     a, b, c, d, e, f = tuple(transform)[:6]
     x, y = xy[:, 0], xy[:, 1]
     return np.stack([a * x + b * y + c, d * x + e * y + f], -1)

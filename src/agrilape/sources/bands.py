@@ -37,7 +37,7 @@ def role_of(name: str | None) -> str | None:
 
 
 def role_in_name(stem: str) -> str | None:
-    """The role that one word of a file name spells, as in `T32_20210503_B04_10m`; one-letter names are not heard."""
+    """The role that a word of a file name spells, as in `T32_20210503_B04_10m`; not a single letter."""
     words = [word for word in re.split(r"[^A-Za-z0-9]+", stem) if len(word) > 1]
     return next((role for word in reversed(words) if (role := role_of(word))), None)
 
@@ -51,14 +51,18 @@ def roles(descriptions: Sequence[str | None], colours: Sequence[str], stem: str)
         stem: File name without its suffix, asked only if the file holds a single band.
 
     Returns:
-        One role per band: from its description, else its colour, else the file's name, else `band_1`, `band_2` ...
-        Three or four unnamed 8-bit-style bands are red, green, blue (and nir), the order of every RGB image.
+        One role per band: from its description, else its colour, else the file's name, else `band_1` and
+        so on; a role belongs to the first band that claims it. Three or four unnamed bands are red, green,
+        blue (and nir), the order of every RGB image.
     """
-    named = [role_of(text) for text in descriptions]
+    named: list[str | None] = [role_of(text) for text in descriptions]
     if len(descriptions) == 1 and named[0] is None:
         named[0] = role_in_name(stem)
     elif not any(named):
         named = [colour if colour in {*RGB, "nir", "alpha"} else None for colour in colours]
     if len(descriptions) in {3, 4} and not any(descriptions) and not {"red", "green", "blue"} <= set(named):
-        named = [*RGB, "nir"][: len(descriptions)]
-    return tuple(role or f"band_{number}" for number, role in enumerate(named, start=1))
+        named[:] = [*RGB, "nir"][: len(descriptions)]
+    first = {role: number for number, role in reversed(list(enumerate(named)))}
+    return tuple(
+        role if role and first[role] == number else f"band_{number + 1}" for number, role in enumerate(named)
+    )

@@ -12,11 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrilape.errors import DataError
+from agrilape.sources.bands import RGB
 
 Values = NDArray[np.float32]
 
 NO_DATA_GREY = 128  # neutral: black would look like water or shadow
 PERCENTILES = (1.0, 99.0)
+GAMMA = 1.6  # reflectance is linear, but eyes, photographs and pretrained encoders are not
+STEPS = (
+    1020  # of a band between low and high; a multiple of 255, so that 8-bit values come out as they went in
+)
+SMALLEST_RANGE = 1e-6  # a band of one value is still a picture
 
 COMPOSITES: dict[str, tuple[str, str, str]] = {
     "true_colour": ("red", "green", "blue"),
@@ -156,27 +162,42 @@ def render(
 ) -> NDArray[np.uint8]:
     """Turn band values into an 8-bit picture; pixels with a missing value become neutral grey.
 
+    Each band runs from its low to its high value. Stretched physical values then get the gamma of a display,
+    as photographs have it; an index is looked up on a colour ramp; 8-bit brightness has no stretch and stays
+    as it is.
+
     Args:
         values: `[bands, height, width]`, NaN where there is no data.
-        bands: Their roles: three, or one that is shown on a colour ramp from brown to green.
+        bands: Their roles: three, or one that is shown on a ramp from brown to green.
         stretch: Value at 0 and at 255 for each role; an index falls back on its own range.
 
     Returns:
         RGB `[height, width, 3]`.
     """
-    ranges = [_range_of(role, stretch) for role in bands]
-    low = np.array([r[0] for r in ranges], np.float32)[:, None, None]
-    high = np.array([r[1] for r in ranges], np.float32)[:, None, None]
-    share = np.clip((values - low) / (high - low), 0, 1)
-    missing = np.isnan(share).any(0)
-    if len(bands) == 1:
-        steps = np.linspace(0, 1, len(_RAMP))
-        colour = np.stack([np.interp(np.nan_to_num(share[0]), steps, channel) for channel in _RAMP.T], -1)
-    else:
-        colour = np.moveaxis(np.nan_to_num(share), 0, -1) * 255
-    picture = (colour + 0.5).astype(np.uint8)
+    low, high = np.array([_range_of(role, stretch) for role in bands], np.float32).T[:, :, None, None]
+    steps = (values - low) * (STEPS / (high - low))
+    missing = np.isnan(steps).any(0)
+    steps[:, missing] = 0
+    at = np.clip(np.rint(steps, out=steps), 0, STEPS, out=steps).astype(np.intp)
+    tone = _tone(GAMMA if stretch else 1.0)
+    picture: NDArray[np.uint8] = _ramp()[at[0]] if len(bands) == 1 else tone[np.moveaxis(at, 0, -1)]
     picture[missing] = NO_DATA_GREY
     return picture
+
+
+@lru_cache(maxsize=2)
+def _tone(gamma: float) -> NDArray[np.uint8]:
+    """Brightness of each step between a band's low and high."""
+    return np.rint(255 * np.linspace(0, 1, STEPS + 1) ** (1 / gamma)).astype(np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _ramp() -> NDArray[np.uint8]:
+    """Colour `[STEPS + 1, 3]` of each step between an index's low and high."""
+    stops = np.linspace(0, STEPS, len(_RAMP))
+    return np.stack([np.rint(np.interp(np.arange(STEPS + 1), stops, c)) for c in _RAMP.T], -1).astype(
+        np.uint8
+    )
 
 
 def _range_of(role: str, stretch: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
@@ -187,13 +208,16 @@ def _range_of(role: str, stretch: Mapping[str, tuple[float, float]]) -> tuple[fl
 
 
 def percentile_stretch(samples: Mapping[str, Values]) -> dict[str, tuple[float, float]]:
-    """The range of each band from its 1st to its 99th percentile over sampled pixels; NaN is left out."""
+    """The range of each band from its 1st to its 99th percentile over sampled pixels; NaN is left out.
+
+    Red, green and blue each start at their own low end, which takes off haze, but share the widest range of
+    the three: bare soil stays brown and pretrained models see colours as they know them.
+    """
     found = {}
     for role, values in samples.items():
-        if role in INDICES:
-            continue  # an index keeps its own range, which means the same in every scene
         valid = values[np.isfinite(values)]
-        if valid.size:
+        if valid.size and role not in INDICES:  # an index keeps its range: it means the same in every scene
             low, high = np.percentile(valid, PERCENTILES)
-            found[role] = (float(low), float(max(high, low + 1e-6)))
-    return found
+            found[role] = (float(low), float(max(high, low + SMALLEST_RANGE)))
+    widest = max((found[role][1] - found[role][0] for role in RGB if role in found), default=0.0)
+    return {role: (low, low + widest if role in RGB else high) for role, (low, high) in found.items()}

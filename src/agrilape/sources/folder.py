@@ -9,6 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from shapely.geometry import shape
+
 from agrilape.errors import AgrilapeError, DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.timewindow import TimeWindow
@@ -54,10 +56,10 @@ class Opened:
 def open_folder(path: Path, images: str = "**/*.tif", parcels: str = "**/*.gpkg") -> Opened:
     """Find the scenes below a folder. One bad file never sinks the others.
 
-    Images of one folder that show the same ground are one scene: several dates, bands or resolutions. Parcels beside
-    the images are theirs; images without any in their folder take those of the whole tree that overlap them. A
-    `scene.json` beside the images may say `window` (`{"start", "end"}`), `fully_labelled`, `group` and other facts,
-    and a `crops.csv` (code,name) what crop codes mean.
+    Images of one folder that show the same ground are one scene: several dates, bands or resolutions. Parcels
+    beside the images are theirs; images without any in their folder take those of the whole tree that overlap
+    them. A `scene.json` beside the images may say `window` (`{"start", "end"}`), `fully_labelled`, `group`
+    and other facts, and a `crops.csv` (code,name) what crop codes mean. Hidden files are passed over.
 
     Args:
         path: The folder.
@@ -69,12 +71,12 @@ def open_folder(path: Path, images: str = "**/*.tif", parcels: str = "**/*.gpkg"
     """
     if not path.is_dir():
         raise DataError(f"{path} is not a folder", "give the folder that holds the images")
-    found = sorted(path.glob(images))
+    found = _visible(path, images)
     if not found:
         raise DataError(
             f"no file in {path} matches {images}", "correct the folder or the pattern, such as **/*.tif"
         )
-    vectors = sorted(path.glob(parcels))
+    vectors = _visible(path, parcels)
     scenes: list[Scene] = []
     problems: list[Problem] = []
     notes: list[str] = []
@@ -113,8 +115,8 @@ def read_raster(path: Path, crs: str | None = None, pixels_only: bool = False) -
 def series_scene(name: str, source: str, series: Series, **facts: Any) -> Scene:
     """A scene of a series; `facts` are further fields of `Scene`, `meta` among them.
 
-    Meta gains what holds for any series: `gsd_m`, `stretch`, `longitude` and `latitude` of the centre, `group` (the
-    scene itself unless given), and `empty_dates` that were left out.
+    Meta gains what holds for any series: `gsd_m`, `stretch`, `longitude` and `latitude` of the centre,
+    `group` (what a split keeps together: the scene itself unless given), and `empty_dates` left out.
     """
     georeference = series.grid.georeference
     meta: dict[str, Any] = {
@@ -144,6 +146,15 @@ def picture_scene(path: Path, name: str, source: str, **facts: Any) -> Scene:
     return Scene(
         id=name, source=source, frames=(PictureFrame(str(path)),), width=width, height=height, **facts
     )
+
+
+def _visible(folder: Path, pattern: str) -> list[Path]:
+    """Files that match; nothing hidden, since half-written scenes and caches are."""
+
+    def visible(path: Path) -> bool:
+        return not any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+    return sorted(path for path in folder.glob(pattern) if path.is_file() and visible(path))
 
 
 def _places(images: Sequence[Path], problems: list[Problem]) -> list[list[RasterFile]]:
@@ -182,9 +193,9 @@ def _undated(file: RasterFile) -> bool:
 def _common_ground(one: RasterFile, other: RasterFile) -> float:
     """Shared ground of two images as a share of the smaller one."""
     here, there = one.grid.georeference, other.grid.georeference
-    if here is None or there is None or here.crs != there.crs:
+    if here is None or there is None:
         return 0.0
-    first, second = here.extent, there.extent
+    first, second = (shape(place.to_geojson(place.extent)) for place in (here, there))
     return float(first.intersection(second).area / min(first.area, second.area))
 
 

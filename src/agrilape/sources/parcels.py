@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import geopandas
+import numpy as np
 import pandas
 import pyogrio
 import shapely
@@ -21,13 +23,13 @@ from agrilape.sources.crops import plain_crop
 from agrilape.sources.dates import parse_date
 from agrilape.sources.scene import Parcel
 
-SUFFIXES = (".gpkg", ".geojson", ".json", ".parquet", ".geoparquet", ".shp", ".fgb")
 CROP_COLUMNS = (
-    "crop", "crop_name", "crop_en", "ec_trans_n", "ec_hcat_n", "hcat_name", "hcat3_name", "crop:name_en", "crop:name",
-    "croptype", "crop_type", "cropname", "culture", "crop:code", "crop_code", "cropcode", "code_cultu",
+    "crop", "crop_name", "crop_en", "ec_trans_n", "ec_hcat_n", "hcat_name", "hcat3_name", "crop:name_en",
+    "crop:name", "croptype", "crop_type", "cropname", "culture", "crop:code", "crop_code", "cropcode",
+    "code_cultu",
 )  # fmt: skip
 ID_COLUMNS = ("parcel_id", "id", "parcel", "field_id", "fid", "marknr", "id_parcel")
-DATE_COLUMNS = {
+EVENTS = {
     "sowing": ("sowing_date", "sowing", "planting_date"),
     "emergence": ("emergence_date", "emergence"),
     "peak": ("peak_date", "peak"),
@@ -56,8 +58,8 @@ def read_parcels(
 ) -> ParcelTable:
     """Read the parcels that touch an image, in its pixel coordinates.
 
-    Outlines are not clipped: a parcel may reach beyond the image. Other coordinate systems are reprojected, invalid
-    outlines repaired, empty ones left out; `notes` says how many.
+    Outlines are not clipped: a parcel may reach beyond the image. Other coordinate systems are reprojected,
+    invalid outlines repaired, empty ones left out; `notes` says how many.
 
     Args:
         path: A vector file; of a GeoPackage the layer `parcels`, else the first with polygons.
@@ -74,29 +76,104 @@ def read_parcels(
     if not _same_crs(table.crs, target):
         notes.append(f"{path.name}: reprojected from {_name(table.crs)} to {_name(target)}")
         table = table.to_crs(target)
-    table, repaired = _polygons_only(table)
-    notes += [f"{path.name}: {note}" for note in repaired]
-    outlines = [georeference.to_pixels(geometry) for geometry in table.geometry]
-    frame = shapely.box(0, 0, georeference.width, georeference.height)
-    touching = [index for index, outline in enumerate(outlines) if outline.intersection(frame).area > 0]
-    if not touching:
+    table, repairs = _polygons_only(table)
+    on_map = table.geometry.array
+    outlines = georeference.to_pixels(np.asarray(on_map))
+    image = shapely.box(0, 0, georeference.width, georeference.height)
+    touching = np.flatnonzero(shapely.area(shapely.intersection(outlines, image)) > 0)
+    if not touching.size:
         raise DataError(
             f"{path} and the image do not overlap",
             "check that both show the same place and that both have their true coordinate system",
         )
-    records = table.drop(columns=table.geometry.name).to_dict("records")
-    names = _unique([_first(records[i], ID_COLUMNS) for i in touching])
-    column = crop_column or _find(table.columns, CROP_COLUMNS)
-    parcels, disordered = [], 0
-    for name, i in zip(names, touching, strict=True):
-        days, ordered = _dates(records[i])
-        disordered += not ordered
-        area = georeference.area_ha(table.geometry.iloc[i])
-        crop = plain_crop(records[i].get(column), crops) if column else None
-        parcels.append(Parcel(name, outlines[i], crop, area, **days, attributes=_attributes(records[i])))
+    columns = _Columns.among(
+        [str(name) for name in table.columns if name != table.geometry.name], crop_column
+    )
+    records = table.drop(columns=table.geometry.name).iloc[touching].to_dict("records")
+    parcels = [
+        _parcel(record, columns, outlines[i], georeference.area_ha(on_map[i]), crops)
+        for i, record in zip(touching, records, strict=True)
+    ]
+    disordered = sum(not _in_order(parcel) for parcel in parcels)
     if disordered:
-        notes.append(f"{path.name}: dates out of order in {disordered} parcels, left out")
-    return ParcelTable(tuple(parcels), tuple(notes))
+        repairs.append(f"left out the dates of {disordered} parcels, which are out of order")
+    parcels = [parcel if _in_order(parcel) else _undated(parcel) for parcel in parcels]
+    return ParcelTable(tuple(_unique(parcels)), (*notes, *(f"{path.name}: {note}" for note in repairs)))
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns say what; `rest` are the others."""
+
+    id: str | None
+    crop: str | None
+    events: Mapping[str, str]
+    rest: tuple[str, ...]
+
+    @classmethod
+    def among(cls, names: Sequence[str], crop_column: str | None) -> _Columns:
+        if crop_column is not None and crop_column not in names:
+            raise DataError(f"no column {crop_column!r} in the parcels", f"choose one of: {', '.join(names)}")
+        lower = {name.lower(): name for name in names}
+
+        def find(known: Sequence[str]) -> str | None:
+            return next((lower[name] for name in known if name in lower), None)
+
+        events = {event: column for event, known in EVENTS.items() if (column := find(known))}
+        identity, crop = find(ID_COLUMNS), crop_column or find(CROP_COLUMNS)
+        used = {identity, crop, *events.values()}
+        return cls(identity, crop, events, tuple(name for name in names if name not in used))
+
+
+def _parcel(
+    record: Mapping[str, Any],
+    columns: _Columns,
+    outline: Geometry,
+    area_ha: float,
+    crops: Mapping[str, str] | None,
+) -> Parcel:
+    """A parcel from a row of the table; its id may be empty."""
+    identity = _plain(record[columns.id]) if columns.id else None
+    days = {event: parse_date(record[column]) for event, column in columns.events.items()}
+    return Parcel(
+        id="" if identity is None else str(identity),
+        outline=outline,
+        crop=plain_crop(record[columns.crop], crops) if columns.crop else None,
+        area_ha=area_ha,
+        attributes={name: value for name in columns.rest if (value := _plain(record[name])) is not None},
+        **days,
+    )
+
+
+def _plain(value: Any) -> str | int | float | bool | None:
+    """A value of a table as JSON has it; None for a missing one."""
+    if value is None or (pandas.api.types.is_scalar(value) and pandas.isna(value)):
+        return None
+    if isinstance(value, date):  # pandas' Timestamp is one too
+        return value.isoformat()[:10]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # pandas turns integers with gaps into floats
+    return value if isinstance(value, str | int | float | bool) else str(value)
+
+
+def _in_order(parcel: Parcel) -> bool:
+    days = [day for event in EVENTS if (day := getattr(parcel, event)) is not None]
+    return days == sorted(days)
+
+
+def _undated(parcel: Parcel) -> Parcel:
+    return replace(parcel, sowing=None, emergence=None, peak=None, harvest=None)
+
+
+def _unique(parcels: Sequence[Parcel]) -> list[Parcel]:
+    """Parcels with unique ids, since parts of one farm may share one; nameless ones are numbered."""
+    seen: Counter[str] = Counter()
+    unique = []
+    for number, parcel in enumerate(parcels):
+        name = parcel.id or str(number)
+        seen[name] += 1
+        unique.append(replace(parcel, id=name if seen[name] == 1 else f"{name}-{seen[name]}"))
+    return unique
 
 
 def read_vector(path: Path, layer: str | None = None, bounds: tuple[float, ...] | None = None) -> Any:
@@ -160,8 +237,8 @@ def _layer(path: Path) -> str | None:
 
 def _polygons_only(table: Any) -> tuple[Any, list[str]]:
     """Valid two-dimensional polygons, with notes on what was repaired or left out."""
-    notes = []
-    geometry = shapely.force_2d(table.geometry.array)
+    notes: list[str] = []
+    geometry = shapely.force_2d(np.asarray(table.geometry.array))
     present = ~(shapely.is_missing(geometry) | shapely.is_empty(geometry))
     invalid = present & ~shapely.is_valid(geometry)
     geometry = geometry.copy()
@@ -190,48 +267,3 @@ def _same_crs(one: CRS, other: CRS) -> bool:
 def _name(crs: CRS) -> str:
     authority = CRS(crs).to_authority()
     return ":".join(authority) if authority else str(CRS(crs).name)
-
-
-def _find(columns: Sequence[str], names: Sequence[str]) -> str | None:
-    lower = {str(column).lower(): column for column in columns}
-    return next((lower[name] for name in names if name in lower), None)
-
-
-def _first(record: Mapping[str, Any], names: Sequence[str]) -> str:
-    column = _find(list(record), names)
-    value = record[column] if column else None
-    if value is None or pandas.isna(value):
-        return ""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    """Names made unique by a number, since several parts of one farm may share an id; nameless ones get one."""
-    seen: dict[str, int] = {}
-    unique = []
-    for number, name in enumerate(names):
-        name = name or str(number)
-        seen[name] = seen.get(name, 0) + 1
-        unique.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
-    return unique
-
-
-def _dates(record: Mapping[str, Any]) -> tuple[dict[str, date | None], bool]:
-    """Sowing, emergence, peak and harvest; all None, and False, if they contradict each other."""
-    days: dict[str, date | None] = {}
-    for event, columns in DATE_COLUMNS.items():
-        column = _find(list(record), columns)
-        days[event] = parse_date(record[column]) if column else None
-    known = [day for day in days.values() if day]
-    ordered = known == sorted(known)
-    return (days if ordered else dict.fromkeys(days)), ordered
-
-
-def _attributes(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The other columns, JSON-ready."""
-    found = {}
-    for column, value in record.items():
-        if value is None or (not isinstance(value, list | dict) and pandas.isna(value)):
-            continue
-        found[str(column)] = value if isinstance(value, str | int | float | bool) else str(value)
-    return found

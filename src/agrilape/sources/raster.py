@@ -1,4 +1,4 @@
-"""Georeferenced imagery, read by window: bands by role, physical values, NaN where there is nothing to see."""
+"""Georeferenced imagery, read by window: bands by role, physical values, NaN where there is no data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MASK_ROLES = ("scl", "cloud_mask")
 
 @dataclass(frozen=True)
 class Band:
-    """One band of a file and how its numbers become physical values: number x scale + offset; `nodata` is none."""
+    """One band of a file: physical value = number x scale + offset, none where number is `nodata`."""
 
     path: str
     number: int
@@ -134,7 +134,7 @@ class RasterFrame:
         by_path: dict[str, list[str]] = {}
         for role in dict.fromkeys(wanted):
             by_path.setdefault(self.layers[role].path, []).append(role)
-        found = {}
+        found: dict[str, NDArray[np.float32]] = {}
         for path, together in by_path.items():
             resampling = Resampling.nearest if set(together) & set(MASK_ROLES) else Resampling.bilinear
             numbers = [self.layers[role].number for role in together]
@@ -191,8 +191,9 @@ def _dataset(path: str, grid: Grid | None, resampling: Resampling) -> Any:
     dataset = rasterio.open(path)
     if grid is not None and not _same_grid(dataset, grid):
         dataset = WarpedVRT(
-            dataset, crs=grid.crs or dataset.crs, transform=grid.transform, width=grid.width, height=grid.height,
-            resampling=resampling, add_alpha=dataset.nodata is None,  # else ground outside the file would read 0
+            dataset, crs=grid.crs or dataset.crs, transform=grid.transform, width=grid.width,
+            height=grid.height, resampling=resampling,
+            add_alpha=dataset.nodata is None,  # else ground outside the file would read 0
         )  # fmt: skip
     datasets[key] = dataset
     if len(datasets) > OPEN_FILES:
@@ -284,8 +285,9 @@ def inspect_raster(path: Path, crs: str | None = None, pixels_only: bool = False
 
 def _check_whole(dataset: Any) -> None:
     """Read the last block: where a copy was cut short, that is what is missing."""
-    *_, (_, window) = ((position, window) for position, window in dataset.block_windows(dataset.count))
-    dataset.read(dataset.count, window=window)
+    height, width = dataset.block_shapes[-1]
+    top, left = (dataset.height - 1) // height * height, (dataset.width - 1) // width * width
+    dataset.read(dataset.count, window=Window(left, top, dataset.width - left, dataset.height - top))
 
 
 def _describe(path: Path, dataset: Any, grid: Grid) -> RasterFile:

@@ -36,7 +36,7 @@ class Frame(Protocol):
         """Roles of the bands that can be read."""
 
     def read(self, window: PixelWindow, bands: tuple[str, ...]) -> NDArray[np.float32]:
-        """Physical values (reflectance in 0-1, index in -1-1), `[bands, height, width]`; NaN where no data or cloud."""
+        """Physical values (reflectance in 0-1), `[bands, height, width]`; NaN where no data or cloud."""
 
     def picture(self, window: PixelWindow, composite: str) -> NDArray[np.uint8]:
         """8-bit RGB `[height, width, 3]` of a window, with the scene's one stated stretch."""
@@ -102,8 +102,8 @@ class Scene:
         parcels: Fields.
         observations: Labelled points.
         label: Class of the whole scene (`pasture`); None if unknown.
-        fully_labelled: Is every field of the scene in `parcels`? If not, unlabelled ground is never a negative
-            and nothing is counted.
+        fully_labelled: Is every field of the scene in `parcels`? If not, unlabelled ground is never a
+            negative and nothing is counted.
         region: Pixel polygon in which the labels hold; None for everywhere.
         meta: Sensor, gsd_m, licence, citation and the like, JSON-ready.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +47,9 @@ def assemble(files: Sequence[RasterFile], clear: Mapping[str, tuple[int, ...]] |
         clear: Values of mask bands that mean clear sky, by role; None for the usual ones.
 
     Raises:
-        DataError: A date is missing, out of order in a stack, or covered twice; or no pixel of any file is valid.
+        DataError: A date is missing, out of order in a stack, or covered twice; or no pixel is valid.
     """
-    grid = min((file.grid for file in files), key=lambda grid: abs(grid.transform.determinant))
+    grid = min((file.grid for file in files), key=_pixel_size)
     frames = []
     for acquired, layers in sorted(_by_date(files).items(), key=lambda item: item[0] or date.min):
         if "nir" not in layers and "nir_narrow" in layers:  # indices accept either of Sentinel-2's two
@@ -71,6 +72,11 @@ def season(days: Sequence[date | None], margin_days: int = 15) -> TimeWindow | N
         return None
     margin = timedelta(days=margin_days)
     return TimeWindow(min(known) - margin, max(known) + margin)
+
+
+def _pixel_size(grid: Grid) -> float:
+    """In metres where the grid lies on a map, else in its own units."""
+    return grid.georeference.gsd_m if grid.georeference else float(abs(grid.transform.determinant) ** 0.5)
 
 
 def _by_date(files: Sequence[RasterFile]) -> dict[date | None, dict[str, Band]]:
@@ -102,7 +108,7 @@ def _bands_of(file: RasterFile) -> list[tuple[date | None, str, Band]]:
 
 def _check_order(file: RasterFile) -> None:
     days = [day for day, _ in file.dated]
-    for before, after in zip(days, days[1:], strict=False):
+    for before, after in pairwise(days):
         if after <= before:
             raise DataError(
                 f"{file.path}: dates out of order, {after} follows {before}",
@@ -113,7 +119,7 @@ def _check_order(file: RasterFile) -> None:
 def _sample(
     frames: Sequence[RasterFrame], fixed: bool
 ) -> tuple[list[RasterFrame], dict[str, tuple[float, float]]]:
-    """Frames with something to see, and the stretch of their bands over all dates (8-bit brightness: as it is)."""
+    """Frames with something to see, and the stretch of bands over all dates (`fixed`: as they are)."""
     kept = []
     pixels: dict[str, list[NDArray[np.float32]]] = {}
     for frame in frames:
@@ -135,7 +141,7 @@ def _sample(
 
 
 def _windows(grid: Grid) -> list[PixelWindow]:
-    """Windows spread evenly over an image; they cover a small image and sample a large one in bounded time."""
+    """Windows spread evenly over an image: they cover a small one, and sample a large one."""
 
     def starts(size: int) -> list[tuple[int, int]]:
         count = min(SAMPLES_PER_SIDE, -(-size // SAMPLE_SIDE))

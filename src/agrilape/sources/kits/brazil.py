@@ -43,7 +43,7 @@ def cbers4_ndvi(folder: Path) -> Iterator[Scene]:
 
 
 def modis_mato_grosso(folder: Path) -> Iterator[Scene]:
-    """One scene per season (September to August) of the same 27 x 37 pixels, with the crop rotation of pixels."""
+    """One scene per season (September to August) of the same 27 x 37 pixels, with pixels' crop rotations."""
     files = [inspect_raster(path) for path in sorted(folder.glob("dtwsat_*_231m.tif"))]
     with (folder / "dtwsat_samples.csv").open(newline="", encoding="utf-8") as table:
         rows = list(csv.DictReader(table))

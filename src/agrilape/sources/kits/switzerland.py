@@ -20,12 +20,13 @@ from agrilape.sources.scene import Observation, Scene
 from agrilape.sources.series import assemble
 
 SITES = ("Strickhof", "SwissFutureFarm")
+SEASON = TimeWindow(date(2022, 2, 15), date(2022, 8, 15))
 CLEAR = {"scl": (4, 5)}  # the kit's own rule: some dates are cloudy although their authors call them valid
 MEASURED = (("insitu_bbch.csv", "BBCH Rating", "bbch"), ("insitu_glai.csv", "lai", "leaf_area_index"))
 
 
 def wheat_bbch2022(folder: Path) -> Iterator[Scene]:
-    """One scene per site. Ground outside the parcels was blanked by the authors, so labels hold in `region` only."""
+    """One scene per site. Ground outside the parcels was blanked: labels hold in `region` only."""
     for site in SITES:
         files = [inspect_raster(path) for path in sorted((folder / site).glob("*.tif"))]
         series = assemble(files, CLEAR)
@@ -38,8 +39,8 @@ def wheat_bbch2022(folder: Path) -> Iterator[Scene]:
             "citation": "Graf, Merz, Walter, Aasen (2023), doi:10.1016/j.rse.2023.113860",
         }
         yield series_scene(
-            f"ch/{site.lower()}", folder.name, series, window=TimeWindow(date(2022, 2, 15), date(2022, 8, 15)),
-            parcels=table.parcels, region=shapely.union_all([parcel.outline for parcel in table.parcels]),
+            f"ch/{site.lower()}", folder.name, series, window=SEASON, parcels=table.parcels,
+            region=shapely.union_all([parcel.outline for parcel in table.parcels]),
             observations=tuple(_observations(folder, site, georeference)), meta=meta,
         )  # fmt: skip
 

@@ -11,8 +11,8 @@ import shapely
 from agrilape.sources.folder import picture_scene
 from agrilape.sources.scene import Parcel, Scene
 
-# The first box (south, north, west, east; degrees) around a picture names its state. Straight lines in place of
-# rivers: enough to keep states apart for evaluation, not a gazetteer.
+# The first box (south, north, west, east; degrees) around a picture names its state. Straight lines in place
+# of rivers: enough to keep states apart for evaluation, not a gazetteer.
 _STATES = (
     ("MN", 43.5, 49.4, -97.3, -91.2),
     ("WI", 42.5, 47.1, -91.1, -86.8),
@@ -29,7 +29,7 @@ _STATES = (
 
 
 def naip_fields(folder: Path) -> Iterator[Scene]:
-    """One scene per picture, without coordinates: only its centre is known, and its ground sampling distance not."""
+    """One scene per picture, pixels only: its centre is known, its ground sampling distance is not."""
     labels = json.loads((folder / "fields.json").read_text(encoding="utf-8"))
     for name, record in sorted(labels.items()):
         if not (folder / name).is_file():
