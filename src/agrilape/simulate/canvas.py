@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import rasterize
@@ -13,13 +13,12 @@ from scipy import fft
 from shapely import Geometry
 
 from agrilape.simulate.landscape import Landscape
-from agrilape.simulate.outlines import long_axis
 
 Floats = NDArray[np.float32]
 
 _FINE = 3
 """Sub-pixels along a pixel's side; ground shares come in ninths."""
-KINDS = ("verge", "wood", "water", "hedge", "track", "road", "farmstead", "roof")
+KINDS = ("verge", "wood", "water", "hedge", "track", "road", "farmstead", "tiles", "metal")
 """Ground outside fields, the later painted over the earlier."""
 
 
@@ -40,11 +39,11 @@ class Canvas:
 
 def paint(landscape: Landscape, size: int, gsd: float) -> Canvas:
     """Rasterise the map with ground shares below the pixel."""
-    fine = _burn([p.outline for p in landscape.plots], np.arange(len(landscape.plots)), size, gsd / _FINE, -1)
+    fields = [(plot.outline, index) for index, plot in enumerate(landscape.plots)]
+    fine = burn(fields, size * _FINE, gsd / _FINE)
     layers = [(g, code) for code, kind in enumerate(KINDS) for g in landscape.cover.get(kind, [])]
-    kinds = _burn([g for g, _ in layers], [c for _, c in layers], size, gsd / _FINE, 0)
-    built = [KINDS.index(kind) for kind in ("road", "farmstead", "roof")]
-    kinds = np.where((fine >= 0) & ~np.isin(kinds, built), -1, kinds)
+    kinds = burn(layers, size * _FINE, gsd / _FINE, fill=0)
+    kinds[fine >= 0] = -1
     subpixels = [(slice(r, None, _FINE), slice(c, None, _FINE)) for r in range(_FINE) for c in range(_FINE)]
     plot = fine[subpixels[_FINE**2 // 2]]
     touched = np.max([fine[s] for s in subpixels], axis=0)
@@ -52,18 +51,17 @@ def paint(landscape: Landscape, size: int, gsd: float) -> Canvas:
     return Canvas(gsd, np.where(plot < 0, touched, plot), share)
 
 
-def _burn(shapes: list[Geometry], values: NDArray[np.int64] | list[int], size: int, step: float, fill: int) -> NDArray[np.int32]:
-    side = size * _FINE
+def burn(shapes: Sequence[tuple[Geometry, int]], side: int, step: float, fill: int = -1) -> NDArray[np.int32]:
+    """Rasterise shapes in scene metres with their values on a square grid, later ones on top."""
     if not shapes:
         return np.full((side, side), fill, np.int32)
     north_up = Affine(step, 0, 0, 0, -step, side * step)
-    pairs = [(shape, int(v)) for shape, v in zip(shapes, values, strict=True)]
-    return np.asarray(rasterize(pairs, (side, side), fill=fill, transform=north_up, dtype=np.int32))
+    return np.asarray(rasterize(shapes, (side, side), fill=fill, transform=north_up, dtype=np.int32))
 
 
 def _share(kinds: NDArray[np.int32], code: int, subpixels: list[tuple[slice, slice]]) -> Floats:
     hit = (kinds == code).astype(np.uint8)
-    return np.sum([hit[s] for s in subpixels], axis=0, dtype=np.uint8).astype(np.float32) / _FINE**2
+    return np.asarray(np.sum([hit[s] for s in subpixels], axis=0, dtype=np.uint8) / _FINE**2, np.float32)
 
 
 def fractal(rng: np.random.Generator, size: int, slope: float, longest: float | None = None) -> Floats:
@@ -78,11 +76,15 @@ def fractal(rng: np.random.Generator, size: int, slope: float, longest: float | 
     frequency = np.hypot(fft.fftfreq(size)[:, None], fft.rfftfreq(size)[None])
     gain = np.maximum(frequency, 1 / (longest or size)) ** -slope
     gain[0, 0] = 0
-    noise = fft.irfft2(fft.rfft2(rng.standard_normal((size, size), np.float32)) * gain.astype(np.float32), s=(size, size))
+    noise = fft.irfft2(
+        fft.rfft2(rng.standard_normal((size, size), np.float32)) * gain.astype(np.float32), s=(size, size)
+    )
     return np.asarray(noise / noise.std(), np.float32)
 
 
-def rows(rng: np.random.Generator, canvas: Canvas, landscape: Landscape, width: NDArray[np.float64]) -> Floats:
+def rows(
+    rng: np.random.Generator, canvas: Canvas, landscape: Landscape, width: NDArray[np.float64]
+) -> Floats:
     """Stripes along every field's rows, `[H, W]`, mean about 0 and values mostly within 1.
 
     What is seen of rows depends on the pixel: the crop rows themselves, the 3 m passes of the drill or the
@@ -94,14 +96,17 @@ def rows(rng: np.random.Generator, canvas: Canvas, landscape: Landscape, width: 
         landscape: Their outlines, whose long side gives the direction.
         width: Row width of each field's crop, `[F]`, in metres.
     """
-    azimuth = row_azimuths(landscape)
+    azimuth = np.array([plot.azimuth for plot in landscape.plots])
     passes = np.maximum(np.stack([width, np.full_like(width, 3.0), np.full_like(width, 24.0)]), 1e-3)
     spacing = np.where(passes >= 2.5 * canvas.gsd, passes, np.inf).min(axis=0)
     spacing = np.where(np.isfinite(spacing), spacing, 3 * canvas.gsd) * rng.uniform(1.0, 1.15, len(width))
     size = canvas.plot.shape[0]
     metres = (np.arange(size, dtype=np.float32) + 0.5) * canvas.gsd
     x, y = metres[None], (size * canvas.gsd - metres)[:, None]
-    pick = lambda values: np.append(values, 0).astype(np.float32)[canvas.plot]  # noqa: E731
+
+    def pick(values: NDArray[np.float64]) -> Floats:
+        return np.append(values, 0).astype(np.float32)[canvas.plot]
+
     c, s, offset = pick(np.cos(azimuth)), pick(np.sin(azimuth)), pick(rng.uniform(0, 512, len(width)))
     along, across = c * x + s * y, c * y - s * x
     stripes = np.sin(across * pick(2 * np.pi / spacing) + offset)
@@ -109,8 +114,3 @@ def rows(rng: np.random.Generator, canvas: Canvas, landscape: Landscape, width: 
     u = (along / (40 * canvas.gsd) + offset).astype(np.int32) & 511
     v = (across / (1.3 * canvas.gsd) + 7 * offset).astype(np.int32) & 511
     return np.asarray(0.6 * stripes + 0.4 * streaks[u, v], np.float32)
-
-
-def row_azimuths(landscape: Landscape) -> NDArray[np.float64]:
-    """Direction of each field's rows, radians counter-clockwise from east, `[F]`: along its long side."""
-    return np.array([long_axis(shapely.simplify(p.outline, 1.0))[1] for p in landscape.plots])

@@ -1,11 +1,11 @@
-"""The map of a farm landscape: roads make blocks, blocks are parted into fields, nature and farms take the rest.
+"""The map of a farm landscape: roads make blocks, blocks are parted into fields, nature takes its share.
 
 Plane coordinates in metres from the scene's lower left corner, x east and y north.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import shapely
@@ -24,10 +24,17 @@ _VERGE_M = 4.0
 
 @dataclass(frozen=True)
 class Plot:
-    """A field before it has a crop; `pivot` if a centre pivot waters it."""
+    """A field before it has a crop.
+
+    Attributes:
+        outline: Polygon without holes.
+        pivot: Is it watered by a centre pivot?
+        azimuth: Direction of its rows and long side, radians counter-clockwise from east.
+    """
 
     outline: Polygon
     pivot: bool = False
+    azimuth: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,8 @@ class Landscape:
 
     Attributes:
         plots: Fields, disjoint.
-        cover: `wood`, `water`, `hedge`, `track`, `road`, `farmstead`, `roof`; the rest is grass verge.
+        cover: `wood`, `water`, `hedge`, `track`, `road`, `farmstead`, and the roofs `tiles` and `metal`; the
+            rest is grass verge.
     """
 
     plots: tuple[Plot, ...]
@@ -81,7 +89,9 @@ class _Parting:
         heading = azimuth if along_strip else azimuth + np.pi / 2
         reach = (width if along_strip else length) * rng.uniform(-0.2, 0.2)
         normal = np.array([-np.sin(heading), np.cos(heading)])
-        through = np.array(piece.interiors[0].centroid.coords[0]) if piece.interiors else centre + reach * normal
+        through = (
+            np.array(piece.interiors[0].centroid.coords[0]) if piece.interiors else centre + reach * normal
+        )
         heading += rng.normal(0, 0.09 * self.region.disorder)
         kind = self._edge(depth)
         pieces = cut(piece, through, heading, _GAPS_M[kind])
@@ -97,8 +107,12 @@ class _Parting:
 
     def _draw(self, kind: str, piece: Polygon, through: Array, heading: float) -> None:
         step = np.array([np.cos(heading), np.sin(heading)]) * piece.length
-        line = LineString([through - step, through + step]).intersection(piece.buffer(_VERGE_M, join_style="mitre"))
-        self.lines[kind].extend(part for part in shapely.get_parts(line) if part.geom_type == "LineString")
+        line = LineString([through - step, through + step]).intersection(piece)
+        for part in shapely.get_parts(line):
+            if part.geom_type == "LineString":
+                first, last = np.array(part.coords)[[0, -1]]
+                beyond = step * (_VERGE_M / piece.length)
+                self.lines[kind].append(LineString([first - beyond, last + beyond]))
 
     def _pivot(self, piece: Polygon) -> list[Polygon] | None:
         """Lay a centre pivot into a piece; what is left of the piece, or None where none fits."""
@@ -120,8 +134,8 @@ def build_landscape(rng: np.random.Generator, region: Region, extent: float, sma
 
     Args:
         rng: Everything drawn.
-        region: What it is like. Fields, blocks and woods shrink where the scene would otherwise hold less than
-            about a dozen fields.
+        region: What it is like. Fields, blocks and woods shrink where the scene would otherwise hold less
+            than about a dozen fields.
         extent: Side of the square scene in metres.
         smallest: Fields with less than this area inside the scene are dropped, in square metres.
     """
@@ -129,13 +143,12 @@ def build_landscape(rng: np.random.Generator, region: Region, extent: float, sma
     scale = min(1.0, float(np.sqrt(extent**2 / (12 * field_m2))))
     margin = 0.5 * scale * region.block_m
     edges, blocks = _blocks(rng, region, extent, margin, scale)
-    roads = [e for e in edges if rng.random() < 0.65]
-    lanes = [e for e in edges if e not in roads]
-    cover = _nature(rng, region, extent, scale)
-    cover |= _farms(rng, region, extent, roads or edges)
+    paved = rng.random(len(edges)) < 0.65
+    roads, lanes = ([e for e, p in zip(edges, paved, strict=True) if p == kind] for kind in (True, False))
+    cover = _nature(rng, region, extent, scale) | _farms(rng, region, extent, edges)
     taken = shapely.union_all(cover["wood"] + cover["water"] + cover["farmstead"]).buffer(_VERGE_M)
     shapely.prepare(taken)
-    parting = _Parting(rng, replace(region, bend_m=region.bend_m * scale), field_m2 * scale**2)
+    parting = _Parting(rng, region, field_m2 * scale**2)
     for block in blocks:
         for land in polygons(block.buffer(-_WIDTHS_M["road"] / 2 - _VERGE_M).difference(taken)):
             parting.part(land)
@@ -162,7 +175,9 @@ def _blocks(
     return [e for e in shapely.get_parts(lines) if e.length > 1], cells
 
 
-def _nature(rng: np.random.Generator, region: Region, extent: float, scale: float) -> dict[str, list[Polygon]]:
+def _nature(
+    rng: np.random.Generator, region: Region, extent: float, scale: float
+) -> dict[str, list[Polygon]]:
     woods: list[Polygon] = []
     wanted = region.woods * extent**2 * rng.uniform(0.5, 1.5)
     while wanted > 0:
@@ -185,17 +200,20 @@ def _farms(
 ) -> dict[str, list[Polygon]]:
     """Farmsteads beside roads, some in a row as a hamlet."""
     yards: list[Polygon] = []
-    roofs: list[Polygon] = []
+    houses: list[Polygon] = []
     count = rng.poisson(region.farms * (extent / 1000) ** 2)
     while len(yards) < count:
         road = roads[rng.integers(len(roads))]
         place = rng.uniform(0, road.length)
         for _ in range(rng.integers(4, 14) if rng.random() < 0.12 else 1):
-            yard, houses = _farmstead(rng, road, place)
+            yard, built = _farmstead(rng, road, place)
             yards.append(yard)
-            roofs += houses
+            houses += built
             place += rng.uniform(50, 80)
-    return {"farmstead": list(polygons(shapely.union_all(yards))), "roof": roofs}
+    barns = rng.random(len(houses)) < 0.3
+    roofs = {"tiles": [h for h, b in zip(houses, barns, strict=True) if not b]}
+    roofs["metal"] = [h for h, b in zip(houses, barns, strict=True) if b]
+    return {"farmstead": list(polygons(shapely.union_all(yards))), **roofs}
 
 
 def _farmstead(rng: np.random.Generator, road: LineString, place: float) -> tuple[Polygon, list[Polygon]]:
@@ -207,12 +225,11 @@ def _farmstead(rng: np.random.Generator, road: LineString, place: float) -> tupl
     yard = rectangle(centre, rng.uniform(45, 95), depth, azimuth)
     houses = [
         rectangle(
-            centre + rng.uniform(-0.3, 0.3, 2) * depth,
-            rng.uniform(16, 45), rng.uniform(10, 20), azimuth + rng.choice([0, np.pi / 2]),
+            centre + place, rng.uniform(16, 45), rng.uniform(9, 18), azimuth + rng.choice([0, np.pi / 2])
         )
-        for _ in range(rng.integers(2, 5))
-    ]  # fmt: skip
-    return yard, houses
+        for place in rng.uniform(-0.3, 0.3, (rng.integers(2, 5), 2)) * depth
+    ]
+    return yard, [part for house in houses for part in polygons(house.intersection(yard))]
 
 
 def _merge(rng: np.random.Generator, plots: list[Plot], share: float = 0.12) -> list[Plot]:
@@ -242,10 +259,12 @@ def _finish(
     scene = shapely.box(0, 0, extent, extent)
 
     def clip(outlines: list[Geometry]) -> list[Geometry]:
-        return list(shapely.intersection(np.array(bend(outlines), dtype=object), scene)) if outlines else []
+        # Half a metre is far below the gap between fields, so that simplified neighbours cannot overlap.
+        bent = shapely.simplify(np.array(bend(outlines), dtype=object), 0.5)
+        return list(shapely.intersection(bent, scene))
 
     kept = [
-        Plot(part, plot.pivot)
+        Plot(part, plot.pivot, long_axis(part)[1])
         for plot, outline in zip(plots, clip([p.outline for p in plots]), strict=True)
         for part in polygons(outline)
         if part.area >= smallest and not part.interiors

@@ -14,11 +14,19 @@ Array = NDArray[np.float64]
 
 def polygons(geometry: Geometry) -> Iterator[Polygon]:
     """The polygons of any geometry, largest parts and crumbs alike."""
-    return (p for p in shapely.get_parts(geometry, return_index=False) if p.geom_type == "Polygon" and not p.is_empty)
+    return (
+        p
+        for p in shapely.get_parts(geometry, return_index=False)
+        if p.geom_type == "Polygon" and not p.is_empty
+    )
 
 
 def long_axis(polygon: Polygon) -> tuple[Array, float, float, float]:
-    """Centre, azimuth of the long side (radians from east, counter-clockwise), length and width of the tightest box."""
+    """The tightest box around a polygon.
+
+    Returns:
+        Its centre, the azimuth of its long side (radians counter-clockwise from east), length and width.
+    """
     corners = shapely.get_coordinates(shapely.oriented_envelope(polygon))[:4]
     side, other = corners[1] - corners[0], corners[2] - corners[1]
     lengths = float(np.hypot(*side)), float(np.hypot(*other))
@@ -39,7 +47,9 @@ def cut(polygon: Polygon, through: Array, azimuth: float, gap: float) -> list[Po
     return pieces
 
 
-def blob(rng: np.random.Generator, centre: Array, radius: float, roughness: float = 0.25, stretch: float = 1.5) -> Polygon:
+def blob(
+    rng: np.random.Generator, centre: Array, radius: float, roughness: float = 0.25, stretch: float = 1.5
+) -> Polygon:
     """A rounded, irregular patch of about the given radius."""
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     wave = np.arange(2, 7)[:, None]
@@ -63,7 +73,12 @@ def meander(rng: np.random.Generator, extent: float, swing: float) -> LineString
     s = np.linspace(-0.8, 0.8, 160) * extent
     bends = np.zeros_like(s)
     for wavelength in extent * np.array([1.1, 0.45, 0.2, 0.09]):
-        bends += swing * wavelength * rng.normal(0, 0.5) * np.sin(2 * np.pi * s / wavelength + rng.uniform(0, 2 * np.pi))
+        bends += (
+            swing
+            * wavelength
+            * rng.normal(0, 0.5)
+            * np.sin(2 * np.pi * s / wavelength + rng.uniform(0, 2 * np.pi))
+        )
     line = np.column_stack([s, bends + rng.uniform(-0.3, 0.3) * extent])
     return LineString(line @ _rotation(rng.uniform(0, np.pi)).T + extent / 2)
 

@@ -5,9 +5,10 @@ latitudes: a new method using MODIS NDVI", Remote Sensing of Environment 100(3),
 
     NDVI(t) = w + (m - w) * (1 / (1 + exp(-mS (t - S))) + 1 / (1 + exp(mA (t - A))) - 1)
 
-with winter level w, maximum m, inflections S and A (days) and rates mS and mA (per day). Here the level before
-(winter crop) and after the season (bare soil) may differ, winter crops have a first small rise in autumn, harvest
-ends the curve, and mown grass drops at each cut and grows back. Levels equal and no harvest: Beck's formula.
+with winter level w, maximum m, inflections S and A (days) and rates mS and mA (per day). Here the level
+before (winter crop) and after the season (bare soil) may differ, winter crops have a first small rise in
+autumn, harvest ends the curve, and mown grass drops at each cut and grows back. With equal levels and no
+harvest it is Beck's formula.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Array = NDArray[np.float64]
 
 BARE = 0.16
 """NDVI of bare soil."""
-DAYS = np.arange(-140, 366)
+DAYS = np.arange(-140.0, 366.0)
 """Days on which seasons are evaluated: from before the sowing of rapeseed to the end of the year."""
 _AUTUMN_RATE = 0.15
 _REGROWTH_DAYS = 18.0
@@ -50,11 +51,14 @@ class Canopy:
 
 @dataclass(frozen=True)
 class Season:
-    """Growth of F fields in one year; every array is `[F]`, days of the year of harvest unless said otherwise.
+    """Growth of F fields in one year; arrays are `[F]`, in days of the year of harvest unless said otherwise.
 
     Attributes:
         crops: Name of each field's crop.
-        greenup: Inflection of the rise (S), likewise senescence (A), autumn emergence and harvest.
+        autumn: Inflection of the rise before the winter.
+        greenup: Inflection of the spring rise (S).
+        senescence: Inflection of the fall (A).
+        harvest: Day on which the crop is taken off.
         peak: Asymptotic NDVI (m).
         bloom: Middle of flowering.
         cuts: Mowing days, `[F, 4]`.
@@ -95,9 +99,13 @@ class Season:
         return np.array([[getattr(_crop(name_), name)] for name_ in self.crops])
 
     def _regrowth(self, t: Array) -> Array:
-        since = t[:, :, None] - self.cuts[:, None, :]
+        """What mowing leaves of the greenness, `[F, D]`."""
+        mown = self.cuts[:, 0] < _NEVER
+        since = t[:, :, None] - self.cuts[mown, None, :]
         lost = np.where(since >= 0, 0.62 * np.exp(-np.maximum(since, 0) / _REGROWTH_DAYS), 0.0)
-        return np.prod(1.0 - lost, axis=2)
+        left = np.ones((len(self.crops), t.shape[1]))
+        left[mown] = np.prod(1.0 - lost, axis=2)
+        return left
 
     def _flowering(self, t: Array) -> Array:
         width, strength = np.array([(_crop(c).bloom or (0, 1, 0))[1:] for c in self.crops]).T[..., None]
@@ -126,7 +134,7 @@ class Dates:
 
 
 def draw_season(
-    rng: np.random.Generator, crops: Sequence[str], year: int, shift: float, vigour: float
+    rng: np.random.Generator, crops: Sequence[str], year: int, shift: float, vigour: Array
 ) -> Season:
     """Draw the season of every field.
 
@@ -135,7 +143,7 @@ def draw_season(
         crops: Crop of each field (a key of `CROPS` or `NATURE`).
         year: Makes all crops early or late, and lush or poor, together: the same in every scene of that year.
         shift: Days by which the region is later than central Europe.
-        vigour: Factor on the region's green amplitude; 1 for well-watered land.
+        vigour: Factor on the green amplitude of each field, `[F]`; 1 for well-watered land.
 
     Returns:
         Inflections, harvest, flowering and mowing days per field.
@@ -153,7 +161,8 @@ def draw_season(
     harvest = np.round(senescence + np.log(taken / (1 - taken)) / rate + rng.uniform(0, 6, n))
     return Season(
         crops=tuple(crops),
-        autumn=np.array([-_NEVER if c.autumn is None else c.autumn for c in constants]) + rng.normal(0, 5.0, n),
+        autumn=np.array([-_NEVER if c.autumn is None else c.autumn for c in constants])
+        + rng.normal(0, 5.0, n),
         greenup=greenup,
         senescence=senescence,
         harvest=np.where(np.isnan(harvest), _NEVER, harvest),
@@ -172,15 +181,15 @@ def _mowing(rng: np.random.Generator, crops: Sequence[Crop], shift: float) -> Ar
     return np.where(used & mown, np.round(days), _NEVER)
 
 
-def read_dates(season: Season, ndvi: Array, window: tuple[int, int]) -> list[Dates]:
+def read_dates(season: Season, canopy: Canopy, ndvi: Array, window: tuple[int, int]) -> list[Dates]:
     """Read each field's dates off its curve.
 
     Args:
         season: The fields.
+        canopy: Their state on `DAYS`.
         ndvi: NDVI as a sensor would see it without cloud or noise, `[F, len(DAYS)]`.
         window: First and last day in which peak and green days are sought.
     """
-    canopy = season.canopy(DAYS)
     risen = canopy.greenness - BARE > 0.1 * (season.peak[:, None] - BARE)
     inside = (window[0] <= DAYS) & (window[1] >= DAYS)
     return [

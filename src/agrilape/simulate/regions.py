@@ -99,6 +99,7 @@ REGIONS: tuple[Region, ...] = (
         "Nebraska Panhandle", (-103.9, -102.2), (41.2, 42.1), 30.0, 0.55, 2.0, 1609, 0.0, 0,
         {"winter wheat": 30, "fallow": 18, "maize": 22, "sunflower": 9, "sugar beet": 6, "potato": 4,
          "grassland": 12},
-        (0.085, 0.115, 0.155, 0.225), woods=0.005, hedges=0.01, pivots=0.8, farms=0.3, river=0.2, shift=3, vigour=0.82,
+        (0.085, 0.115, 0.155, 0.225), woods=0.005, hedges=0.01, pivots=0.8, farms=0.3, river=0.2, shift=3,
+        vigour=0.82,
     ),
 )  # fmt: skip

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from agrilape.simulate import spectra
-from agrilape.simulate.canvas import Canvas, Floats, fractal
-from agrilape.simulate.crops import Spectrum
+from agrilape.simulate.canvas import Canvas, Floats, burn, fractal, rows
+from agrilape.simulate.crops import CROPS, Spectrum
+from agrilape.simulate.farmland import Farmland
 from agrilape.simulate.phenology import Season
 from agrilape.simulate.sky import SUN, Weather
+from agrilape.simulate.stress import CAUSES
 
 _TREE_SHADOW_M = 14.0
 
@@ -30,8 +32,8 @@ class Ground:
         brightness: Factor on the soil's reflectance.
         crowns: Factor on the reflectance of woods.
         stress: Index of the stress zone, -1 elsewhere.
+        severity: How far stress develops at a pixel, 0-1.
         stressors: Onset day, cover lost and share yellow of each zone, `[Z, 3]`.
-        roof: Reflectance of roofs, `[4]`.
     """
 
     canvas: Canvas
@@ -42,37 +44,54 @@ class Ground:
     brightness: Floats
     crowns: Floats
     stress: NDArray[np.int32]
+    severity: Floats
     stressors: Floats
 
 
-def prepare_ground(
-    rng: np.random.Generator,
-    canvas: Canvas,
-    season: Season,
-    soil: Spectrum,
-    stripes: Floats,
-    stress: NDArray[np.int32],
-    stressors: Floats,
-) -> Ground:
-    """Draw the patterns of soil, growth and woods."""
+def prepare_ground(rng: np.random.Generator, farmland: Farmland, canvas: Canvas) -> Ground:
+    """Draw the patterns of soil, growth, rows, stress and woods."""
     size, gsd = canvas.plot.shape[0], canvas.gsd
     patches = fractal(rng, size, 1.2, longest=700 / gsd)
-    relief = fractal(rng, size, 1.0, longest=60 / gsd + 2)
-    crowns = 1 + 0.16 * (relief - np.roll(relief, (-1, 1), axis=(0, 1))) + 0.10 * patches
-    tree = canvas.share["wood"] + canvas.share["hedge"]
-    shift = (round(SUN[1] * _TREE_SHADOW_M / gsd), round(-SUN[0] * _TREE_SHADOW_M / gsd))
-    cast = np.clip(np.roll(tree, shift, axis=(0, 1)) - tree, 0, 1)
-    brightness = (1 + 0.09 * patches + 0.04 * fractal(rng, size, 0.5)) * (1 - 0.35 * cast)
+    brightness = 1 + 0.09 * patches + 0.04 * fractal(rng, size, 0.5)
     growth = 1 + 0.16 * fractal(rng, size, 1.3, longest=500 / gsd) - 0.07 * patches
+    shade = _tree_shade(canvas)
+    crops = [CROPS[name] for name in farmland.crops]
+    zones = farmland.zones
+    stress = burn([(zone.outline, k) for k, zone in enumerate(zones)], size, gsd)
+    contrast = np.array([c.row_contrast for c in crops] + [0.0], np.float32)[canvas.plot]
     return Ground(
-        canvas, season, soil,
-        vigour=np.clip(growth, 0.4, 1.8) * (1 - 0.25 * cast),
-        stripes=stripes,
-        brightness=np.clip(brightness, 0.5, 1.5),
-        crowns=np.clip(crowns, 0.5, 1.6),
+        canvas=canvas,
+        season=farmland.season,
+        soil=farmland.region.soil,
+        vigour=np.clip(growth, 0.4, 1.8) * (1 - 0.5 * shade),
+        stripes=contrast * rows(rng, canvas, farmland.landscape, np.array([c.row_width for c in crops])),
+        brightness=np.clip(brightness, 0.5, 1.5) * (1 - shade),
+        crowns=_crowns(rng, size, gsd, patches),
         stress=stress,
-        stressors=stressors,
-    )  # fmt: skip
+        severity=_severity(rng, stress),
+        stressors=np.array([(zone.onset, *CAUSES[zone.cause]) for zone in zones], np.float32).reshape(-1, 3),
+    )
+
+
+def _tree_shade(canvas: Canvas) -> Floats:
+    """Share of the light that trees beside the pixel take away."""
+    tree = canvas.share["wood"] + canvas.share["hedge"]
+    shift = (round(SUN[1] * _TREE_SHADOW_M / canvas.gsd), round(-SUN[0] * _TREE_SHADOW_M / canvas.gsd))
+    return np.asarray(0.4 * np.clip(np.roll(tree, shift, axis=(0, 1)) - tree, 0, 1), np.float32)
+
+
+def _severity(rng: np.random.Generator, stress: NDArray[np.int32]) -> Floats:
+    """Zones fade towards their edges and are patchy inside."""
+    inside = gaussian_filter((stress >= 0).astype(np.float32), 2.0)
+    mottled = 1 + 0.25 * fractal(rng, stress.shape[0], 1.0, longest=24)
+    return np.asarray(np.where(stress >= 0, np.clip(1.3 * (inside - 0.3) * mottled, 0, 1), 0), np.float32)
+
+
+def _crowns(rng: np.random.Generator, size: int, gsd: float, patches: Floats) -> Floats:
+    """Light and shade of tree crowns, a relief lit from the sun's side, over patches of different trees."""
+    relief = fractal(rng, size, 0.8, longest=25 / gsd + 1.5)
+    lit = relief - np.roll(relief, (-1, 1), axis=(0, 1))
+    return np.clip(1 + 0.10 * lit + 0.13 * patches, 0.5, 1.6)
 
 
 def render(rng: np.random.Generator, ground: Ground, day: int, weather: Weather | None) -> Floats:
@@ -104,9 +123,13 @@ def _fields(rng: np.random.Generator, ground: Ground, day: int, cover: list[NDAr
     straw = np.minimum(straw * (1 + ground.stripes) + yellow * grown * lost, 1 - kept)
     flower = flower / np.maximum(full, 1e-6) * kept
     tilth = rng.normal(1, 0.05, len(season.crops)) * (0.92 + 0.16 * rng.random())
-    bare = (1 - kept - straw) * ground.brightness * (1 + ground.stripes) * tilth.astype(np.float32)[plot]
+    bare = (
+        (1 - kept - straw) * ground.brightness * (1 + 0.5 * ground.stripes) * tilth.astype(np.float32)[plot]
+    )
     image = np.empty((4, *plot.shape), np.float32)
-    members = [spectra.endmembers(season.crops, kind).astype(np.float32) for kind in ("leaf", "flower", "straw")]
+    members = [
+        spectra.endmembers(season.crops, kind).astype(np.float32) for kind in ("leaf", "flower", "straw")
+    ]
     for band in range(4):
         leaf, petal, dead = (m[:, band][plot] for m in members)
         image[band] = ground.soil[band] * bare + leaf * (kept - flower) + petal * flower + dead * straw
@@ -117,7 +140,9 @@ def _stress(ground: Ground, day: int) -> tuple[Floats, Floats]:
     """Share of the green cover lost, and the share of that left as yellow canopy, `[H, W]`."""
     onset, lost, yellow = np.vstack([ground.stressors, [[0, 0, 0]]]).T
     developed = lost * np.clip((day - onset) / 15, 0, 1)
-    return developed.astype(np.float32)[ground.stress], yellow.astype(np.float32)[ground.stress]
+    return ground.severity * developed.astype(np.float32)[ground.stress], yellow.astype(np.float32)[
+        ground.stress
+    ]
 
 
 def _paint_surroundings(ground: Ground, image: Floats, cover: list[NDArray[np.float64]]) -> None:
@@ -127,7 +152,7 @@ def _paint_surroundings(ground: Ground, image: Floats, cover: list[NDArray[np.fl
     verge, wood = (_mix(ground, k, cover) for k in (-2, -1))
     colours = {
         "verge": verge, "wood": wood, "hedge": wood, "water": spectra.WATER, "track": spectra.GRAVEL,
-        "road": spectra.ASPHALT, "farmstead": spectra.YARD, "roof": spectra.ROOFS[0],
+        "road": spectra.ASPHALT, "farmstead": spectra.YARD, "tiles": spectra.TILES, "metal": spectra.METAL,
     }  # fmt: skip
     texture = {"wood": ground.crowns, "hedge": ground.crowns, "water": np.ones_like(ground.crowns)}
     flat = image.reshape(4, -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ class Weather:
 def acquisition_days(rng: np.random.Generator, count: int, first: int, last: int) -> list[int]:
     """Irregular days in order: one somewhere in each of `count` equal stretches of the season."""
     edges = np.linspace(first, last + 1, count + 1)
-    return [int(rng.uniform(a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [int(rng.uniform(a, b)) for a, b in itertools.pairwise(edges)]
 
 
 def draw_weather(rng: np.random.Generator, size: int, gsd: float, cloudy: float = 0.3) -> Weather | None:
@@ -44,13 +45,13 @@ def draw_weather(rng: np.random.Generator, size: int, gsd: float, cloudy: float 
         rng: The clouds.
         size: Side of the scene in pixels.
         gsd: Pixel side in metres.
-        cloudy: Chance of clouds; they then cover 3 to 45 % of the scene.
+        cloudy: Chance of clouds; they then cover up to 35 % of the scene.
     """
     if rng.random() > cloudy:
         return None
-    noise = fractal(rng, size, 1.5, longest=2500 / gsd)
-    edge = np.quantile(noise, 1 - rng.uniform(0.03, 0.45))
-    cloud = np.clip((noise - edge) / 0.45, 0, 1)
+    noise = fractal(rng, size, 1.7, longest=2500 / gsd)
+    thickness = np.clip((noise - np.quantile(noise, 1 - 0.35 * rng.beta(1.2, 1.5))) / 0.7, 0, 1)
+    cloud = thickness * (2 - thickness)
     height = rng.uniform(600, 1500)
     columns, lines = round(-SUN[0] * height / gsd), round(SUN[1] * height / gsd)
     shadow = np.roll(cloud, (lines, columns), axis=(0, 1))

@@ -16,11 +16,12 @@ from agrilape.simulate.phenology import Canopy
 Array = NDArray[np.float64]
 
 BANDS = ("B02", "B03", "B04", "B08")
-ASPHALT: Spectrum = (0.105, 0.115, 0.125, 0.15)
-GRAVEL: Spectrum = (0.135, 0.165, 0.195, 0.24)
-YARD: Spectrum = (0.090, 0.105, 0.115, 0.19)
+ASPHALT: Spectrum = (0.080, 0.094, 0.104, 0.15)
+GRAVEL: Spectrum = (0.110, 0.140, 0.170, 0.23)
+YARD: Spectrum = (0.070, 0.092, 0.095, 0.20)
 WATER: Spectrum = (0.045, 0.050, 0.034, 0.018)
-ROOFS: tuple[Spectrum, ...] = ((0.10, 0.11, 0.17, 0.22), (0.24, 0.25, 0.26, 0.29), (0.10, 0.10, 0.105, 0.12))
+TILES: Spectrum = (0.110, 0.120, 0.165, 0.22)
+METAL: Spectrum = (0.170, 0.178, 0.185, 0.21)
 
 
 def fractions(canopy: Canopy, crops: Sequence[str], soil: Spectrum) -> tuple[Array, Array, Array]:
@@ -41,9 +42,9 @@ def fractions(canopy: Canopy, crops: Sequence[str], soil: Spectrum) -> tuple[Arr
 
 def reflectance(canopy: Canopy, crops: Sequence[str], soil: Spectrum) -> Array:
     """Reflectance of F fields on D days over a soil, `[F, D, 4]`."""
-    parts = fractions(canopy, crops, soil)
-    mixed = (1 - sum(parts))[..., None] * np.asarray(soil)
-    for part, kind in zip(parts, ("leaf", "flower", "straw"), strict=True):
+    green, flower, straw = fractions(canopy, crops, soil)
+    mixed = (1 - green - flower - straw)[..., None] * np.asarray(soil)
+    for part, kind in ((green, "leaf"), (flower, "flower"), (straw, "straw")):
         mixed = mixed + part[..., None] * endmembers(crops, kind)[:, None, :]
     return np.asarray(mixed)
 

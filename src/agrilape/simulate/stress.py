@@ -19,7 +19,7 @@ CAUSES = {
     "disease": (0.55, 0.7),
     "pest": (0.70, 0.2),
 }
-"""Share of the green cover lost when fully developed, and how much of that is left standing as yellow canopy."""
+"""Share of the green cover lost when fully developed, and how much of that stays as yellow canopy."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class StressZone:
     share: float
 
 
-def draw_stress(rng: np.random.Generator, landscape: Landscape, season: Season, gsd: float) -> list[StressZone]:
+def draw_stress(
+    rng: np.random.Generator, landscape: Landscape, season: Season, gsd: float
+) -> list[StressZone]:
     """Lay stress zones of 4 to 35 % into about one sown field in seven that is large enough to show one."""
     zones: list[StressZone] = []
     for k in np.flatnonzero(rng.random(len(landscape.plots)) < 0.15):
@@ -52,7 +54,9 @@ def draw_stress(rng: np.random.Generator, landscape: Landscape, season: Season, 
         zone = _outline(rng, field, cause).intersection(field.buffer(-gsd / 2))
         share = zone.area / field.area
         if zone.geom_type == "Polygon" and 0.04 < share < 0.35:
-            onset = int(season.greenup[k] + rng.uniform(0.1, 0.6) * (season.senescence[k] - season.greenup[k]))
+            onset = int(
+                season.greenup[k] + rng.uniform(0.1, 0.6) * (season.senescence[k] - season.greenup[k])
+            )
             zones.append(StressZone(int(k), cause, zone, onset, round(float(share), 3)))
     return zones
 

@@ -16,9 +16,9 @@ import geopandas as gpd
 import numpy as np
 import pyogrio
 import rasterio
-from affine import Affine
 from numpy.typing import NDArray
 
+from agrilape.geo.georeference import Georeference
 from agrilape.simulate.canvas import Floats
 from agrilape.simulate.spectra import BANDS
 
@@ -44,34 +44,39 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_image(
-    folder: Path, acquired: date, reflectance: Floats, mask: NDArray[np.bool_], crs: str, transform: Affine
+    folder: Path, acquired: date, reflectance: Floats, mask: NDArray[np.bool_] | None, grid: Georeference
 ) -> None:
-    """Write one date as `YYYYMMDD.tif`: uint16 reflectance x 10,000, 0 = no data, and the cloud mask (1 = cloud).
+    """Write one date as `YYYYMMDD.tif`: uint16 reflectance x 10,000 (0 = no data) and the cloud mask.
 
     Args:
         folder: Where to.
         acquired: Acquisition date.
         reflectance: `[4, H, W]` in 0-1, in the order of `spectra.BANDS`.
-        mask: Pixels under cloud or in its shadow, `[H, W]`.
-        crs: Coordinate reference system.
-        transform: Pixel edges to map coordinates.
+        mask: Pixels under cloud or in its shadow, `[H, W]`, stored as 1; None for a clear sky.
+        grid: Where the pixels lie.
     """
-    _, height, width = reflectance.shape
     values = np.clip(np.rint(reflectance * SCALE), 1, 20_000).astype(np.uint16)
+    cloudy = (
+        np.zeros((1, grid.height, grid.width), np.uint16) if mask is None else mask[None].astype(np.uint16)
+    )
     profile = {
-        "driver": "GTiff", "dtype": "uint16", "count": len(BANDS) + 1, "height": height, "width": width, "crs": crs,
-        "transform": transform, "nodata": 0, "compress": "deflate", "predictor": 2, "zlevel": 3, "tiled": True,
-        "blockxsize": 256, "blockysize": 256, "interleave": "band",
+        "driver": "GTiff", "dtype": "uint16", "nodata": 0, "count": len(BANDS) + 1, "crs": grid.crs,
+        "transform": grid.transform, "height": grid.height, "width": grid.width, "interleave": "band",
+        "compress": "deflate", "predictor": 2, "zlevel": 1,
+        "tiled": True, "blockxsize": 256, "blockysize": 256,
     }  # fmt: skip
     with rasterio.open(folder / f"{acquired:%Y%m%d}.tif", "w", **profile) as raster:
-        raster.write(np.concatenate([values, mask[None].astype(np.uint16)]))
+        raster.write(np.concatenate([values, cloudy]))
         raster.descriptions = (*BANDS, MASK_BAND)
-        raster.update_tags(ACQUISITION_DATE=acquired.isoformat(), REFLECTANCE_SCALE=str(1 / SCALE), SENSOR="simulated")
+        raster.scales = (*[1 / SCALE] * len(BANDS), 1.0)
+        raster.update_tags(ACQUISITION_DATE=acquired.isoformat(), SENSOR="simulated")
 
 
 def write_truth(path: Path, layers: Mapping[str, gpd.GeoDataFrame]) -> None:
     """Write the layers of a GeoPackage; the same layers give the same bytes."""
-    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00Z", "OGR_SQLITE_SYNCHRONOUS": "OFF"})
+    pyogrio.set_gdal_config_options(
+        {"OGR_CURRENT_DATE": "2000-01-01T00:00:00Z", "OGR_SQLITE_SYNCHRONOUS": "OFF"}
+    )
     try:
         for name, layer in layers.items():
             layer.to_file(path, layer=name, driver="GPKG", use_arrow=True)
