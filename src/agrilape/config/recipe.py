@@ -53,6 +53,9 @@ class DatasetConfig(Settings):
     tasks: tuple[str, ...] = Field(min_length=1, description="Task names, see `agrilape prepare --tasks`.")
     chip: int = Field(128, ge=32, description="Side of a chip in source pixels.")
     overlap: float = Field(0.25, ge=0, le=0.9, description="Least share of a chip that its neighbour repeats.")
+    picture_side: int | None = Field(
+        None, ge=32, description="Reduce stored pictures to so many pixels a side, for speed; null: as cut."
+    )
     composite: str = Field("true_colour", description="true_colour, false_colour or an index (ndvi).")
     series: int = Field(0, ge=0, description="Dates per chip for tasks about time; 0: still images only.")
     questions: int = Field(8, ge=1, description="Most questions about one chip.")

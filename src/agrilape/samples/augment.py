@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from affine import Affine
@@ -62,24 +63,30 @@ def turn(part: Part, k: int) -> Part:
     return part
 
 
+@lru_cache
 def _symmetry(k: int) -> NDArray[np.float64]:
     """The matrix that takes normalised homogeneous coordinates to the turned image, `[3, 3]`."""
     turned = np.linalg.matrix_power(_QUARTER_TURN, k % 4)
     return _MIRROR @ turned if k >= 4 else turned
 
 
+@lru_cache
+def _coefficients(k: int) -> list[list[float]]:
+    rows: list[list[float]] = _symmetry(k)[:2].tolist()
+    return rows
+
+
 def _turn_point(point: Point, k: int) -> Point:
-    x, y, _ = _symmetry(k) @ (point.x, point.y, 1.0)
-    return Point(float(x), float(y))
+    (a, b, c), (d, e, f) = _coefficients(k)
+    return Point(a * point.x + b * point.y + c, d * point.x + e * point.y + f)
 
 
 def _turn_picture(picture: Picture, k: int) -> bytes:
     with Image.open(io.BytesIO(picture.data)) as image:
         pixels = np.rot90(np.asarray(image.convert("RGB")), k % 4)
     buffer = io.BytesIO()
-    # Not compressed: these bytes live for one training step.
     turned = Image.fromarray(np.ascontiguousarray(pixels[:, ::-1] if k >= 4 else pixels))
-    turned.save(buffer, "PNG", compress_level=0)
+    turned.save(buffer, "PPM")  # not compressed: these bytes live for one training step
     return buffer.getvalue()
 
 

@@ -134,7 +134,7 @@ class Cutter:
             source=scene.source,
             pictures=tuple(
                 Picture(
-                    encode_png(look.frame.picture(window, self.config.composite)),
+                    encode_png(look.frame.picture(window, self.config.composite), self.config.picture_side),
                     look.frame.acquired if series else None,
                 )
                 for look in shown
@@ -204,10 +204,18 @@ class Cutter:
         return tuple(spots)
 
 
-def encode_png(picture: NDArray[np.uint8]) -> bytes:
-    """PNG bytes of an RGB picture `[height, width, 3]`, lightly compressed: chips are many and small."""
+def encode_png(picture: NDArray[np.uint8], side: int | None = None) -> bytes:
+    """PNG bytes of an RGB picture `[height, width, 3]`, lightly compressed: chips are many and small.
+
+    Args:
+        picture: The picture.
+        side: Reduce a larger one to so many pixels a side; null keeps it.
+    """
+    image = Image.fromarray(picture)
+    if side is not None and max(image.size) > side:
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", compress_level=3)
+    image.save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
 
 
@@ -279,9 +287,10 @@ def _timings(
         return None, None
     peak, green = _measured(calendar, dates, curve)
     if parcel.peak:
-        peak = _instant(calendar, parcel.peak, "recorded peak date")
+        peak = _instant(calendar, parcel.peak, "recorded peak date", recorded=True)
     if parcel.emergence and parcel.harvest:
-        green = _span(calendar, parcel.emergence, parcel.harvest, "recorded emergence to harvest")
+        rule = "recorded emergence to harvest"
+        green = _span(calendar, parcel.emergence, parcel.harvest, rule, recorded=True)
     return peak, green
 
 
@@ -295,15 +304,15 @@ def _measured(
     )
 
 
-def _instant(calendar: TimeWindow, day: date, rule: str) -> Timing | None:
+def _instant(calendar: TimeWindow, day: date, rule: str, recorded: bool = False) -> Timing | None:
     position = calendar.position(day)
-    return Timing(Instant(position), rule) if 0 <= position <= 1 else None
+    return Timing(Instant(position), rule, recorded) if 0 <= position <= 1 else None
 
 
-def _span(calendar: TimeWindow, start: date, end: date, rule: str) -> Timing | None:
+def _span(calendar: TimeWindow, start: date, end: date, rule: str, recorded: bool = False) -> Timing | None:
     """A span cut to the calendar; None if nothing of it is left."""
     first, last = max(calendar.position(start), 0.0), min(calendar.position(end), 1.0)
-    return Timing(Span(first, last), rule) if first < last else None
+    return Timing(Span(first, last), rule, recorded) if first < last else None
 
 
 def _when(seen: Observation, calendar: TimeWindow | None) -> Instant | Span | None:

@@ -1,8 +1,8 @@
 """From a source to a sample store: cut, ask, split, check, write.
 
 The work is divided into units of at most `UNIT_CHIPS` windows of one split; each unit becomes one shard,
-written whole or not at all. A killed run keeps its finished shards; the result does not depend on the number of
-workers.
+written whole or not at all. A killed run keeps its finished shards; the result does not depend on the number
+of workers.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ def _conclude(
 ) -> Manifest:
     """Check the shards for leaks, count them, write the manifest, and remove what is not part of it."""
     stores = {split: Store([folder / unit.file for unit in units if unit.split == split]) for split in SPLITS}
-    check_leakage(dict(stores), config.buffer_m if config.split_by == "block" else 0.0)
+    check_leakage(stores, config.buffer_m if config.split_by == "block" else 0.0)
     skipped: Counter[str] = Counter()
     broken: dict[str, str] = {}
     for unit in units:

@@ -74,7 +74,8 @@ def scene_groups(scenes: Sequence[Scene]) -> list[str]:
             name = parent[name]
         return name
 
-    for one, other in shapely.STRtree(places).query(places, predicate="intersects").T.tolist():
+    touching = shapely.STRtree(places).query(places, predicate="intersects").T.tolist() if places else []
+    for one, other in touching:
         if _overlap(places[one], places[other]):
             first, second = sorted((root(mapped[one][0]), root(mapped[other][0])))
             parent[second] = first
@@ -124,7 +125,7 @@ def footprint(georeference: Georeference) -> Geometry:
     return shapely.transform(outline, lambda xy: np.column_stack(to_degrees.transform(xy[:, 0], xy[:, 1])))
 
 
-def check_leakage(splits: Mapping[str, Iterable[Example]], buffer_m: float = 0.0) -> None:
+def check_leakage(splits: Mapping[Split, Iterable[Example]], buffer_m: float = 0.0) -> None:
     """Make sure that no split shows what another split shows.
 
     Looks, independently of how the split was made, for the same picture, the same parcel as an answer, and
@@ -158,8 +159,8 @@ def check_leakage(splits: Mapping[str, Iterable[Example]], buffer_m: float = 0.0
     _check_ground(places, buffer_m)
     for chips in pixels.values():
         by_split: dict[str, list[tuple[str, Geometry]]] = defaultdict(list)
-        for split, name, outline in chips:
-            by_split[split].append((name, outline))
+        for owner, name, outline in chips:
+            by_split[owner].append((name, outline))
         _check_ground(by_split, 0.0)
 
 

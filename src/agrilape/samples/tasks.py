@@ -141,11 +141,11 @@ def scene(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draf
 
 @_task("what grows in each cell of a 4 x 4 grid, in words", positions=False)
 def layout(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
-    """The crop that covers most of each cell, or `other`; only where every field is labelled."""
+    """The crop that covers most of each cell, `other` for no crop; only where every field is labelled."""
     if not view.complete or not view.by_crop:
         return
-    grid = [[_dominant(view, cell) or phrasings.other for cell in row] for row in _grid(4)]
-    yield Draft({}, (layout_text(grid),), {"grid": grid}, {"rule": "crop on more than half of the cell"})
+    grid = [[_commonest(view, cell) or phrasings.other for cell in row] for row in _grid(4)]
+    yield Draft({}, (layout_text(grid),), {"grid": grid}, {"rule": "commonest cover of the cell"})
 
 
 @_task("what grows in a named part of the image", positions=False)
@@ -264,9 +264,10 @@ def greenest(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[D
 
 @_task("between which dates a field is green", dated=True)
 def green_span(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
-    """The green part of the season."""
+    """The green part of the season, or the time a crop stands on the field where its dates were recorded."""
     for values, form, one in _pointed_at(view, rng):
         if one.green:
+            form = "crop" if one.green.recorded else form
             truth = _facts(one) if isinstance(one, Field) else {"label": one.value}
             yield Draft(values, (one.green.when,), truth, {"rule": one.green.rule, **_origin(one)}, form)
 
@@ -339,6 +340,13 @@ def _dominant(view: View, cell: Box) -> str | None:
     """The crop that covers more than half of a cell."""
     crop, share = next(iter(view.crop_shares(cell).items()), ("", 0.0))
     return crop if share > MAJORITY else None
+
+
+def _commonest(view: View, cell: Box) -> str | None:
+    """The crop that covers more of a cell than any other and than no crop does."""
+    shares = view.crop_shares(cell)
+    crop, share = next(iter(shares.items()))
+    return crop if share > 1 - sum(shares.values()) else None
 
 
 def _pointed_at(view: View, rng: random.Random) -> Iterator[tuple[dict[str, Part], str, Field | Spot]]:

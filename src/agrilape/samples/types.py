@@ -17,7 +17,7 @@ class Picture:
     """One image as the model is shown it.
 
     Attributes:
-        data: Encoded 8-bit RGB image (PNG or JPEG bytes).
+        data: Encoded 8-bit RGB image (PNG; uncompressed PPM once turned for one training step).
         acquired: Acquisition date; None for a still image, which has no time.
     """
 

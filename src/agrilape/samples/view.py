@@ -19,10 +19,17 @@ RASTER = 96  # cells a side: divides by 3 and by 4, the grids that are asked abo
 
 @dataclass(frozen=True)
 class Timing:
-    """A moment or a stretch of a season, and the rule that it follows from."""
+    """A moment or a stretch of a season, and the rule that it follows from.
+
+    Attributes:
+        when: The moment or stretch, in the chip's calendar.
+        rule: How it was found, for provenance.
+        recorded: Was it recorded in the field, rather than measured in the imagery?
+    """
 
     when: Instant | Span
     rule: str
+    recorded: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Field:
         clear: Is enough of it visible to be an answer? Otherwise it only makes questions ambiguous.
         area_ha: Area of the whole parcel in hectares.
         greenest: When it is greenest.
-        green: Between which dates it is green.
+        green: Between which dates a crop stands on it (recorded) or it is green (measured).
     """
 
     id: str
