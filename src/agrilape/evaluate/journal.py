@@ -14,7 +14,7 @@ from agrilape.evaluate.rows import Prediction
 class Journal:
     """A `predictions.jsonl` under construction, with its key and speed in a file beside it.
 
-    Rows made under another key (another checkpoint, other data) are discarded; so is a line cut off by a kill.
+    Rows made under another key (another checkpoint, other data) are discarded; so is a line that a kill cut.
 
     Args:
         path: The rows.

@@ -24,7 +24,7 @@ from agrilape.evaluate.scores import agreement, by_task
 from agrilape.evaluate.subset import Subset
 from agrilape.evaluate.summary import summarise
 from agrilape.model import load_checkpoint
-from agrilape.samples.store import read_store
+from agrilape.samples import read_store
 
 
 def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
