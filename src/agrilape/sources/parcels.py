@@ -70,15 +70,8 @@ def read_parcels(
     Raises:
         DataError: The file is unreadable, has no CRS or no polygons, or lies beside the image.
     """
-    table = _read_near(path, georeference)
-    notes = []
-    target = parse_crs(georeference.crs)
-    if not _same_crs(table.crs, target):
-        notes.append(f"{path.name}: reprojected from {_name(table.crs)} to {_name(target)}")
-        table = table.to_crs(target)
-    table, repairs = _polygons_only(table)
-    on_map = table.geometry.array
-    outlines = georeference.to_pixels(np.asarray(on_map))
+    table, notes = _on_map(path, georeference)
+    outlines = georeference.to_pixels(np.asarray(table.geometry.array))
     image = shapely.box(0, 0, georeference.width, georeference.height)
     touching = np.flatnonzero(shapely.area(shapely.intersection(outlines, image)) > 0)
     if not touching.size:
@@ -86,19 +79,38 @@ def read_parcels(
             f"{path} and the image do not overlap",
             "check that both show the same place and that both have their true coordinate system",
         )
-    columns = _Columns.among(
-        [str(name) for name in table.columns if name != table.geometry.name], crop_column
-    )
-    records = table.drop(columns=table.geometry.name).iloc[touching].to_dict("records")
-    parcels = [
-        _parcel(record, columns, outlines[i], georeference.area_ha(on_map[i]), crops)
-        for i, record in zip(touching, records, strict=True)
-    ]
+    areas = [georeference.area_ha(geometry) for geometry in table.geometry.array[touching]]
+    parcels = _parcels(table.iloc[touching], outlines[touching], areas, crop_column, crops)
     disordered = sum(not _in_order(parcel) for parcel in parcels)
     if disordered:
-        repairs.append(f"left out the dates of {disordered} parcels, which are out of order")
+        notes.append(f"left out the dates of {disordered} parcels, which are out of order")
     parcels = [parcel if _in_order(parcel) else _undated(parcel) for parcel in parcels]
-    return ParcelTable(tuple(_unique(parcels)), (*notes, *(f"{path.name}: {note}" for note in repairs)))
+    return ParcelTable(tuple(_unique(parcels)), tuple(f"{path.name}: {note}" for note in notes))
+
+
+def _on_map(path: Path, georeference: Georeference) -> tuple[Any, list[str]]:
+    """Valid polygons near an image in its CRS, with notes on what that took."""
+    table = _read_near(path, georeference)
+    notes = []
+    target = parse_crs(georeference.crs)
+    if not _same_crs(table.crs, target):
+        notes.append(f"reprojected from {_name(table.crs)} to {_name(target)}")
+        table = table.to_crs(target)
+    table, repairs = _polygons_only(table)
+    return table, notes + repairs
+
+
+def _parcels(
+    table: Any,
+    outlines: Any,
+    areas: Sequence[float],
+    crop_column: str | None,
+    crops: Mapping[str, str] | None,
+) -> list[Parcel]:
+    facts = table.drop(columns=table.geometry.name)
+    columns = _Columns.among([str(name) for name in facts.columns], crop_column)
+    records = facts.to_dict("records")
+    return [_parcel(*row, columns, crops) for row in zip(records, outlines, areas, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -127,9 +139,9 @@ class _Columns:
 
 def _parcel(
     record: Mapping[str, Any],
-    columns: _Columns,
     outline: Geometry,
     area_ha: float,
+    columns: _Columns,
     crops: Mapping[str, str] | None,
 ) -> Parcel:
     """A parcel from a row of the table; its id may be empty."""
