@@ -1,8 +1,9 @@
 """Give a Hugging Face vision-language model LAPE, in place, and take it away again.
 
-The embedding, the head and the two model classes are extended in place, by giving each object a subclass of its own
-class (as FSDP2's `fully_shard` does). Parameter names, `.weight`, `isinstance`, weight tying, `deepcopy` and
-`save_pretrained` stay what they were, which wrapping modules or parametrising weights would break.
+The embedding, the head and the two model classes are extended in place, by giving each object a subclass of
+its own class (as FSDP2's `fully_shard` does). Parameter names, `.weight`, `isinstance`, weight tying,
+`deepcopy` and `save_pretrained` stay what they were, which wrapping modules or parametrising weights would
+break.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from agrilape.config.lape import AXES, LapeConfig
 from agrilape.errors import ModelError
+from agrilape.model import families as _families  # noqa: F401  (fills the registry)
 from agrilape.model.grids import ImageCall, extents_of
 from agrilape.model.initialise import initialise
 from agrilape.model.lape import Lape
@@ -25,15 +27,15 @@ from agrilape.model.lape import Lape
 Model = TypeVar("Model", bound=nn.Module)
 Method = Callable[..., Any]
 Extension = tuple[str, Callable[[Any], Method]]
-_IMAGE_FACTS = ("image_times", "image_sizes", "image_grid_thw", "input_ids")
+_IMAGE_FACTS = ("image_times", "image_sizes", "image_grid_thw", "batch_num_images", "input_ids")
 
 
 def attach(model: Model, config: LapeConfig, tokenizer: Any = None) -> Model:
     """Attach LAPE in place; `forward` and `generate` then accept `image_times` and `image_sizes`.
 
     `image_times`: time of each image in [0, 1], `[images]`, NaN for a still one; default: all still.
-    `image_sizes`: height and width of each original image in pixels, `[images, 2]`; needed by families that cut
-    images into tiles without saying how.
+    `image_sizes`: height and width of each original image in pixels, `[images, 2]`; needed by families that
+    cut images into tiles without saying how.
 
     Args:
         model: A model of a supported family, see `agrilape.model.grids`.
@@ -61,7 +63,7 @@ def attach(model: Model, config: LapeConfig, tokenizer: Any = None) -> Model:
     initialise(lape, embedding.weight.detach()[text], head.weight.detach()[text], tokenizer)
     inner.lape = lape.to(embedding.weight.device)
     for module, extensions in _extensions(inner):
-        module.__class__ = _extended(type(module), extensions)
+        module.__class__ = _extended(module.__class__, extensions)
         module._lape = [lape]  # in a list, so that the rows are registered once, on the model
     return model
 
@@ -95,10 +97,13 @@ def _make_room(model: Any, size: int) -> None:
 
 
 def _extensions(model: Any) -> tuple[tuple[Any, tuple[Extension, ...]], ...]:
+    vision: tuple[Extension, ...] = (("get_image_features", _get_image_features),)
+    if hasattr(model.base_model, "get_video_features"):
+        vision += (("get_video_features", _get_video_features),)
     return (
         (model.get_input_embeddings(), (("forward", _embedding_forward),)),
         (model.get_output_embeddings(), (("forward", _head_forward),)),
-        (model.base_model, (("get_image_features", _get_image_features),)),
+        (model.base_model, vision),
         (model, (("forward", _forward), ("generate", _generate))),
     )
 
@@ -131,16 +136,32 @@ def _head_forward(cls: Any) -> Method:
 
 
 def _get_image_features(cls: Any) -> Method:
+    names = list(signature(cls.get_image_features).parameters)[2:]
+
     @wraps(cls.get_image_features)  # `generate` reads the signature to know which arguments to hand over
     def get_image_features(self: Any, pixel_values: Tensor, *args: Any, **kwargs: Any) -> Any:
         outputs = cls.get_image_features(self, pixel_values, *args, **kwargs)
         lape: Lape = self._lape[0]
         if lape.injects:
-            images = {**getattr(self, "_images", {}), **_given(kwargs)}
+            named = {**dict(zip(names, args, strict=False)), **kwargs}
+            images = {**getattr(self, "_images", {}), **_given(named)}
             outputs.pooler_output = inject(lape, outputs.pooler_output, self.config, pixel_values, images)
         return outputs
 
     return get_image_features
+
+
+def _get_video_features(cls: Any) -> Method:
+    @wraps(cls.get_video_features)
+    def get_video_features(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._lape[0].injects:
+            raise ModelError(
+                "a video has no acquisition dates",
+                "give the acquisitions as a list of images, with image_times",
+            )
+        return cls.get_video_features(self, *args, **kwargs)
+
+    return get_video_features
 
 
 def _forward(cls: Any) -> Method:
@@ -216,7 +237,7 @@ def inject(lape: Lape, features: Any, config: Any, pixel_values: Tensor, images:
     added = lape.injection(torch.cat(extents).to(flat.device), times).to(flat.dtype)
     if isinstance(features, Tensor):
         return features + added.view_as(features)
-    parts = added.split([len(part) for part in features])
+    parts = torch.split(added, [len(part) for part in features])
     return type(features)(part + extra for part, extra in zip(features, parts, strict=True))
 
 

@@ -1,8 +1,8 @@
 """Checkpoints: a folder that Hugging Face reads, with LAPE beside it.
 
-config.json, model.safetensors, tokenizer and processor files    the base model, as `save_pretrained` writes it
-lape.safetensors, lape_config.json                               the rows, and what they are
-agrilape.json                                                    how coordinates are spelled, and what the caller adds
+- `config.json`, `model.safetensors`, tokenizer and processor: the base model, as `save_pretrained` writes it;
+- `lape.safetensors`, `lape_config.json`: the rows, and what they are;
+- `agrilape.json`: how coordinates are spelled, and what else the caller noted.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ def load_lape(model: Any, config: LapeConfig, folder: Path) -> None:
 def merge(model: Any) -> Any:
     """Write LAPE's rows into the vocabulary and detach, in place: a plain Hugging Face model remains.
 
-    The injection into visual features cannot be merged, so the merged model is another model unless the injection
-    is off: evaluate it for itself.
+    The injection into visual features cannot be merged, so the merged model is another model unless the
+    injection is off: evaluate it for itself.
 
     Returns:
         The same object.

@@ -1,8 +1,8 @@
 """Weights with which the rows of an axis are mixed at a place: a point, or the footprint of an image patch.
 
 On N bins the coordinate p in [0, 1] has the continuous index u = p (N-1); between bins, rows are interpolated
-linearly. A footprint takes the mean of that piecewise-linear table over its length, so that no row is skipped when
-there are fewer patches than bins.
+linearly. A footprint takes the mean of that piecewise-linear table over its length, so that no row is skipped
+when there are fewer patches than bins.
 """
 
 from __future__ import annotations

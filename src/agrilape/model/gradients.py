@@ -22,7 +22,7 @@ class GradientRecord:
 
     def watch(self, rows: Tensor, use: Use, axis: Axis, direction: Direction) -> None:
         """Record the gradient that will reach these rows, `[N, D]`."""
-        rows.register_hook(partial(self._add, (use, axis, direction)))
+        rows.register_hook(partial(self._add, (use, axis, direction)))  # type: ignore[no-untyped-call]
 
     def _add(self, key: tuple[Use, Axis, Direction], gradient: Tensor) -> None:
         gradient = gradient.detach()

@@ -1,12 +1,15 @@
-"""Where each visual token lies in its image, for every supported family of vision-language models.
+"""Where each visual token lies in its image: the registry of model families.
 
-One small function per family turns the arguments of `get_image_features` into extents: edges (left, top, right,
+One small function per family turns what is known of a batch of images into extents: edges (left, top, right,
 bottom) of each visual token in [0, 1] of its image, in the order in which the model puts them on the image
-placeholders. Tokens without a place (newlines after rows) are NaN.
+placeholders. Tokens without a place (newlines after rows, padding) are NaN. `agrilape.model.families` holds
+those that are supported.
 
-Adding a family, for instance one that shows the whole image as a square grid:
+Adding a family, for instance one that sees the whole image as a square grid:
 
-    @family("my_vlm")
+    from agrilape.model.grids import ImageCall, family, grid
+
+    @family("my_vlm")  # config.model_type
     def my_vlm(call: ImageCall) -> list[Tensor]:
         side = call.config.vision_config.image_size // call.config.vision_config.patch_size
         return [grid(side, side)] * len(call.pixel_values)
@@ -32,7 +35,8 @@ class ImageCall:
         config: Configuration of the vision-language model.
         pixel_values: As given to the model; usually `[images or tiles, 3, H, W]`.
         image_sizes: Height and width of each original image in pixels, `[images, 2]`, if given.
-        image_grid_thw: Patches per image along time, height, width (Qwen), `[images, 3]`, if given.
+        image_grid_thw: Patches of each image along time, height, width, `[images, 3]`, if given.
+        batch_num_images: Number of images in each sample of the batch, `[B]`, if given.
         input_ids: Tokens with the image placeholders, `[B, L]`, if given.
     """
 
@@ -40,7 +44,22 @@ class ImageCall:
     pixel_values: Tensor
     image_sizes: Tensor | None = None
     image_grid_thw: Tensor | None = None
+    batch_num_images: Tensor | None = None
     input_ids: Tensor | None = None
+
+    def need(self, name: str) -> Any:
+        """One of the optional facts, as nested lists of numbers.
+
+        Raises:
+            ModelError: It was not given.
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise ModelError(
+                f"`{self.config.model_type}` needs `{name}` to know where its visual tokens lie",
+                f"pass {name}= to forward and generate",
+            )
+        return value.tolist()
 
 
 Extents: TypeAlias = Callable[[ImageCall], list[Tensor]]
@@ -58,7 +77,7 @@ def family(*model_types: str) -> Callable[[Extents], Extents]:
 
 
 def extents_of(config: Any) -> Extents:
-    """The function for a model.
+    """The function of a model's family.
 
     Raises:
         ModelError: The family is not supported.
@@ -66,39 +85,29 @@ def extents_of(config: Any) -> Extents:
     if config.model_type not in FAMILIES:
         raise ModelError(
             f"the model family `{config.model_type}` is not supported; known: {', '.join(sorted(FAMILIES))}",
-            "add one small function to agrilape.model.grids, whose docstring has an example",
+            "add one small function, see the example in agrilape/model/grids.py",
         )
     return FAMILIES[config.model_type]
 
 
-def grid(
-    rows: int, columns: int, left: float = 0, top: float = 0, right: float = 1, bottom: float = 1
-) -> Tensor:
-    """Extents of a regular grid over a rectangle, row by row, `[rows * columns, 4]` float32."""
-    x = torch.linspace(left, right, columns + 1)
-    y = torch.linspace(top, bottom, rows + 1)
-    cells = torch.stack(
-        [
-            x[:-1].expand(rows, columns),
-            y[:-1, None].expand(rows, columns),
-            x[1:].expand(rows, columns),
-            y[1:, None].expand(rows, columns),
-        ],
-        dim=-1,
-    )
-    return cells.reshape(-1, 4)
+def cells(y: Tensor, x: Tensor) -> Tensor:
+    """Extents between the edges of rows and columns: `[R + 1]` and `[C + 1]` -> `[R, C, 4]` float32."""
+    top, left = torch.meshgrid(y[:-1], x[:-1], indexing="ij")
+    bottom, right = torch.meshgrid(y[1:], x[1:], indexing="ij")
+    return torch.stack([left, top, right, bottom], dim=-1)
 
 
-@family("llava")
-def llava(call: ImageCall) -> list[Tensor]:
-    """The whole image on one grid; a class token, where it is kept, has no place."""
-    vision, strategy = call.config.vision_config, call.config.vision_feature_select_strategy
-    if call.image_sizes is not None and vision.model_type == "pixtral":  # padded images of any size
-        return [
-            grid(*(int(side) // vision.patch_size for side in size)) for size in call.image_sizes.tolist()
-        ]
-    height, width = call.pixel_values.shape[-2:]
-    cells = grid(height // vision.patch_size, width // vision.patch_size)
-    if strategy == "full" and vision.model_type == "clip_vision_model":
-        cells = torch.cat([torch.full((1, 4), torch.nan), cells])
-    return [cells] * len(call.pixel_values)
+def grid(rows: int, columns: int) -> Tensor:
+    """Extents of a regular grid over the whole image, row by row, `[rows * columns, 4]` float32."""
+    return cells(torch.linspace(0, 1, rows + 1), torch.linspace(0, 1, columns + 1)).flatten(0, 1)
+
+
+def tiles(rows: int, columns: int, side: int) -> Tensor:
+    """Extents of a regular grid of tiles of `side` x `side` tokens, tile by tile, `[tokens, 4]` float32."""
+    whole = grid(rows * side, columns * side).view(rows, side, columns, side, 4)
+    return whole.transpose(1, 2).reshape(-1, 4)
+
+
+def nowhere(count: int) -> Tensor:
+    """Extents of tokens without a place, `[count, 4]`."""
+    return torch.full((count, 4), torch.nan)

@@ -32,10 +32,9 @@ def initialise(lape: Lape, embeddings: Tensor, head: Tensor, tokenizer: Any = No
     """
     for axis in AXES:
         waves = torch.randn(_WAVES, embeddings.shape[1])
-        for direction, text in (("in", embeddings), ("out", head)):
-            if not (lape.tied and direction == "out"):
-                table = lape.table(axis, direction)
-                table.copy_(_rows(lape, axis, direction, text.float(), waves, tokenizer))
+        lape.table(axis, "in").copy_(_rows(lape, axis, "in", embeddings.float(), waves, tokenizer))
+        if not lape.tied:
+            lape.table(axis, "out").copy_(_rows(lape, axis, "out", head.float(), waves, tokenizer))
 
 
 def _rows(
@@ -44,9 +43,9 @@ def _rows(
     bins, width = lape.config.bins(axis), text.shape[1]
     match lape.config.initialisation:
         case "reference":  # what nn.Embedding and nn.Linear begin with
-            bound = 1 / math.sqrt(width)
-            is_head = direction == "out"
-            return torch.empty(bins, width).uniform_(-bound, bound) if is_head else torch.randn(bins, width)
+            if direction == "in":
+                return torch.randn(bins, width)
+            return torch.empty(bins, width).uniform_(-(width**-0.5), width**-0.5)
         case "statistics":
             mean, deviation = text.mean(0).cpu(), text.std(0).cpu()
             return mean + 0.1 * deviation * torch.randn(bins, width)
@@ -55,7 +54,8 @@ def _rows(
         case "numerals":
             return _numerals(bins, text, tokenizer)
         case "smooth":
-            return smooth_code(bins, waves) * text.norm(dim=1).mean().cpu()
+            norm: Tensor = text.norm(dim=1)
+            return smooth_code(bins, waves) * norm.mean().cpu()
 
 
 def smooth_code(bins: int, waves: Tensor) -> Tensor:

@@ -1,14 +1,15 @@
 """LAPE, the language-aligned positional embedding: rows for places and times, shared by text and vision.
 
-Each axis (height, width, temporal) has one input row and one output row per bin. A position token is read through
-its input row and written through its output row, and visual features receive the mean of both at their own place,
-so that text and imagery speak of positions in one language. Introduced by LLaVA-ST (CVPR 2025).
+Each axis (height, width, temporal) has one input row and one output row per bin. A position token is read
+through its input row and written through its output row, and visual features receive the mean of both at
+their own place, so that text and imagery speak of positions in one language. Introduced by LLaVA-ST (CVPR
+2025).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +68,6 @@ class Lape(nn.Module):
         self.register_buffer("gate_value", torch.ones(()))
         self.register_buffer("unit", torch.full((), torch.nan))
         self.calibrated = False
-        self.register_load_state_dict_post_hook(lambda lape, _: lape._note_calibration())
 
     def table(self, axis: Axis, direction: Direction) -> nn.Parameter:
         """The trained rows of one axis, `[N, D]`; tied rows are one object in both directions."""
@@ -110,8 +110,8 @@ class Lape(nn.Module):
         """What is added to visual features, `[G, D]` float32.
 
         Args:
-            extents: Edges (left, top, right, bottom) of each visual token in [0, 1] of its image, `[G, 4]`; NaN for
-                a token without a place, such as the newline after a row of patches.
+            extents: Edges (left, top, right, bottom) of each visual token in [0, 1] of its image, `[G, 4]`;
+                NaN for a token without a place, such as the newline after a row of patches.
             times: Time of each visual token in [0, 1], `[G]`; NaN for none, as in a still image.
         """
         left, top, right, bottom = extents.unbind(-1)
@@ -169,10 +169,12 @@ class Lape(nn.Module):
             torch.distributed.all_reduce(power)
             power /= torch.distributed.get_world_size()
         rows = torch.cat([self._injected_rows(axis) for axis in AXES]).square().mean()
-        self.unit.copy_(self.config.injection_rms * (power / rows).sqrt() if rows > 0 else 1.0)
+        unit = self.config.injection_rms * (power / rows).sqrt()
+        self.unit.copy_(torch.where(rows > 0, unit, 1.0))
         self.calibrated = True
 
-    def _note_calibration(self) -> None:
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)  # type: ignore[no-untyped-call]
         self.calibrated = not bool(self.unit.isnan())
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -183,5 +185,5 @@ class Lape(nn.Module):
             cast = moved.is_floating_point() and moved.dtype != tensor.dtype
             return tensor.to(moved.device) if cast else moved
 
-        super()._apply(move, recurse)
+        super()._apply(move, recurse)  # type: ignore[no-untyped-call]
         return self

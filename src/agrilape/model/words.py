@@ -8,22 +8,25 @@ from transformers import PreTrainedTokenizerFast
 from agrilape.samples.phrasings import load_phrasings
 
 _CROPS = """
-winter wheat spring wheat durum wheat winter barley spring barley rye oats triticale maize corn silage grain sorghum
-rice soybean soybeans sunflower rapeseed canola oilseed rape potato potatoes beet sugar beet sugarcane cotton pea peas
-bean beans lentil lentils alfalfa lucerne clover grass grassland meadow pasture fallow bare soil vineyard orchard
-olive fruit vegetables legumes forage hemp flax millet peanut tobacco coffee cereal cereals crop crops other mixed
+winter wheat spring wheat durum wheat winter barley spring barley rye oats triticale maize corn silage grain
+sorghum rice soybean soybeans sunflower rapeseed canola oilseed rape potato potatoes beet sugar beet
+sugarcane cotton pea peas bean beans lentil lentils alfalfa lucerne clover grass grassland meadow pasture
+fallow bare soil vineyard orchard olive fruit vegetables legumes forage hemp flax millet peanut tobacco
+coffee cereal cereals crop crops other mixed
 """
 _LAND = """
-annual permanent herbaceous vegetation forest wood woodland tree trees shrub highway road industrial residential
-buildings farmstead river lake sea water wetland cropland field fields land ground background cover use image scene
-parcel boundary pivot stress drought pest disease flooded irrigated sown emerged mature harvested small medium large
+annual permanent herbaceous vegetation forest wood woodland tree trees shrub highway road industrial
+residential buildings farmstead river lake sea water wetland cropland field fields land ground background
+cover use image scene parcel boundary pivot stress drought pest disease flooded irrigated sown emerged
+mature harvested small medium large
 """
 _SPEECH = """
-a an and are as at between by date dates day days each for from give here how in is it list locate many me most name no
-none not of on one only or say show shows the there this three to two under what when where which who with yes zero
-row rows column part middle top bottom left right centre center upper lower north south east west near inside outside
-January February March April May June July August September October November December
-early late spring summer autumn winter week month year season green greenest peak sensor metres hectares ha location
+a an and are as at between by date dates day days each for from give here how in is it list locate many me
+most name no none not of on one only or say show shows the there this three to two under what when where
+which who with yes zero row rows column part middle top bottom left right centre center upper lower north
+south east west near inside outside January February March April May June July August September October
+November December early late spring summer autumn winter week month year season green greenest peak sensor
+metres hectares ha location
 """
 _SPECIAL = ("<|pad|>", "<|begin|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>", "<image>")
 CHAT_TEMPLATE = (
