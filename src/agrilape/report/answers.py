@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
-
-from shapely import Geometry, make_valid, union_all
-from shapely.geometry import Polygon as ShapelyPolygon
-from shapely.geometry import box as shapely_box
 
 from agrilape.errors import DataError
 from agrilape.geo.shapes import Box, Instant, Part, Point, Polygon, Span
+from agrilape.geo.timewindow import TimeWindow
 from agrilape.report.folder import Json, Run
 from agrilape.samples.codec import parts_from_json, window_from_json
 
 SIDE = 1000
 """Side of the drawing in its own units; normalised coordinates are multiplied by it."""
 RANKS = ("best", "median", "worst")
-KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,6 @@ class Answer:
 
     Attributes:
         rank: `best`, `median` or `worst` of its task.
-        score: Agreement with the truth in [0, 1].
         question: The question in words.
         truth: The true answer in words.
         prediction: What the model said, as it said it.
@@ -59,7 +53,6 @@ class Answer:
     """
 
     rank: str
-    score: float
     question: str
     truth: str
     prediction: str
@@ -83,53 +76,30 @@ class Gallery:
 
 
 def galleries(run: Run) -> list[Gallery]:
-    """Best, median and worst answer of every task."""
-    by_task: dict[str, list[Json]] = {}
-    for row in run.predictions:
-        by_task.setdefault(str(row.get("task", "")), []).append(row)
-    return [_gallery(run.folder, task, rows) for task, rows in by_task.items()]
+    """The answers that evaluation picked: best, median and worst of each task."""
+    rows = {str(row.get("id")): row for row in run.predictions}
+    found = []
+    for task, picks in (run.metrics.get("examples") or {}).items():
+        ranks = {picks[rank]: rank for rank in reversed(RANKS) if picks.get(rank) in rows}
+        ordered = sorted(ranks.items(), key=lambda pick: RANKS.index(pick[1]))
+        if ordered:
+            kind = _kind(_parts(rows[ordered[0][0]], "answer"))
+            answers = tuple(_answer(run.folder, rank, rows[name]) for name, rank in ordered)
+            found.append(Gallery(task, kind, answers))
+    return found
 
 
-def agreement(answer: Sequence[Part], prediction: Sequence[Part]) -> float:
-    """How well two answers agree, in [0, 1]; only used to rank answers of one task.
-
-    For places: area of the intersection over area of the union of all places on either side. For times likewise
-    with lengths; two instants score 1 minus their distance. For words: 1 if they are the same, else 0.
-    """
-    kind = _kind(answer)
-    if kind == "place":
-        return _overlap(_ground(answer), _ground(prediction))
-    if kind == "time":
-        return _time_agreement(_period(answer), _period(prediction))
-    return float(_words(answer).casefold() == _words(prediction).casefold())
-
-
-def _gallery(folder: Path, task: str, rows: Sequence[Json]) -> Gallery:
-    read = [(_parts(row, "answer"), _parts(row, "prediction"), row) for row in rows]
-    scored = sorted(
-        ((agreement(a, p), str(row.get("id")), a, p, row) for a, p, row in read), key=lambda r: r[:2]
-    )
-    picks = dict(zip(RANKS, (scored[-1], scored[len(scored) // 2], scored[0]), strict=True))
-    unique = {item[1]: (rank, item) for rank, item in reversed(picks.items())}
-    chosen = sorted(unique.values(), key=lambda pick: RANKS.index(pick[0]))
-    answers = tuple(_answer(folder, rank, score, a, p, row) for rank, (score, _, a, p, row) in chosen)
-    return Gallery(task, _kind(read[0][0]), answers)
-
-
-def _answer(
-    folder: Path, rank: str, score: float, answer: Sequence[Part], prediction: Sequence[Part], row: Json
-) -> Answer:
-    asked = _parts(row, "question_parts")
+def _answer(folder: Path, rank: str, row: Json) -> Answer:
+    asked, answer, prediction = (_parts(row, key) for key in ("question_parts", "answer", "prediction"))
     window = window_from_json(row.get("window"))
     true_bar, predicted_bar = (_bar(parts, window) for parts in (answer, prediction))
     return Answer(
         rank=rank,
-        score=score,
         question=_words(asked, window) or str(row.get("question", "")),
         truth=_words(answer, window),
         prediction=_words(prediction, window) or str(row.get("prediction_text", "")),
         problems="; ".join(map(str, row.get("problems") or ())),
-        image=_image(folder / "evaluation", row),
+        image=_image(folder / "evaluation" / "images", str(row.get("chip"))),
         asked=_marks(asked),
         true=_marks(answer),
         predicted=_marks(prediction),
@@ -154,18 +124,6 @@ def _kind(parts: Iterable[Part]) -> str:
     return "place" if shapes else "text"
 
 
-def _ground(parts: Iterable[Part]) -> Geometry:
-    """All places of an answer as one geometry in normalised coordinates."""
-    shapes = [shapely_box(*part) for part in parts if isinstance(part, Box)]
-    shapes += [ShapelyPolygon(part.points) for part in parts if isinstance(part, Polygon)]
-    return union_all([make_valid(shape) for shape in shapes])
-
-
-def _overlap(a: Geometry, b: Geometry) -> float:
-    union = a.union(b).area
-    return float(a.intersection(b).area / union) if union > 0 else 0.0
-
-
 def _period(parts: Iterable[Part]) -> Span | None:
     for part in parts:
         if isinstance(part, Instant):
@@ -175,16 +133,7 @@ def _period(parts: Iterable[Part]) -> Span | None:
     return None
 
 
-def _time_agreement(a: Span | None, b: Span | None) -> float:
-    if a is None or b is None:
-        return 0.0
-    if a.start == a.end:
-        return max(0.0, 1.0 - abs(a.start - (b.start + b.end) / 2))
-    shared = max(0.0, min(a.end, b.end) - max(a.start, b.start))
-    return shared / (max(a.end, b.end) - min(a.start, b.start))
-
-
-def _bar(parts: Iterable[Part], window: Any) -> Bar | None:
+def _bar(parts: Iterable[Part], window: TimeWindow | None) -> Bar | None:
     """The period of an answer on its window, clipped to it."""
     period = _period(parts)
     if period is None or window is None:
@@ -216,7 +165,7 @@ def _points(corners: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{SIDE * x:.1f},{SIDE * y:.1f}" for x, y in corners)
 
 
-def _words(parts: Iterable[Part], window: Any = None) -> str:
+def _words(parts: Iterable[Part], window: TimeWindow | None = None) -> str:
     """An answer for people: dates for times, a mark for places that are drawn anyway."""
     words = []
     for part in parts:
@@ -231,13 +180,12 @@ def _words(parts: Iterable[Part], window: Any = None) -> str:
     return " ".join(filter(None, words))
 
 
-def _image(folder: Path, row: Json) -> str | None:
+def _image(folder: Path, chip: str) -> str | None:
     """The chip's picture, if evaluation kept it."""
-    names = row.get("image") or row.get("images") or f"images/{row.get('chip')}.png"
-    path = folder / (names if isinstance(names, str) else names[0])
-    if path.suffix not in KINDS or not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+    path = folder / f"{chip}.png"
+    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
         return None
-    return f"data:{KINDS[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _day(day: date) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from agrilape.report.folder import Run, Stage
-from agrilape.report.scores import TaskScores
+from agrilape.report.scores import TaskScores, words
 
 FEW = 100
 """Below this number of samples a score is called uncertain."""
@@ -41,7 +43,7 @@ class DataSet:
     Attributes:
         name: Name in the recipe.
         source: What it is made from.
-        splits: Number of chips (or whatever the manifest counts) per split.
+        splits: What each split holds, in words.
         tasks: Number of samples per task.
         credits: Licences and citations.
         skipped: What was left out, with the reason.
@@ -65,17 +67,26 @@ def _stage_row(stage: Stage) -> StageRow:
     rates = [(group, rate) for group, rate in (settings.get("learning_rates") or {}).items() if rate]
     mixture: Mapping[str, Any] = settings.get("mixture") or {}
     total = sum(entry.get("weight", 0) for entry in mixture.values()) or 1.0
-    achieved = stage.stability.get("mixture") or {}
-    seconds = [row["seconds"] for row in stage.log if row.get("seconds")]
+    drawn = {key: value for row in stage.log for key, value in row.items() if key.startswith("mixture/")}
     batch, questions = settings.get("batch_size", "?"), settings.get("questions_per_chip", "?")
     return StageRow(
         stage.name,
         tuple(rates),
         _introduction(settings),
         f"{settings.get('steps', len(stage.log))} steps of {batch} chips x {questions} questions",
-        tuple((name, entry.get("weight", 0) / total, achieved.get(name)) for name, entry in mixture.items()),
-        max(seconds) / 60 if seconds else None,
+        tuple(
+            (name, entry.get("weight", 0) / total, drawn.get(f"mixture/{name}"))
+            for name, entry in mixture.items()
+        ),
+        _minutes(stage),
     )
+
+
+def _minutes(stage: Stage) -> float | None:
+    """Time of the optimiser steps, from the logged speeds."""
+    speeds = [(row["step"], row["steps_per_second"]) for row in stage.log if row.get("steps_per_second")]
+    seconds = sum((step - before) / speed for (before, _), (step, speed) in pairwise([(0, 0.0), *speeds]))
+    return seconds / 60 if speeds else None
 
 
 def _introduction(settings: Mapping[str, Any]) -> str:
@@ -113,15 +124,30 @@ def data_sets(run: Run) -> list[DataSet]:
 
 
 def _data_set(name: str, config: Mapping[str, Any], manifest: Mapping[str, Any]) -> DataSet:
-    splits = manifest.get("splits") or {}
+    splits: Mapping[str, Mapping[str, Any]] = manifest.get("splits") or {}
+    tasks: Counter[str] = Counter()
+    for counts in splits.values():
+        tasks.update(counts.get("tasks") or {})
+    skipped = [f"{item.get('scene')}: {item.get('reason')}" for item in manifest.get("skipped_scenes") or ()]
+    skipped += [f"{n} chips: {reason}" for reason, n in (manifest.get("skipped_chips") or {}).items()]
     return DataSet(
         name,
         _source(config.get("source") or {}),
-        tuple((split, _amount(content)) for split, content in splits.items()),
-        tuple((manifest.get("tasks") or {}).items()),
-        tuple(dict.fromkeys(str(credit) for credit in manifest.get("credits") or ())),
-        tuple(str(item) for item in manifest.get("skipped") or ()),
+        tuple((split, _amount(counts)) for split, counts in splits.items()),
+        tuple(tasks.most_common()),
+        tuple(dict.fromkeys(_credit(origin) for origin in manifest.get("origins") or ())),
+        tuple(skipped),
     )
+
+
+def _amount(counts: Mapping[str, Any]) -> str:
+    return f"{counts.get('chips', 0)} chips with {counts.get('samples', 0)} questions"
+
+
+def _credit(origin: Mapping[str, Any]) -> str:
+    """Who made the data, and on what terms they may be used."""
+    licence = origin.get("licence") or "no licence recorded"
+    return ". ".join(filter(None, [f"{origin.get('source')}: {licence}", origin.get("citation")]))
 
 
 def _source(source: Mapping[str, Any]) -> str:
@@ -136,31 +162,20 @@ def _source(source: Mapping[str, Any]) -> str:
             return "not recorded"
 
 
-def _amount(content: Any) -> str:
-    return (
-        ", ".join(f"{n} {what}" for what, n in content.items()) if isinstance(content, dict) else str(content)
-    )
-
-
 def limits(run: Run, tables: Sequence[TaskScores]) -> list[str]:
     """What the reader must know before using the numbers; computed, so that it fits the run."""
     return list(_limits(run, tables))
 
 
 def _limits(run: Run, tables: Sequence[TaskScores]) -> Iterator[str]:
-    kinds = {
-        (config.get("source") or {}).get("kind") for config in (run.recipe.get("datasets") or {}).values()
-    }
-    if kinds == {"simulate"}:
-        yield "All imagery is simulated. The scores say that the road works, not how it does on real imagery."
-    few = sorted(
-        {table.task.replace("_", " ") for table in tables for s in table.rows[0][1] if s and s.n < FEW}
-    )
+    configs = (run.recipe.get("datasets") or {}).values()
+    if configs and all((config.get("source") or {}).get("kind") == "simulate" for config in configs):
+        yield "All imagery is simulated: the scores say that the road works, not how it does on real imagery."
+    few = sorted({words(table.task) for table in tables if table.n < FEW})
     if few:
         yield f"Fewer than {FEW} samples in {', '.join(few)}: read the intervals, not the values."
-    yield "One training run with one seed; the intervals are about the samples (resampled by scene), not about seeds."
-    lape = run.recipe.get("lape") or {}
-    if lape.get("num_spatial_tokens"):
-        bins = lape["num_spatial_tokens"]
-        yield f"Places are told apart to 1/{bins - 1} of a chip's side, and fields are given as boxes, not outlines."
-    yield "The baselines are blind: they see no pixels. Beating them is the least a model must do."
+    yield "One run with one seed: the intervals are about the samples (resampled by scene), not about seeds."
+    bins = (run.recipe.get("lape") or {}).get("num_spatial_tokens")
+    if bins:
+        yield f"A place is named to within 1/{2 * (bins - 1)} of a chip's side, and a field by its box."
+    yield "The baselines are blind: they see no pixel. To beat them is the least that a model must do."

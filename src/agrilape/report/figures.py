@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Sequence
+from itertools import cycle, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,7 +102,9 @@ CURVES = (
         (("grad_norm", "gradient norm"),),
         log=True,
     ),
-    Curve("Where LAPE's gradient comes from", "Norm of each path's share.", prefix="lape_grad_", log=True),
+    Curve(
+        "Where LAPE's gradient comes from", "Norm of each path's share.", prefix="lape_gradient/", log=True
+    ),
     Curve("Speed", "Questions answered in training per second.", (("samples_per_second", "samples/s"),)),
 )
 
@@ -113,7 +116,7 @@ def training_charts(stages: Sequence[Stage]) -> list[Chart]:
 
 
 def _chart(curve: Curve, stages: Sequence[Stage]) -> Chart | None:
-    """Draw one chart over all stages; None if nothing of it was logged."""
+    """One chart over all stages; None if nothing of it was logged."""
     names = dict(curve.keys) | {key: key.removeprefix(curve.prefix) for key in _logged(stages, curve.prefix)}
     lines = {name: _series(stages, key, curve.log) for key, name in names.items()}
     lines = {name: (x, y) for name, (x, y) in lines.items() if np.isfinite(y).any()}
@@ -122,7 +125,7 @@ def _chart(curve: Curve, stages: Sequence[Stage]) -> Chart | None:
     figure = Figure(figsize=(4.6, 2.7), layout="constrained")
     axes = figure.add_subplot()
     _bands(axes, stages)
-    for colour, (name, (x, y)) in zip(_cycle(COLOURS), lines.items(), strict=False):
+    for colour, (name, (x, y)) in zip(cycle(COLOURS), lines.items(), strict=False):
         _line(axes, x, y, colour, name, curve.smooth)
     if curve.log:
         axes.set_yscale("log")
@@ -136,15 +139,15 @@ def _chart(curve: Curve, stages: Sequence[Stage]) -> Chart | None:
 def _series(
     stages: Sequence[Stage], key: str, positive: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Steps over all stages and the logged values, with a gap (NaN) between stages and where nothing was logged."""
+    """Steps over all stages and what was logged at them, with a gap (NaN) after each stage."""
     steps, values = [], []
-    for start, _, stage in _extents(stages):
+    for start, end, stage in _extents(stages):
         for row in stage.log:
             value = row.get(key)
-            usable = isinstance(value, int | float) and (value > 0 or not positive)
-            steps.append(start + float(row.get("step", 0)))
-            values.append(float(value) if usable else np.nan)  # type: ignore[arg-type]
-        steps.append(steps[-1] if steps else start)
+            if isinstance(value, int | float) and (value > 0 or not positive):
+                steps.append(start + float(row.get("step", 0)))
+                values.append(float(value))
+        steps.append(end)
         values.append(np.nan)
     return np.asarray(steps, dtype=float), np.asarray(values, dtype=float)
 
@@ -164,7 +167,7 @@ def _running_mean(y: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     """Mean over a centred window that never crosses a gap between stages."""
     result = np.full_like(y, np.nan)
     edges = [-1, *np.flatnonzero(np.isnan(y)).tolist(), len(y)]
-    for left, right in zip(edges[:-1], edges[1:], strict=True):
+    for left, right in pairwise(edges):
         piece = y[left + 1 : right]
         if piece.size:
             kernel = np.ones(min(width, piece.size))
@@ -208,11 +211,6 @@ def _logged(stages: Sequence[Stage], prefix: str) -> list[str]:
         return []
     rows: list[dict[str, Any]] = [row for stage in stages for row in stage.log]
     return sorted({key for row in rows for key in row if key.startswith(prefix)})
-
-
-def _cycle(colours: Sequence[str]) -> Iterator[str]:
-    while True:
-        yield from colours
 
 
 def _data_uri(figure: Figure) -> str:

@@ -22,7 +22,7 @@ class Stage:
     Attributes:
         name: Its name in the recipe.
         settings: Its settings in the recipe.
-        log: Logged steps in order.
+        log: Logged steps in order; groups of numbers as `group/name`.
         stability: Stability figures.
     """
 
@@ -91,11 +91,23 @@ def _stages(reader: _Reader, recipe: Mapping[str, Any]) -> tuple[Stage, ...]:
         Stage(
             name,
             settings.get(name, {}),
-            reader.lines(folders.get(name, Path("stages") / name) / "log.jsonl"),
+            tuple(map(_flat, reader.lines(folders.get(name, Path("stages") / name) / "log.jsonl"))),
             reader.mapping(folders.get(name, Path("stages") / name) / "stability.json"),
         )
         for name in names
     )
+
+
+def _flat(row: Json) -> Json:
+    """A row with the numbers of its groups as `group/name`."""
+    flat: Json = {}
+    for key, value in row.items():
+        flat |= (
+            {f"{key}/{name}": number for name, number in value.items()}
+            if isinstance(value, dict)
+            else {key: value}
+        )
+    return flat
 
 
 class _Reader:

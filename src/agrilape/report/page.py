@@ -11,12 +11,13 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from agrilape import __version__
 from agrilape.report.answers import SIDE, galleries
 from agrilape.report.facts import data_sets, limits, stage_rows, steadiness
 from agrilape.report.figures import training_charts
 from agrilape.report.folder import Run, read_run
-from agrilape import __version__
-from agrilape.report.scores import compare, describe, show, task_scores, verdict
+from agrilape.report.scores import breakdowns, comparisons, describe, show, task_scores, verdict, words
+from agrilape.samples.tasks import TASKS
 
 
 def write_report(run: Path) -> Path:
@@ -68,14 +69,14 @@ def _render(template: str, run: Run, **extra: Any) -> str:
         "failures": failures,
     }
     tables = task_scores(run.metrics)
-    comparisons = [comparison for table in tables if (comparison := compare(table))]
+    against = comparisons(run.metrics)
     return environment.get_template(template).render(
         run=run,
         name=run.recipe.get("name") or run.folder.name,
-        verdict=verdict(comparisons),
-        comparisons={comparison.task: comparison for comparison in comparisons},
+        verdict=verdict(against),
+        comparisons={comparison.task: comparison for comparison in against},
         tables=tables,
-        breakdowns=[],
+        breakdowns=breakdowns(run.metrics),
         version=__version__,
         stages=stage_rows(run),
         steadiness=steadiness(run.stages),
@@ -89,21 +90,13 @@ def _render(template: str, run: Run, **extra: Any) -> str:
 
 
 def _speeds(run: Run) -> Iterator[tuple[str, float]]:
-    """Samples per second of every part of the road that measured itself."""
-    for name, manifest in run.manifests.items():
-        if manifest.get("samples_per_second"):
-            yield f"preparing {words(name)}", manifest["samples_per_second"]
+    """Questions per second in training and evaluation."""
     for stage in run.stages:
         rates = sorted(row["samples_per_second"] for row in stage.log if row.get("samples_per_second"))
         if rates:
             yield f"training, {words(stage.name)} (median)", rates[len(rates) // 2]
     if run.metrics.get("samples_per_second"):
         yield "evaluation", run.metrics["samples_per_second"]
-
-
-def words(name: object) -> str:
-    """A name from the recipe as words."""
-    return str(name).replace("_", " ")
 
 
 def number(value: Any) -> str:
@@ -115,10 +108,15 @@ def number(value: Any) -> str:
     return f"{value:.3g}"
 
 
+def about(task: str) -> str:
+    """What a task asks; nothing for one that this version does not know."""
+    return TASKS[task].description if task in TASKS else ""
+
+
 def failures(record: Any) -> str:
-    """Share of unreadable answers."""
-    value = record.get("value") if isinstance(record, dict) else record
-    return f"{100 * value:.1f} %" if isinstance(value, int | float) else "not measured"
+    """Share of answers that could not be read."""
+    total = (record.get("total") if isinstance(record, dict) else None) or {}
+    return f"{100 * total.get('count', 0) / total['n']:.1f} %" if total.get("n") else "not measured"
 
 
 def _write(path: Path, text: str) -> Path:

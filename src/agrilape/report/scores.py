@@ -1,9 +1,9 @@
-"""From `metrics.json` to what the page says: score tables, comparisons with the baselines, the verdict."""
+"""From `metrics.json` to what the page says: score tables, comparisons with the baselines, a verdict."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -58,23 +58,22 @@ METRICS: dict[str, Metric] = {
 
 
 class Score(NamedTuple):
-    """A measured value with its 95 % interval and number of samples."""
+    """A measured value, its 95 % interval (None from a single scene) and number of samples."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Score | None:
+    def of(cls, record: Mapping[str, Any] | None) -> Score | None:
         """Read `{"value", "low", "high", "n"}`; None if there is no finite value."""
+        record = record or {}
         value = _number(record.get("value"))
         if value is None:
             return None
         low, high = _number(record.get("low")), _number(record.get("high"))
-        return cls(
-            value, value if low is None else low, value if high is None else high, int(record.get("n") or 0)
-        )
+        return cls(value, low, high, int(record.get("n") or 0))
 
 
 @dataclass(frozen=True)
@@ -94,26 +93,23 @@ class TaskScores:
     @property
     def n(self) -> int:
         """Number of samples behind the model's deciding score."""
-        own = self.rows[0][1]
-        return own[0].n if own and own[0] else 0
+        first = self.rows[0][1][0]
+        return first.n if first else 0
 
-    def share(self, value: float) -> float:
+    def share(self, value: float | None) -> float:
         """Where a value of the deciding metric lies on the table's axis, in per cent of its length.
 
         The axis runs from 0 to 1 for shares and from 0 to the largest value of the table for other units.
         """
-        firsts = [scores[0] for _, scores in self.rows if scores and scores[0]]
-        top = (
-            1.0
-            if describe(self.metrics[0]).unit == "%"
-            else max((score.high for score in firsts), default=0.0)
-        )
-        return round(100 * min(max(value / top, 0.0), 1.0), 2) if top > 0 else 0.0
+        firsts = [scores[0] for _, scores in self.rows if scores[0]]
+        tops = [score.value if score.high is None else score.high for score in firsts]
+        top = 1.0 if describe(self.metrics[0]).unit == "%" else max(tops, default=0.0)
+        return round(100 * min(max(value or 0.0, 0.0) / top, 1.0), 2) if top > 0 else 0.0
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The model against the best baseline of a task, on the deciding metric.
+    """The model against the best blind baseline of a task, on the deciding metric.
 
     Attributes:
         task: Task name.
@@ -121,7 +117,7 @@ class Comparison:
         model: The model's score.
         baseline: Name of the best baseline.
         reference: Its score.
-        gain: How much better the model is (positive is better, whatever the metric), with its interval.
+        gain: The model minus the baseline, turned so that positive is better, with a paired interval.
     """
 
     task: str
@@ -132,19 +128,50 @@ class Comparison:
     gain: Score
 
     @property
-    def sentence(self) -> str:
-        """The comparison in words."""
-        return _against(self)
+    def outcome(self) -> str:
+        """`ahead` or `behind` if the interval of the gain excludes zero, else `level`."""
+        if self.gain.low is None or self.gain.high is None:
+            return "level"
+        return "ahead" if self.gain.low > 0 else "behind" if self.gain.high < 0 else "level"
 
     @property
-    def outcome(self) -> str:
-        """`ahead` or `behind` when the interval of the gain excludes zero, else `level`."""
-        return "ahead" if self.gain.low > 0 else "behind" if self.gain.high < 0 else "level"
+    def sentence(self) -> str:
+        """The comparison in words."""
+        how = describe(self.metric)
+        unit, scale = ("points", 100.0) if how.unit == "%" else (how.unit, 1.0)
+        amount = f"{scale * abs(self.gain.value):.1f} {unit}".rstrip()
+        gain = f"{amount} {'better' if self.gain.value >= 0 else 'worse'}"
+        if self.gain.low is not None and self.gain.high is not None:
+            low, high = (f"{scale * edge:+.1f}".replace("-", "−") for edge in self.gain[1:3])
+            gain += f" (95 % interval {low} to {high})"
+        own, reference = (show(score.value, self.metric) for score in (self.model, self.reference))
+        return f"{how.label} {own} against {reference} of {words(self.baseline)}, {gain}"
+
+    @property
+    def clarity(self) -> float:
+        """Gain in widths of its interval, by which metrics of different units can be ranked."""
+        if self.gain.low is None or self.gain.high is None:
+            return 0.0
+        return self.gain.value / max(self.gain.high - self.gain.low, 1e-9)
+
+
+class Breakdown(NamedTuple):
+    """Scores of one task split by one property: rows of (value of the property, scores)."""
+
+    task: str
+    by: str
+    metrics: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Score | None, ...]], ...]
+
+
+def words(name: object) -> str:
+    """A name from a recipe or a file as words."""
+    return str(name).replace("_", " ")
 
 
 def describe(metric: str) -> Metric:
     """How to show a metric; one that is not in the list is printed as a plain number."""
-    return METRICS.get(metric) or Metric(metric.replace("_", " "), "", "")
+    return METRICS.get(metric) or Metric(words(metric), "", "")
 
 
 def show(value: float, metric: str, unit: bool = True) -> str:
@@ -160,105 +187,79 @@ def task_scores(metrics: Mapping[str, Any]) -> list[TaskScores]:
     baselines: Mapping[str, Mapping[str, Any]] = metrics.get("baselines") or {}
     tables = []
     for task, own in (metrics.get("tasks") or {}).items():
-        names = tuple(own)
-        answerers = [("model", own)] + [
-            (name, tasks[task]) for name, tasks in baselines.items() if task in tasks
-        ]
-        rows = [(name, tuple(Score.of(record.get(m) or {}) for m in names)) for name, record in answerers]
-        tables.append(TaskScores(task, names, tuple(rows)))
+        rivals = [(name, tasks[task]) for name, tasks in baselines.items() if task in tasks]
+        rows = [(name, _scores(record, own)) for name, record in [("model", own), *rivals]]
+        tables.append(TaskScores(task, tuple(own), tuple(rows)))
     return [table for table in tables if table.metrics]
 
 
-def compare(table: TaskScores) -> Comparison | None:
-    """The model against the best baseline; None where either has no score."""
-    (_, own), *others = table.rows
-    if own[0] is None:
-        return None
-    metric = table.metrics[0]
-    sign = -1.0 if describe(metric).lower else 1.0
-    scored = [(name, scores[0]) for name, scores in others if scores[0] is not None]
-    if not scored:
-        return None
-    name, best = max(scored, key=lambda row: sign * row[1].value)
-    return Comparison(table.task, metric, own[0], name, best, difference(own[0], best, sign))
+def comparisons(metrics: Mapping[str, Any]) -> list[Comparison]:
+    """The model against the best baseline of each task, where evaluation compared them."""
+    found = []
+    for task, record in (metrics.get("versus_baseline") or {}).items():
+        metric, baseline = str(record.get("metric")), str(record.get("baseline"))
+        own = Score.of(((metrics.get("tasks") or {}).get(task) or {}).get(metric))
+        rival = Score.of((((metrics.get("baselines") or {}).get(baseline) or {}).get(task) or {}).get(metric))
+        gain = Score.of(record)
+        if own and rival and gain:
+            found.append(Comparison(task, metric, own, baseline, rival, _better(gain, metric)))
+    return found
 
 
-def difference(a: Score, b: Score, sign: float = 1.0) -> Score:
-    """How much `a` is better than `b`, with a 95 % interval from the intervals of both.
-
-    The interval is that of Zou and Donner (2008, Statistics in Medicine 27, the MOVER method), which takes the two
-    as independent. Both are measured on the same samples, so it is wider than a paired interval: cautious.
-
-    Args:
-        a: The first score.
-        b: The second score.
-        sign: 1 if more is better, -1 if less is.
-    """
-    gain = a.value - b.value
-    down = math.hypot(a.value - a.low, b.high - b.value)
-    up = math.hypot(a.high - a.value, b.value - b.low)
-    low, high = sorted((sign * (gain - down), sign * (gain + up)))
-    return Score(sign * gain, low, high, min(a.n, b.n))
+def breakdowns(metrics: Mapping[str, Any]) -> list[Breakdown]:
+    """Scores by crop, size and the like, one table per task and property that has more than one value."""
+    tables: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    for by, values in (metrics.get("by") or {}).items():
+        for value, tasks in values.items():
+            for task, record in tasks.items():
+                tables.setdefault((task, by), {})[value] = record
+    return [_breakdown(task, by, values) for (task, by), values in sorted(tables.items()) if len(values) > 1]
 
 
-def verdict(comparisons: Sequence[Comparison]) -> str:
+def verdict(found: Sequence[Comparison]) -> str:
     """One sentence, computed: does the model beat the blind baselines, by how much, with the interval?"""
-    if not comparisons:
+    if not found:
         return "No scores were found beside a baseline, so nothing can be said about this model yet."
-    ahead = [c for c in comparisons if c.outcome == "ahead"]
-    behind = [c for c in comparisons if c.outcome == "behind"]
-    level = len(comparisons) - len(ahead) - len(behind)
-    clauses = list(_clauses(ahead, behind))
+    ahead = [c for c in found if c.outcome == "ahead"]
+    behind = [c for c in found if c.outcome == "behind"]
+    level = len(found) - len(ahead) - len(behind)
+    clauses = []
+    if ahead:
+        best = max(ahead, key=lambda c: c.clarity)
+        clauses.append(f"clearest in {words(best.task)}, {best.sentence}")
     if level:
         clauses.append(f"{level} cannot be told apart")
-    if not ahead:
-        start = "The model does not beat the best blind baseline in any task"
-    elif len(ahead) == len(comparisons):
-        start = f"The model beats the best blind baseline in all {len(comparisons)} tasks"
-    else:
-        start = f"The model beats the best blind baseline in {len(ahead)} of {len(comparisons)} tasks"
-    return f"{start}: {'; '.join(clauses)}."
-
-
-def _clauses(ahead: Sequence[Comparison], behind: Sequence[Comparison]) -> Iterator[str]:
-    """The largest gain and the worst loss in words."""
-    if ahead:
-        best = max(ahead, key=_relative)
-        yield f"clearest in {_words(best.task)} ({_against(best)})"
     if behind:
-        worst = min(behind, key=_relative)
-        yield f"behind in {len(behind)}, most in {_words(worst.task)} ({_against(worst)})"
+        worst = min(behind, key=lambda c: c.clarity)
+        clauses.append(f"{len(behind)} worse, most in {words(worst.task)}, {worst.sentence}")
+    return f"{_headline(len(ahead), len(found))}: {'; '.join(clauses)}."
 
 
-def _against(c: Comparison) -> str:
-    """Both scores and the gain in words."""
-    unit = describe(c.metric).unit.replace("%", "points")
-    scale = 100.0 if unit == "points" else 1.0
-    gain, low, high = (f"{scale * value:+.1f}" for value in c.gain[:3])
-    return (
-        f"{describe(c.metric).label} {show(c.model.value, c.metric)} against {show(c.reference.value, c.metric)} "
-        f"of {_words(c.baseline)}: {gain} {unit}".rstrip()
-        + f", 95 % interval {low} to {high}"
-    )
+def _headline(ahead: int, tasks: int) -> str:
+    if not ahead:
+        return "The model does not beat the best blind baseline in any task"
+    if ahead == tasks:
+        every = f"all {tasks} tasks" if tasks > 1 else "its one task"
+        return f"The model beats the best blind baseline in {every}"
+    return f"The model beats the best blind baseline in {ahead} of {tasks} tasks"
 
 
-def _relative(c: Comparison) -> float:
-    """Gain in widths of its interval, so that metrics with units can be ranked among shares."""
-    return c.gain.value / max(c.gain.high - c.gain.low, 1e-9)
+def _scores(record: Mapping[str, Any], metrics: Iterable[str]) -> tuple[Score | None, ...]:
+    return tuple(Score.of(record.get(metric)) for metric in metrics)
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+def _breakdown(task: str, by: str, values: Mapping[str, Mapping[str, Any]]) -> Breakdown:
+    metrics = tuple(dict.fromkeys(metric for record in values.values() for metric in record))
+    return Breakdown(task, by, metrics, tuple((value, _scores(values[value], metrics)) for value in values))
+
+
+def _better(gain: Score, metric: str) -> Score:
+    """A difference turned so that positive is better."""
+    if not describe(metric).lower:
+        return gain
+    low, high = (None if edge is None else -edge for edge in (gain.high, gain.low))
+    return Score(-gain.value, low, high, gain.n)
 
 
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-class Breakdown(NamedTuple):
-    """Scores of one task split by one property: rows of (value of the property, scores)."""
-
-    task: str
-    by: str
-    metrics: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Score | None, ...]], ...]

@@ -61,12 +61,21 @@ def recipe() -> dict:
 
 
 def manifest() -> dict:
+    def split(chips: int) -> dict:
+        tasks = {"crop_box": 3 * chips, "crop_in_box": 2 * chips, "green_span": chips}
+        return {
+            "chips": chips,
+            "pictures": chips,
+            "samples": 6 * chips,
+            "tasks": tasks,
+            "groups": ["scene_0000"],
+        }
+
     return {
-        "splits": {"train": {"chips": 812, "scenes": 18}, "test": {"chips": 160, "scenes": 4}},
-        "tasks": {"crop_box": 2310, "crop_in_box": 2204, "green_span": 811},
-        "credits": ["simulated by agrilape, no licence needed"],
-        "skipped": ["scene_0007/20220501.tif: no data in the whole image"],
-        "samples_per_second": 310.4,
+        "splits": {"train": split(812), "test": split(160)},
+        "origins": [{"source": "simulate", "scenes": 24, "licence": "CC0", "citation": None}],
+        "skipped_scenes": [{"scene": "scene_0007", "reason": "no data in the whole image"}],
+        "skipped_chips": {"cloud or no data": 12},
     }
 
 
@@ -75,8 +84,13 @@ def log_row(step: int, stage: int, lape: bool, rng: np.random.Generator) -> dict
     row = {
         "step": step, "loss": 0.5 + 2.5 * fall + 0.1 * rng.random(), "loss_text": 0.3 + 2 * fall + 0.1 * rng.random(),
         "lr_llm": 1.5e-3 * (1 - step / 220), "grad_norm": 0.8 + rng.random() + (6 if step < 5 and stage > 1 else 0),
-        "samples_per_second": 640 + 30 * rng.random(), "text_accuracy": 1 - fall,
+        "text_accuracy": 1 - fall,
     }  # fmt: skip
+    if step % 10 == 0:
+        row |= {"steps_per_second": 3.1, "samples_per_second": 640 + 30 * rng.random(),
+                "mixture": {"remote_sensing_general": 0.41, "agricultural_images": 0.39}}  # fmt: skip
+        if lape:
+            row["lape_gradient"] = {"input": 0.1, "output": 0.4 * fall + 0.1, "injection": 0.02, "ntp": 0.2}
     if lape:
         row |= {f"loss_{axis}": 2 + 3 * fall + 0.2 * rng.random() for axis in ("height", "width", "temporal")}
         row |= {"position_accuracy": 0.4 * (1 - fall), "coordinate_error": 4 + 40 * fall,
@@ -143,20 +157,44 @@ def metrics() -> dict:
     def score(value: float, width: float = 0.04, n: int = 480) -> dict:
         return {"value": value, "low": value - width, "high": value + width, "n": n}
 
+    def versus(metric: str, baseline: str, value: float, width: float = 0.05) -> dict:
+        return {"metric": metric, "baseline": baseline, **score(value, width), "p": 0.01}
+
+    def box(miou: float) -> dict:
+        return {"miou": score(miou), "acc_50": score(miou + 0.1), "acc_75": score(miou / 2),
+                "position_error_m": score(90 * (1 - miou), 5)}  # fmt: skip
+
     return {
         "tasks": {
-            "crop_box": {"acc_50": score(0.71), "acc_75": score(0.38), "miou": score(0.61)},
-            "field_at_point": {"acc_50": score(0.45), "acc_75": score(0.12), "miou": score(0.40)},
+            "crop_box": box(0.61),
+            "field_at_point": box(0.4),
             "crop_in_box": {"accuracy": score(0.83, n=60)},
-            "greenest": {"days_mae": score(9.2, 1.4)},
+            "greenest": {"days": score(9.2, 1.4)},
             "green_span": {"tiou": score(0.51, 0.05)},
+            "scene": {"accuracy": {"value": 0.5, "low": None, "high": None, "n": 8}},
         },
         "baselines": {
-            "centre_box": {"crop_box": {"acc_50": score(0.2), "acc_75": score(0.05), "miou": score(0.24)}},
-            "box_at_point": {"field_at_point": {"acc_50": score(0.41), "acc_75": score(0.1), "miou": score(0.42)}},
+            "mean_box": {"crop_box": box(0.24)},
+            "mean_box_at_point": {"field_at_point": box(0.42)},
             "majority": {"crop_in_box": {"accuracy": score(0.31)}},
-            "median_date": {"greenest": {"days_mae": score(21.0, 2.0)}, "green_span": {"tiou": score(0.62)}},
+            "mean_date": {"greenest": {"days": score(21.0, 2.0)}, "green_span": {"tiou": score(0.62)}},
         },
-        "parse_failures": {"value": 0.021, "n": 2400},
+        "versus_baseline": {
+            "crop_box": versus("miou", "mean_box", 0.37),
+            "field_at_point": versus("miou", "mean_box_at_point", -0.02),
+            "crop_in_box": versus("accuracy", "majority", 0.52),
+            "greenest": versus("days", "mean_date", -11.8, 2.0),
+            "green_span": versus("tiou", "mean_date", -0.11),
+        },
+        "by": {"crop": {crop: {"crop_box": {"miou": score(0.5, n=90)}} for crop in CROPS}},
+        "parse_failures": {"total": {"count": 50, "n": 2400}, "tasks": {"crop_box": {"count": 50, "n": 480}}},
         "samples_per_second": 212.0,
-    }  # fmt: skip
+        "examples": {
+            task: {"best": row(task, 0), "median": row(task, 3), "worst": row(task, 4)}
+            for task in ("crop_box", "crop_boxes", "field_at_point", "crop_in_box", "green_span", "greenest")
+        },
+    }
+
+
+def row(task: str, number: int) -> str:
+    return f"scene_{number % 3:04d}-{number}/{task}/{number}"

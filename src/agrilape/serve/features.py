@@ -1,0 +1,99 @@
+"""From the answers of tiles to features of the map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+import shapely
+from shapely import Geometry
+
+from agrilape.evaluate.rows import Prediction
+from agrilape.geo.shapes import Box, Instant, Polygon, Span
+from agrilape.geo.timewindow import TimeWindow
+from agrilape.serve.geofile import Feature
+from agrilape.serve.merge import Piece, Whole, merge
+from agrilape.serve.tiles import Tiles
+from agrilape.sources.scene import PixelWindow
+
+SMALLEST = 4.0
+"""Area in pixels below which an outline is a slip of the pen."""
+
+
+def features_of(rows: Sequence[Prediction], tiles: Tiles, facts: dict[str, Any]) -> list[Feature]:
+    """Features of the answers: objects joined over the tiles, or else the tiles with what was said of them.
+
+    Args:
+        rows: One answer per tile.
+        tiles: The tiles.
+        facts: Properties of every feature.
+
+    Returns:
+        Features with `area_ha`, or, where no answer held a place, with `answer`; none if nothing was said.
+    """
+    pieces = [piece for row in rows for piece in _pieces(row, tiles.windows[int(row.chip)])]
+    if pieces:
+        wholes = enumerate(merge(pieces), 1)
+        return [_object(f"{tiles.scene.id}-{number:04d}", whole, tiles, facts) for number, whole in wholes]
+    return [_tile(row, tiles, facts) for row in rows if _words(row)]
+
+
+def determination(day: date | None, details: str) -> dict[str, str]:
+    """Where outlines come from, in the words of fiboa 0.3.
+
+    Args:
+        day: When the ground was last seen.
+        details: What found them.
+    """
+    seen = {"determination:datetime": f"{day.isoformat()}T00:00:00Z"} if day else {}
+    return {"determination:method": "auto-imagery", **seen, "determination:details": details}
+
+
+def _pieces(row: Prediction, window: PixelWindow) -> Iterator[Piece]:
+    """The outlines of an answer in pixels of the scene, cut at the tile's edges."""
+    left, top, width, height = window
+    view = shapely.box(left, top, left + width, top + height)
+    for part in row.prediction:
+        if isinstance(part, Box):
+            outline: Geometry = shapely.box(*part)
+        elif isinstance(part, Polygon):
+            outline = shapely.make_valid(shapely.Polygon(part.points))
+        else:
+            continue
+        outline = shapely.transform(outline, lambda xy: xy * (width, height) + (left, top))
+        outline = shapely.intersection(outline, view)
+        if outline.area >= SMALLEST:
+            yield Piece(outline, window)
+
+
+def _object(name: str, whole: Whole, tiles: Tiles, facts: dict[str, Any]) -> Feature:
+    outline = tiles.georeference.from_pixels(whole.outline)
+    hectares = tiles.georeference.area_ha(outline)
+    crop = {"crop:name": tiles.question.crop} if tiles.question.crop else {}
+    area = {"metrics:area": round(hectares * 10_000, 1), "area_ha": round(hectares, 4)}
+    return Feature(name, outline, {**facts, **crop, **area, "tiles": whole.tiles})
+
+
+def _tile(row: Prediction, tiles: Tiles, facts: dict[str, Any]) -> Feature:
+    """A tile's ground with what was said of it."""
+    left, top, width, height = tiles.windows[int(row.chip)]
+    outline = tiles.georeference.from_pixels(shapely.box(left, top, left + width, top + height))
+    name = f"{tiles.scene.id}-tile-{int(row.chip) + 1:04d}"
+    return Feature(name, outline, {**facts, "answer": _words(row)})
+
+
+def _words(row: Prediction) -> str:
+    """The answer without places, dates as such."""
+    said = []
+    for part in row.prediction:
+        if isinstance(part, str):
+            said.append(part.strip())
+        elif isinstance(part, Instant | Span) and row.window:
+            said.append(_dates(part, row.window))
+    return " ".join(filter(None, said))
+
+
+def _dates(part: Instant | Span, window: TimeWindow) -> str:
+    """A date or an interval in ISO 8601."""
+    return "/".join(window.date_at(t).isoformat() for t in part)

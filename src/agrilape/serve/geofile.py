@@ -1,0 +1,90 @@
+"""Answers as GIS files: GeoJSON (RFC 7946) or GeoPackage, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas
+from shapely import Geometry
+
+from agrilape.geo.georeference import Georeference
+
+Write = Callable[[Path], object]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One thing on the map.
+
+    Attributes:
+        id: Unique within the file.
+        outline: In map coordinates of the image.
+        properties: JSON-ready; the same keys for all features of a file.
+    """
+
+    id: str
+    outline: Geometry
+    properties: dict[str, Any]
+
+
+def write_geojson(path: Path, features: Sequence[Feature], georeference: Georeference) -> None:
+    """Write GeoJSON: WGS 84 longitude and latitude, outer rings anticlockwise, no `crs` member (RFC 7946).
+
+    Args:
+        path: The file.
+        features: What to write; none gives a valid, empty collection.
+        georeference: The map of their outlines.
+    """
+    collection = {
+        "type": "FeatureCollection",
+        "features": [
+            {
+                "type": "Feature",
+                "id": feature.id,
+                "geometry": georeference.to_geojson(feature.outline),
+                "properties": feature.properties,
+            }
+            for feature in features
+        ],
+    }
+    text = json.dumps(collection, ensure_ascii=False, allow_nan=False, indent=1)
+    _replace(path, lambda draft: draft.write_text(text + "\n", encoding="utf-8"))
+
+
+def write_geopackage(
+    path: Path, features: Sequence[Feature], georeference: Georeference, wgs84: bool = False
+) -> None:
+    """Write a GeoPackage with one layer, `answer`.
+
+    Args:
+        path: The file.
+        features: What to write.
+        georeference: The map of their outlines.
+        wgs84: Write longitude and latitude; else the image's own CRS.
+    """
+    records: dict[str, list[Any]] = {"id": [feature.id for feature in features]}
+    for key in features[0].properties if features else ():
+        records[key] = [feature.properties[key] for feature in features]
+    outlines = [feature.outline for feature in features]
+    table = geopandas.GeoDataFrame(records, geometry=outlines, crs=georeference.crs)
+    _replace(
+        path,
+        lambda draft: (table.to_crs("EPSG:4326") if wgs84 else table).to_file(
+            draft, layer="answer", driver="GPKG"
+        ),
+    )
+
+
+def _replace(path: Path, write: Write) -> None:
+    """Write beside the file, then put it in its place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
+        draft = Path(folder) / path.name
+        write(draft)
+        os.replace(draft, path)

@@ -1,0 +1,193 @@
+"""Questions about GeoTIFFs, answered by an untrained model: the files must be right, whatever it says."""
+
+import json
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from shapely.geometry import box
+
+from agrilape.config import LapeConfig
+from agrilape.errors import DataError, ModelError, RecipeError
+from agrilape.evaluate.rows import Prediction
+from agrilape.geo.shapes import Box, Instant, Span
+from agrilape.model import attach, build_preset, save_checkpoint
+from agrilape.serve import predict, predict_raster
+from agrilape.tokens import add_position_tokens
+
+SIDE, GSD = 300, 10.0
+WEST, NORTH = 600_000.0, 6_200_000.0
+QUESTION = "where are the maize fields?"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    model, processor = build_preset("nano", seed=0)
+    config = add_position_tokens(processor, LapeConfig())
+    attach(model, config, processor.tokenizer)
+    folder = tmp_path_factory.mktemp("run") / "stages" / "3-domain"
+    return save_checkpoint(folder, model, processor, {"coordinates": "position_tokens"})
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    return write_image(tmp_path_factory.mktemp("image") / "scene.tif", np.random.default_rng(0))
+
+
+def write_image(path, rng, dates=None, crs="EPSG:25832", blank=False):
+    count = len(dates) if dates else 3
+    values = rng.integers(200, 4000, (count, SIDE, SIDE)).astype(np.uint16)
+    values[:, :, : SIDE if blank else 0] = 0
+    with rasterio.open(
+        path, "w", driver="GTiff", width=SIDE, height=SIDE, count=count, dtype="uint16", crs=crs, nodata=0,
+        transform=Affine(GSD, 0, WEST, 0, -GSD, NORTH),
+    ) as file:  # fmt: skip
+        file.write(values)
+        file.descriptions = tuple(dates or ("B04", "B03", "B02"))
+        if not dates:
+            file.update_tags(ACQUISITION_DATE="2022-06-17")
+    return path
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Let a function answer in place of the model; the rest of the road stays as it is."""
+
+    def install(answer):
+        def predict_samples(checkpoint, examples, *, batch_size):
+            for example in examples:
+                sample = example.samples[0]
+                yield [Prediction.of(example.chip, sample, answer(example.chip, sample))]
+
+        monkeypatch.setattr(predict, "predict_samples", predict_samples)
+
+    return install
+
+
+def field_seen_by(field):
+    """Answers that name one field of the map exactly, as far as each tile shows it."""
+
+    def answer(chip, sample):
+        left, top, right, bottom = chip.georeference.box_from_map(field)
+        seen = Box(max(left, 0), max(top, 0), min(right, 1), min(bottom, 1))
+        return (seen,) if seen.area > 0 and seen.left < seen.right else ()
+
+    return answer
+
+
+def test_an_untrained_model_gives_a_valid_file_inside_the_image(checkpoint, image, tmp_path):
+    found = predict_raster(checkpoint, image, QUESTION, tmp_path / "a.geojson")
+    content = json.loads(found.path.read_text())
+    assert content["type"] == "FeatureCollection"
+    assert len(content["features"]) == found.features
+    if found.features:
+        table = geopandas.read_file(found.path).to_crs("EPSG:25832")
+        ground = box(WEST, NORTH - SIDE * GSD, WEST + SIDE * GSD, NORTH)
+        assert table.within(ground.buffer(1)).all()
+
+
+def test_a_run_folder_stands_for_its_last_stage(checkpoint, image, tmp_path):
+    run = checkpoint.parent.parent
+    assert predict_raster(run, image, QUESTION, tmp_path / "a.geojson").path.is_file()
+
+
+def test_a_field_across_tiles_comes_out_whole_with_its_area(checkpoint, image, tmp_path, answers):
+    field = box(WEST + 600, NORTH - 1900, WEST + 1800, NORTH - 900)
+    answers(field_seen_by(field))
+    found = predict_raster(checkpoint, image, QUESTION, tmp_path / "a.geojson")
+    table = geopandas.read_file(found.path)
+    assert table.to_crs("EPSG:25832").geometry[0].hausdorff_distance(field) < 0.1
+    (row,) = table.to_dict("records")
+    assert row["area_ha"] == pytest.approx(120, rel=0.002)
+    assert row["metrics:area"] == pytest.approx(10_000 * row["area_ha"], rel=1e-3)
+    assert row["crop:name"] == "maize"
+    assert row["tiles"] > 1
+    assert row["determination:method"] == "auto-imagery"
+    assert str(row["determination:datetime"]).startswith("2022-06-17")
+    assert "1 found" in found.summary
+
+
+def test_the_source_crs_gives_a_geopackage_in_it(checkpoint, image, tmp_path, answers):
+    field = box(WEST + 100, NORTH - 500, WEST + 400, NORTH - 200)
+    answers(field_seen_by(field))
+    found = predict_raster(checkpoint, image, QUESTION, tmp_path / "a.geojson", crs="source")
+    assert found.path == tmp_path / "a.gpkg"
+    table = geopandas.read_file(found.path)
+    assert table.crs == "EPSG:25832"
+    assert table.geometry[0].hausdorff_distance(field) < 1e-6
+
+
+def test_nothing_found_is_said_and_written(checkpoint, image, tmp_path, answers):
+    answers(lambda chip, sample: ())
+    found = predict_raster(checkpoint, image, QUESTION, tmp_path / "a.geojson")
+    assert "nothing found" in found.summary
+    assert json.loads(found.path.read_text())["features"] == []
+
+
+def test_answers_without_places_become_tiles(checkpoint, image, tmp_path, answers):
+    answers(lambda chip, sample: ("pasture",))
+    found = predict_raster(checkpoint, image, "what kind of land is this?", tmp_path / "a.geojson")
+    table = geopandas.read_file(found.path)
+    assert set(table["answer"]) == {"pasture"}
+    assert found.features == len(table) > 1
+    assert f"pasture ({len(table)})" in found.summary
+
+
+def test_a_place_is_asked_of_one_tile_around_it(checkpoint, image, tmp_path, answers):
+    asked = []
+    answers(lambda chip, sample: asked.append((chip, sample)) or (Box(0.4, 0.4, 0.6, 0.6),))
+    transformer = geopandas.GeoSeries.from_xy([WEST + 1500], [NORTH - 1500], crs="EPSG:25832").to_crs(4326)
+    place = f"{transformer.x[0]:.6f}, {transformer.y[0]:.6f}"
+    found = predict_raster(checkpoint, image, f"which field is at {place}?", tmp_path / "a.geojson")
+    ((chip, sample),) = asked
+    x, y = chip.georeference.to_map(sample.question[1])
+    assert (x, y) == pytest.approx((WEST + 1500, NORTH - 1500), abs=0.5)
+    assert found.features == 1
+
+
+def test_dates_are_calendar_dates_of_the_series(checkpoint, tmp_path, answers):
+    image = write_image(
+        tmp_path / "ndvi.tif", np.random.default_rng(1), ["2022-04-01", "2022-06-01", "2022-08-01"]
+    )
+    pictures = []
+    answers(lambda chip, sample: pictures.append(chip.pictures) or (Span(0.0, 1.0), Instant(0.5)))
+    place = geopandas.GeoSeries.from_xy([WEST + 1500], [NORTH - 1500], crs="EPSG:25832").to_crs(4326)
+    found = predict_raster(
+        checkpoint, image, f"when is the field at {place.x[0]:.5f}, {place.y[0]:.5f} greenest?",
+        tmp_path / "a.geojson", composite="ndvi",
+    )  # fmt: skip
+    assert [picture.acquired.month for picture in pictures[0]] == [4, 6, 8]
+    (answer,) = geopandas.read_file(found.path)["answer"]
+    assert answer.split()[0].count("/") == 1
+    assert answer.split()[1] == "2022-06-01"
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "says"),
+    [
+        ({"crs": "utm"}, RecipeError, "wgs84, source"),
+        ({"overlap": 1.0}, RecipeError, "0 to 0.9"),
+        ({"output": "a.shp"}, RecipeError, ".gpkg"),
+        ({"question": "which field is at 1.5, 2.5?"}, DataError, "longitude, latitude"),
+        ({"checkpoint": "nowhere"}, ModelError, "no checkpoint"),
+        ({"image": "nowhere.tif"}, DataError, "nowhere.tif"),
+    ],
+)
+def test_bad_input_is_refused_with_a_remedy(checkpoint, image, tmp_path, settings, error, says):
+    given = {"checkpoint": checkpoint, "image": image, "question": QUESTION, "output": "a.geojson"} | settings
+    given |= {"output": tmp_path / given["output"]}
+    given |= {name: tmp_path / given[name] for name in ("checkpoint", "image") if name in settings}
+    with pytest.raises(error, match=says):
+        predict_raster(**given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_without_ground_or_without_place_is_refused(checkpoint, tmp_path):
+    blank = write_image(tmp_path / "blank.tif", np.random.default_rng(0), blank=True)
+    with pytest.raises(DataError, match="no pixel is valid"):
+        predict_raster(checkpoint, blank, QUESTION, tmp_path / "a.geojson")
+    nowhere = write_image(tmp_path / "nowhere.tif", np.random.default_rng(0), crs=None)
+    with pytest.raises(DataError, match="coordinate reference system"):
+        predict_raster(checkpoint, nowhere, QUESTION, tmp_path / "a.geojson")
