@@ -43,6 +43,7 @@ class ChatFormat:
     Attributes:
         head: Before the first image.
         image: One image, as the template spells it.
+        gap: Between the last image and the question.
         middle: From the end of the question to where the model begins to write.
         lead: Between there and the answer's first word, often a blank.
         end: After the answer.
@@ -50,6 +51,7 @@ class ChatFormat:
 
     head: str
     image: str
+    gap: str
     middle: str
     lead: str
     end: str
@@ -68,16 +70,28 @@ def read_chat_format(processor: Any) -> ChatFormat:
         )
     one, middle = _render(processor, images=1)
     two, _ = _render(processor, images=2)
-    image = two[len(one) :]
-    if not two.startswith(one) or not one.endswith(image) or processor.image_token not in image:
-        raise ModelError(
-            "the chat template does not place images one after the other before the text",
-            "Use a chat template that does; LLaVA's is a good example.",
-        )
+    head, image, gap = _around_image(one, two, processor.image_token)
     _, rest = _render(processor, images=1, answer=_ANSWER)
     between, end = rest.split(_ANSWER)
     lead = between[len(middle) :] if between.startswith(middle) else ""
-    return ChatFormat(one[: len(one) - len(image)], image, middle, lead, end)
+    return ChatFormat(head, image, gap, middle, lead, end)
+
+
+def _around_image(one: str, two: str, image_token: str) -> tuple[str, str, str]:
+    """Split a prompt with one image into what is before, of and after the image, by one with two images.
+
+    The image is what the second prompt repeats. White space that may belong before or after it goes after.
+    """
+    length = len(two) - len(one)
+    for start in range(len(one)):
+        end = start + length
+        image = one[start:end]
+        if image_token in image and not image[0].isspace() and one[:end] + image + one[end:] == two:
+            return one[:start], image, one[end:]
+    raise ModelError(
+        "the chat template does not place images one after the other before the text",
+        "Use a chat template that does; LLaVA's is a good example.",
+    )
 
 
 def _render(processor: Any, images: int, answer: str | None = None) -> tuple[str, str]:
@@ -120,8 +134,8 @@ class Chat:
         self._encode = lru_cache(maxsize=65536)(self._encode_text)
         self._position_id = lru_cache(maxsize=None)(self._single_id)
         self.stop_id = self._stop_id()
-        # What the template writes between an image's placeholder and the question.
-        self._after_image = self.format.image.rpartition(self._image_token)[2]
+        # What the template writes between the last image's placeholder and the question.
+        self._after_image = self.format.image.rpartition(self._image_token)[2] + self.format.gap
 
     def prefix(self, chip: Chip) -> str:
         """Text up to the last image's placeholder, one placeholder per image.
@@ -133,7 +147,7 @@ class Chat:
             for t in image_times(chip)
         ]
         text = self.format.head + "".join(date + self.format.image for date in dates)
-        return text[: len(text) - len(self._after_image)]
+        return text[: text.rindex(self._image_token) + len(self._image_token)]
 
     def question(self, sample: Sample) -> Tokens:
         """What follows the last image, up to where the model begins to write."""
@@ -189,7 +203,7 @@ class Chat:
 
     def _stop_id(self) -> int:
         """The template's own end of turn, else the tokenizer's end of sequence."""
-        special = set(self.tokenizer.all_special_ids)
+        special = {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
         ends = [token for token in self._encode_text(self.format.end) if token in special]
         stop = ends[0] if ends else self.tokenizer.eos_token_id
         if stop is None:
