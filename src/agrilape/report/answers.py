@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from shapely.geometry import Polygon as ShapelyPolygon
+
 from agrilape.errors import DataError
+from agrilape.geo.georeference import SQUARE_METRES_PER_HECTARE
 from agrilape.geo.shapes import Box, Instant, Part, Point, Polygon, Span
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.report.folder import Json, Run
@@ -92,12 +95,13 @@ def galleries(run: Run) -> list[Gallery]:
 def _answer(folder: Path, rank: str, row: Json) -> Answer:
     asked, answer, prediction = (_parts(row, key) for key in ("question_parts", "answer", "prediction"))
     window = window_from_json(row.get("window"))
+    ground_m = row.get("ground_m")
     true_bar, predicted_bar = (_bar(parts, window) for parts in (answer, prediction))
     return Answer(
         rank=rank,
-        question=_words(asked, window) or str(row.get("question", "")),
-        truth=_words(answer, window),
-        prediction=_words(prediction, window) or str(row.get("prediction_text", "")),
+        question=_sentence(asked, window) or str(row.get("question", "")),
+        truth=_words(answer, window, ground_m),
+        prediction=_words(prediction, window, ground_m) or str(row.get("prediction_text", "")),
         problems="; ".join(map(str, row.get("problems") or ())),
         image=_image(folder / "evaluation" / "images", str(row.get("chip"))),
         asked=_marks(asked),
@@ -165,19 +169,37 @@ def _points(corners: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{SIDE * x:.1f},{SIDE * y:.1f}" for x, y in corners)
 
 
-def _words(parts: Iterable[Part], window: TimeWindow | None = None) -> str:
-    """An answer for people: dates for times, a mark for places that are drawn anyway."""
-    words = []
-    for part in parts:
-        if isinstance(part, str):
-            words.append(part.strip())
-        elif isinstance(part, Instant | Span) and window:
-            words.append(" to ".join(_day(window.date_at(t)) for t in part))
-        elif isinstance(part, Instant | Span):
-            words.append(" to ".join(f"{t:.2f}" for t in part))
-        else:
-            words.append({Point: "✛", Box: "▭", Polygon: "⬠"}[type(part)])
-    return " ".join(filter(None, words))
+def _sentence(parts: Iterable[Part], window: TimeWindow | None) -> str:
+    """A question for people, with a mark where it points at a place that is drawn."""
+    return "".join(part if isinstance(part, str) else _time(part, window) or "✛" for part in parts)
+
+
+def _words(parts: Sequence[Part], window: TimeWindow | None, ground_m: Sequence[float] | None) -> str:
+    """An answer for people: texts, dates, and how many places of what size."""
+    said = [part.strip() if isinstance(part, str) else _time(part, window) for part in parts]
+    places = [part for part in parts if isinstance(part, Box | Polygon)]
+    if places:
+        kind = "box" if isinstance(places[0], Box) else "outline"
+        more = {"box": "boxes", "outline": "outlines"}
+        said.append(f"{len(places)} {kind if len(places) == 1 else more[kind]}{_size(places, ground_m)}")
+    return " ".join(filter(None, said))
+
+
+def _time(part: Part, window: TimeWindow | None) -> str:
+    """A time in words; nothing for a place."""
+    if not isinstance(part, Instant | Span):
+        return ""
+    return " to ".join(_day(window.date_at(t)) if window else f"{t:.2f}" for t in part)
+
+
+def _size(places: Iterable[Box | Polygon], ground_m: Sequence[float] | None) -> str:
+    """Area of places on the ground, given the image's width and height in metres."""
+    if not ground_m:
+        return ""
+    share = sum(
+        place.area if isinstance(place, Box) else ShapelyPolygon(place.points).area for place in places
+    )
+    return f", {share * ground_m[0] * ground_m[1] / SQUARE_METRES_PER_HECTARE:.1f} ha"
 
 
 def _image(folder: Path, chip: str) -> str | None:

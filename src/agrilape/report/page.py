@@ -67,6 +67,7 @@ def _render(template: str, run: Run, **extra: Any) -> str:
         "describe": describe,
         "number": number,
         "failures": failures,
+        "about": about,
     }
     tables = task_scores(run.metrics)
     against = comparisons(run.metrics)

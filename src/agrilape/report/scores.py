@@ -142,7 +142,8 @@ class Comparison:
         amount = f"{scale * abs(self.gain.value):.1f} {unit}".rstrip()
         gain = f"{amount} {'better' if self.gain.value >= 0 else 'worse'}"
         if self.gain.low is not None and self.gain.high is not None:
-            low, high = (f"{scale * edge:+.1f}".replace("-", "−") for edge in self.gain[1:3])
+            edges = (self.gain.low, self.gain.high)
+            low, high = (f"{scale * edge:+.1f}".replace("-", "−") for edge in edges)
             gain += f" (95 % interval {low} to {high})"
         own, reference = (show(score.value, self.metric) for score in (self.model, self.reference))
         return f"{how.label} {own} against {reference} of {words(self.baseline)}, {gain}"

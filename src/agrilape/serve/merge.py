@@ -48,9 +48,9 @@ def merge(pieces: Sequence[Piece], agreement: float = AGREEMENT) -> list[Whole]:
     """Join the pieces of each object.
 
     Two outlines are compared only on the ground that both tiles see, where they should be the same: a field
-    seen twice and a field cut in two by a tile's edge are then one case. Outlines that agree there are joined,
-    and so is whatever agrees with one of them: boxes to their common box, others to their union. Nothing is
-    joined across tiles that do not overlap, for they have no common ground.
+    seen twice and a field cut in two by a tile's edge are then one case. Outlines that agree there are
+    joined, and so is whatever agrees with one of them: boxes to their common box, others to their union.
+    Nothing is joined across tiles that do not overlap, for they have no common ground.
 
     Args:
         pieces: What the tiles saw, in any order.
