@@ -261,6 +261,8 @@ def _finish(
     def clip(outlines: list[Geometry]) -> list[Geometry]:
         # Half a metre is far below the gap between fields, so that simplified neighbours cannot overlap.
         bent = shapely.simplify(np.array(bend(outlines), dtype=object), 0.5)
+        knotted = ~shapely.is_valid(bent)
+        bent[knotted] = shapely.make_valid(bent[knotted])
         return list(shapely.intersection(bent, scene))
 
     kept = [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, shift
 
 from agrilape.simulate import spectra
 from agrilape.simulate.canvas import Canvas, Floats, burn, fractal, rows
@@ -76,8 +76,9 @@ def prepare_ground(rng: np.random.Generator, farmland: Farmland, canvas: Canvas)
 def _tree_shade(canvas: Canvas) -> Floats:
     """Share of the light that trees beside the pixel take away."""
     tree = canvas.share["wood"] + canvas.share["hedge"]
-    shift = (round(SUN[1] * _TREE_SHADOW_M / canvas.gsd), round(-SUN[0] * _TREE_SHADOW_M / canvas.gsd))
-    return np.asarray(0.4 * np.clip(np.roll(tree, shift, axis=(0, 1)) - tree, 0, 1), np.float32)
+    away = np.array([SUN[1], -SUN[0]]) * _TREE_SHADOW_M / canvas.gsd  # rows, columns
+    reach = [shift(tree, np.rint(away * part), order=0, mode="nearest") for part in (0.33, 0.67, 1.0)]
+    return np.asarray(0.4 * np.clip(np.max(reach, axis=0) - tree, 0, 1), np.float32)
 
 
 def _severity(rng: np.random.Generator, stress: NDArray[np.int32]) -> Floats:

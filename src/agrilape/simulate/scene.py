@@ -20,6 +20,8 @@ from agrilape.simulate.sky import acquisition_days, draw_weather
 from agrilape.simulate.truth import calendar_date, truth_layers
 from agrilape.simulate.writer import whole_folder, write_image, write_json, write_truth
 
+_SMALLEST_M = 100.0
+
 
 def simulate_scene(folder: Path, config: SimulateSource, index: int) -> Path:
     """Simulate one scene and write it to `folder/scene_<index>`, replacing what is there once all is written.
@@ -37,14 +39,9 @@ def simulate_scene(folder: Path, config: SimulateSource, index: int) -> Path:
         The scene's folder.
 
     Raises:
-        RecipeError: More dates are asked for than the season has days.
+        RecipeError: More dates are asked for than the season has days, or the scene is too small for fields.
     """
-    season = WINDOW[1] - WINDOW[0]
-    if config.dates > season:
-        raise RecipeError(
-            f"{config.dates} dates do not fit into a season of {season} days",
-            f"set `dates` to at most {season}",
-        )
+    _check(config)
     place, growth, weather, pixels = np.random.default_rng([config.seed, index]).spawn(4)
     region = REGIONS[np.random.default_rng(config.seed).permutation(len(REGIONS))[index % len(REGIONS)]]
     year = int(place.choice(config.years))
@@ -60,6 +57,20 @@ def simulate_scene(folder: Path, config: SimulateSource, index: int) -> Path:
         write_truth(draft / "parcels.gpkg", truth_layers(farmland, grid))
         write_json(draft / "scene.json", _facts(config, index, region, year, grid))
     return target
+
+
+def _check(config: SimulateSource) -> None:
+    season, extent = WINDOW[1] - WINDOW[0], config.size * config.gsd
+    if config.dates > season:
+        raise RecipeError(
+            f"{config.dates} dates do not fit into a season of {season} days",
+            f"set `dates` to at most {season}",
+        )
+    if extent < _SMALLEST_M:
+        raise RecipeError(
+            f"a scene of {extent:g} m holds no field",
+            f"raise `size` or `gsd` until their product is at least {_SMALLEST_M:g} m",
+        )
 
 
 def _grid(rng: np.random.Generator, region: Region, config: SimulateSource) -> Georeference:

@@ -22,8 +22,8 @@ def truth_layers(farmland: Farmland, grid: Georeference) -> dict[str, gpd.GeoDat
     """The layers `parcels`, `landcover` and `stress_zones`.
 
     Besides crop, dates and area, a parcel has the direction of its rows (degrees clockwise from grid north, 0
-    to 180) and whether a centre pivot waters it. `green_from_date` and `green_until_date` are the first and the
-    last day of the scene's calendar with an NDVI of at least 0.5.
+    to 180) and whether a centre pivot waters it. `green_from_date` and `green_until_date` are the first and
+    the last day of the scene's calendar with an NDVI of at least 0.5.
 
     Args:
         farmland: What grows where.
