@@ -52,7 +52,9 @@ class DatasetConfig(Settings):
     source: Source
     tasks: tuple[str, ...] = Field(min_length=1, description="Task names, see `agrilape prepare --tasks`.")
     chip: int = Field(128, ge=32, description="Side of a chip in source pixels.")
-    overlap: float = Field(0.25, ge=0, le=0.9, description="Least share of a chip that its neighbour repeats.")
+    overlap: float = Field(
+        0.25, ge=0, le=0.9, description="Least share of a chip that its neighbour repeats."
+    )
     picture_side: int | None = Field(
         None, ge=32, description="Reduce stored pictures to so many pixels a side, for speed; null: as cut."
     )
@@ -151,6 +153,10 @@ class EvaluationConfig(Settings):
     split: Literal["val", "test"] = "test"
     limit: int | None = Field(None, ge=1, description="Most samples per task; null: all.")
     batch_size: int = Field(64, ge=1)
+    expectation: bool = Field(
+        False, description="Read positions finer than a token, from their distribution."
+    )
+    constrained: bool = Field(False, description="Let the model write only well-formed coordinates.")
 
 
 class Recipe(Settings):

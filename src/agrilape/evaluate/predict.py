@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 
@@ -11,7 +11,8 @@ from agrilape.config.lape import LapeConfig
 from agrilape.evaluate.rows import Prediction
 from agrilape.model import Checkpoint
 from agrilape.samples.types import Example, Sample
-from agrilape.tokens import Chat, Coordinates, PositionCodec, parse, prompt_batch
+from agrilape.tokens import Chat, Coordinates, Parsed, PositionCodec, PositionIds, prompt_batch
+from agrilape.tokens.decode import CoordinateGrammar, expected_positions, read_answers
 
 MAX_NEW_TOKENS = 128  # a layout of 16 cells takes about 60, eight boxes take 48
 
@@ -32,12 +33,29 @@ class Question(NamedTuple):
     sample: int
 
 
+class Decoding(NamedTuple):
+    """How answers are generated and read.
+
+    Attributes:
+        max_new_tokens: Longest answer in tokens; longer ones are cut and read as far as they go.
+        expectation: Read each position from the distribution over its axis instead of its likeliest token.
+        constrained: Write only well-formed coordinates.
+    """
+
+    max_new_tokens: int = MAX_NEW_TOKENS
+    expectation: bool = False
+    constrained: bool = False
+
+
+GREEDY = Decoding()
+
+
 def predict_samples(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
     *,
     batch_size: int = 64,
-    max_new_tokens: int = MAX_NEW_TOKENS,
+    decoding: Decoding = GREEDY,
     done: Container[str] = (),
 ) -> Iterator[list[Prediction]]:
     """Answer every sample, greedily.
@@ -49,14 +67,13 @@ def predict_samples(
         checkpoint: Model and processor.
         examples: Chips and questions; only those of a batch are held at once.
         batch_size: Questions per batch.
-        max_new_tokens: Longest answer in tokens; longer ones are cut and read as far as they go.
+        decoding: How answers are generated and read.
         done: Ids of samples to leave out.
 
     Yields:
         The answers of each batch.
     """
-    chat = chat_of(checkpoint)
-    checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    answerer = Answerer(checkpoint, decoding)
     questions = sorted(
         Question(len(example.chip.pictures), sample.task, chip, number)
         for chip, example in enumerate(examples)
@@ -65,37 +82,57 @@ def predict_samples(
     )
     for batch in _alike(questions, batch_size):
         asked = _fetch(examples, batch)
-        texts = generate(checkpoint.model, chat, asked, max_new_tokens)
         yield [
-            _row(chat, example, sample, text) for (example, sample), text in zip(asked, texts, strict=True)
+            Prediction.of(example.chip, sample, read.parts, text, read.problems)
+            for (example, sample), (text, read) in zip(asked, answerer(asked), strict=True)
         ]
 
 
-def chat_of(checkpoint: Checkpoint) -> Chat:
-    """How a checkpoint's model is spoken to; one without LAPE knows numerals only."""
-    config = checkpoint.config or LapeConfig()
-    coordinates = cast(Coordinates, checkpoint.coordinates) if checkpoint.config else "numerals"
-    return Chat(checkpoint.processor, PositionCodec(config), coordinates)
+class Answerer:
+    """Asks a checkpoint's model, on the GPU if there is one.
 
+    Args:
+        checkpoint: Model and processor; without LAPE, places are spelled as numerals.
+        decoding: How answers are generated and read.
+    """
 
-@torch.inference_mode()
-def generate(
-    model: Any, chat: Chat, asked: Sequence[tuple[Example, Sample]], max_new_tokens: int = MAX_NEW_TOKENS
-) -> list[str]:
-    """Texts that a model answers to questions, in one batch."""
-    batch = prompt_batch(chat, [(example, (sample,)) for example, sample in asked])
-    inputs = {name: value.to(model.device) for name, value in batch.items()}
-    output = model.generate(
-        **inputs,
-        do_sample=False,
-        max_new_tokens=max_new_tokens,
-        eos_token_id=chat.stop_id,
-        pad_token_id=chat.stop_id,
-    )
-    answers = output[:, inputs["input_ids"].shape[1] :].tolist()
-    return [
-        chat.tokenizer.decode(_until(answer, chat.stop_id), skip_special_tokens=True) for answer in answers
-    ]
+    def __init__(self, checkpoint: Checkpoint, decoding: Decoding = GREEDY) -> None:
+        self.model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        config = checkpoint.config or LapeConfig()
+        coordinates = cast(Coordinates, checkpoint.coordinates) if checkpoint.config else "numerals"
+        self.chat = Chat(checkpoint.processor, PositionCodec(config), coordinates)
+        self.decoding = decoding
+        self._positions = None
+        if coordinates == "position_tokens" and config.token_ids is not None:
+            self._positions = PositionIds(config.token_ids)
+
+    @torch.inference_mode()
+    def __call__(self, asked: Sequence[tuple[Example, Sample]]) -> list[tuple[str, Parsed]]:
+        """Text and parts of the answer to each question, all in one batch."""
+        batch = prompt_batch(self.chat, [(example, (sample,)) for example, sample in asked])
+        inputs = {name: value.to(self.model.device) for name, value in batch.items()}
+        length = inputs["input_ids"].shape[1]
+        finer = self._positions if self.decoding.expectation else None
+        output = self.model.generate(
+            **inputs,
+            do_sample=False,
+            max_new_tokens=self.decoding.max_new_tokens,
+            eos_token_id=self.chat.stop_id,
+            pad_token_id=self.chat.stop_id,
+            logits_processor=self._grammar(length),
+            return_dict_in_generate=True,
+            output_scores=finer is not None,
+        )
+        answers = output.sequences[:, length:]
+        expected = expected_positions(answers, output.scores, finer) if finer else None
+        return read_answers(self.chat, answers, expected)
+
+    def _grammar(self, length: int) -> list[CoordinateGrammar]:
+        if not self.decoding.constrained or self._positions is None:
+            return []
+        return [
+            CoordinateGrammar(self.chat.tokenizer, self._positions, length + self.decoding.max_new_tokens)
+        ]
 
 
 def _alike(questions: Sequence[Question], size: int) -> Iterator[Sequence[Question]]:
@@ -111,12 +148,3 @@ def _alike(questions: Sequence[Question], size: int) -> Iterator[Sequence[Questi
 def _fetch(examples: Sequence[Example], batch: Sequence[Question]) -> list[tuple[Example, Sample]]:
     chips = {index: examples[index] for index in dict.fromkeys(question.chip for question in batch)}
     return [(chips[question.chip], chips[question.chip].samples[question.sample]) for question in batch]
-
-
-def _row(chat: Chat, example: Example, sample: Sample, text: str) -> Prediction:
-    read = parse(text, chat.codec, chat.coordinates)
-    return Prediction.of(example.chip, sample, read.parts, text.strip(), read.problems)
-
-
-def _until(ids: list[int], stop: int) -> list[int]:
-    return ids[: ids.index(stop)] if stop in ids else ids

@@ -14,17 +14,18 @@ from PIL import Image
 
 from agrilape import __version__
 from agrilape.config import Recipe
+from agrilape.config.recipe import EvaluationConfig
 from agrilape.console import progress
 from agrilape.errors import RecipeError
 from agrilape.evaluate import baselines
 from agrilape.evaluate.journal import Journal, write_atomically
-from agrilape.evaluate.predict import predict_samples
+from agrilape.evaluate.predict import Decoding, predict_samples
 from agrilape.evaluate.rows import Prediction, refuse_repeats
 from agrilape.evaluate.scores import agreement, by_task
 from agrilape.evaluate.subset import Subset
 from agrilape.evaluate.summary import summarise
 from agrilape.model import load_checkpoint
-from agrilape.samples import read_store
+from agrilape.samples import read_manifest, read_store
 
 
 def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
@@ -51,8 +52,8 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
             f"no samples in the {recipe.evaluation.split} split of {', '.join(recipe.evaluation.datasets)}",
             "prepare more scenes, or give the split a larger share in the recipe",
         )
-    journal = Journal(run / "evaluation" / "predictions.jsonl", _key(recipe, checkpoint))
-    _predict(journal, checkpoint, subsets, recipe.evaluation.batch_size, len(order))
+    journal = Journal(run / "evaluation" / "predictions.jsonl", _key(recipe, run, checkpoint))
+    _predict(journal, checkpoint, subsets, recipe.evaluation, len(order))
     journal.sort(order)
     rows = list(journal.rows.values())
     examples = _examples(rows)
@@ -86,30 +87,33 @@ def _subset(recipe: Recipe, run: Path, name: str) -> Subset:
     return Subset(name, read_store(run / "data" / name, recipe.evaluation.split), recipe.evaluation.limit)
 
 
-def _key(recipe: Recipe, checkpoint: Path) -> str:
-    """Digest of all that predictions depend on: the settings, and the checkpoint's files by size and time."""
+def _key(recipe: Recipe, run: Path, checkpoint: Path) -> str:
+    """Digest of what predictions depend on: settings, data, the checkpoint's files by size and time."""
     files = sorted(path for path in checkpoint.iterdir() if path.is_file())
     facts = {
         "version": __version__,
         "evaluation": recipe.evaluation.model_dump(mode="json", exclude={"batch_size"}),
-        "datasets": {
-            name: recipe.datasets[name].model_dump(mode="json") for name in recipe.evaluation.datasets
-        },
+        "data": [read_manifest(run / "data" / name).key for name in recipe.evaluation.datasets],
         "checkpoint": [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _predict(journal: Journal, folder: Path, subsets: Sequence[Subset], batch_size: int, total: int) -> None:
+def _predict(
+    journal: Journal, folder: Path, subsets: Sequence[Subset], settings: EvaluationConfig, total: int
+) -> None:
     """Answer what the journal does not hold yet; a checkpoint is loaded only if something is left to do."""
     if len(journal.rows) >= total:
         return
     checkpoint = load_checkpoint(folder)
+    decoding = Decoding(expectation=settings.expectation, constrained=settings.constrained)
     with progress("evaluate", total, "samples") as track:
         track(len(journal.rows))
         for subset in subsets:
             began = time.perf_counter()
-            for rows in predict_samples(checkpoint, subset, batch_size=batch_size, done=journal.rows):
+            for rows in predict_samples(
+                checkpoint, subset, batch_size=settings.batch_size, decoding=decoding, done=journal.rows
+            ):
                 journal.append(rows, time.perf_counter() - began)
                 track(len(rows))
                 began = time.perf_counter()

@@ -30,8 +30,8 @@ def summarise(rows: Rows, baselines: Mapping[str, Sequence[Prediction | None]]) 
 
     Returns:
         `tasks`: task -> metric -> `{value, low, high, n}`; `baselines`: name -> the same; `versus_baseline`:
-        task -> the model minus the best baseline on the task's first metric, paired; `by`: property -> value ->
-        task -> metric; `parse_failures`: answers without what was asked for.
+        task -> the model minus the best baseline on the task's first metric; `by`: property -> value ->
+        task -> metric; `parse_failures`: answers that lack what was asked for.
     """
     scores = score_tasks(rows)
     rivals = {name: score_tasks([row for row in guesses if row]) for name, guesses in baselines.items()}

@@ -73,6 +73,12 @@ def test_enclosing_box():
     assert np.isnan(enclosing([])).all()
 
 
+def test_no_boxes_on_either_side():
+    assert box_iou_matrix([], random_boxes(3)).shape == (0, 3)
+    assert box_iou_matrix(random_boxes(2), []).shape == (2, 0)
+    assert box_iou_matrix([], []).shape == (0, 0)
+
+
 def test_wrong_shape_is_refused():
     with pytest.raises(ValueError, match="left, top, right, bottom"):
         box_iou(np.zeros((2, 5)), np.zeros((2, 5)))

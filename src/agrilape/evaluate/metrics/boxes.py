@@ -15,7 +15,7 @@ def as_boxes(boxes: ArrayLike) -> Floats:
         ValueError: If the last dimension is not 4.
     """
     array = floats(boxes)
-    if array.size == 0:
+    if array.shape == (0,):
         return array.reshape(0, 4)
     if array.shape[-1] != 4:
         raise ValueError(f"boxes are (left, top, right, bottom), got shape {array.shape}")
