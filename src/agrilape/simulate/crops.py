@@ -5,13 +5,13 @@ average year. A region, a year and a field shift them. Crop calendar at a glance
 
 | crop | sown | greenest | harvested | seen from above |
 | --- | --- | --- | --- | --- |
-| winter wheat | early October | late May | late July | dark green, then golden straw |
+| winter wheat | early October | late May | early August | dark green, then golden straw |
 | winter barley | late September | early May | early July | ripens three weeks before wheat, pale straw |
-| rapeseed | late August | mid April, early June | mid July | yellow flowers around 1 May |
-| maize | late April | late July | early October | bare until June, green into September, brown straw |
-| sugar beet | late March | August | October | bright green all summer, lifted green |
-| potato | mid April | late July | mid September | ridges, green in summer, bare after lifting |
-| sunflower | mid April | early July | early September | golden flowers in July, then dark brown |
+| rapeseed | late August | mid April or early June | late July | yellow flowers around 1 May |
+| maize | early May | late July | early October | bare until June, green into September, brown straw |
+| sugar beet | early April | mid July | October | bright green all summer, lifted green |
+| potato | late April | mid July | late September | ridges, green in summer, bare after lifting |
+| sunflower | mid April | mid June | early September | golden flowers in July, then dark brown |
 | grassland | - | May | mown 2-4 times | green all year, paler after each cut |
 | fallow | - | early summer | - | sparse weeds over soil |
 """
