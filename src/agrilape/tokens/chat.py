@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from agrilape.errors import ModelError
@@ -22,6 +21,7 @@ from agrilape.tokens.grammar import Coordinates, render, spell
 from agrilape.tokens.vocabulary import tokenizer_of
 
 _QUESTION, _ANSWER = "QQQuestionQQ", "AAAnswerAA"  # stand-ins that show where a template puts the words
+_MOST_TEXTS = 65536  # tokenised texts kept in memory; questions repeat, so nearly all are found there
 
 
 class Tokens(NamedTuple):
@@ -131,8 +131,9 @@ class Chat:
         self.format = read_chat_format(processor)
         self._image_token: str = processor.image_token
         self.image_id = int(self.tokenizer.convert_tokens_to_ids(self._image_token))
-        self._encode = lru_cache(maxsize=65536)(self._encode_text)
-        self._position_id = lru_cache(maxsize=None)(self._single_id)
+        # Plain dictionaries, not lru_cache, so that a collator can be sent to data-loader processes.
+        self._text_ids: dict[str, tuple[int, ...]] = {}
+        self._position_ids: dict[str, int] = {}
         self.stop_id = self._stop_id()
         # What the template writes between the last image's placeholder and the question.
         self._after_image = self.format.image.rpartition(self._image_token)[2] + self.format.gap
@@ -185,6 +186,25 @@ class Chat:
         result.ids.extend(ids)
         result.positions.extend([math.nan] * len(ids))
 
+    def _encode(self, text: str) -> tuple[int, ...]:
+        ids = self._text_ids.get(text)
+        if ids is None:
+            if len(self._text_ids) >= _MOST_TEXTS:
+                self._text_ids.clear()
+            ids = self._text_ids[text] = self._encode_text(text)
+        return ids
+
+    def _position_id(self, token: str) -> int:
+        if token not in self._position_ids:
+            found = self._single_id(token)
+            if found is None:
+                raise ModelError(
+                    f"the tokenizer does not know the position token {token}",
+                    "Call add_position_tokens(processor, config) first, or spell coordinates as numerals.",
+                )
+            self._position_ids[token] = found
+        return self._position_ids[token]
+
     def _encode_text(self, text: str) -> tuple[int, ...]:
         """Tokenise text as it is in the middle of a sequence.
 
@@ -196,9 +216,9 @@ class Chat:
         ids = self.tokenizer(self._image_token + text, add_special_tokens=False)["input_ids"]
         return tuple(ids[ids.index(self.image_id) + 1 :])
 
-    def _single_id(self, text: str) -> Any:
+    def _single_id(self, text: str) -> int | None:
         """Id of a token by its text; None if the vocabulary has none."""
-        found = self.tokenizer.convert_tokens_to_ids(text)
+        found: int | None = self.tokenizer.convert_tokens_to_ids(text)
         return None if found == self.tokenizer.unk_token_id else found
 
     def _stop_id(self) -> int:

@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import pickle
 
 import pytest
 import torch
@@ -252,3 +253,14 @@ def test_what_a_model_wrote_reads_back(positioned, codec, still):
     assert [type(part) for part in parsed.parts] == [str, Box, str]
     assert not parsed.problems
     assert not math.isnan(parsed.shapes[0].left)
+
+
+def test_position_tokens_that_the_tokenizer_lacks_are_asked_for(processor, codec, still):
+    with pytest.raises(ModelError, match="add_position_tokens"):
+        Collator(processor, codec)([TrainingItem(still, still.samples)])
+
+
+def test_a_collator_can_be_sent_to_another_process(positioned, codec, items):
+    collate = Collator(positioned[0], codec)
+    here, there = collate(items), pickle.loads(pickle.dumps(collate))(items)
+    assert all(torch.equal(here[name].nan_to_num(), there[name].nan_to_num()) for name in here)
