@@ -1,0 +1,193 @@
+"""A folder of ordinary files becomes a sample store."""
+
+import json
+import os
+from datetime import date
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+
+from agrilape.config.recipe import DatasetConfig
+from agrilape.errors import DataError
+from agrilape.samples import read_manifest, read_store
+from agrilape.samples.prepare import prepare_dataset
+from agrilape.sources.kits import kits_folder
+
+DAYS = [date(2022, month, 15) for month in range(1, 13)]
+NDVI = [0.2, 0.2, 0.3, 0.5, 0.7, 0.8, 0.7, 0.5, 0.3, 0.2, 0.2, 0.2]
+
+
+def write_scene(folder, easting, side=128):
+    """Two fields on bare soil, green in June, on twelve dates."""
+    folder.mkdir(parents=True)
+    transform = Affine(10, 0, easting, 0, -10, 5_000_000)
+    profile = {"driver": "GTiff", "dtype": "uint16", "count": 4, "width": side, "height": side,
+               "crs": "EPSG:32632", "transform": transform, "nodata": 0}  # fmt: skip
+    noise = np.random.default_rng(int(easting)).integers(0, 200, (4, side, side))
+    fields = {"maize": (10, 10, 50, 50), "wheat": (70, 60, 120, 110)}
+    for day, index in zip(DAYS, NDVI, strict=True):
+        values = 1500 + noise
+        for left, top, right, bottom in fields.values():
+            values[2, top:bottom, left:right] = 2000 * (1 - index)  # red
+            values[3, top:bottom, left:right] = 2000 * (1 + index)  # near infrared
+        with rasterio.open(folder / f"{day:%Y%m%d}.tif", "w", **profile) as raster:
+            raster.write(values.astype(np.uint16))
+            raster.descriptions = ("B02", "B03", "B04", "B08")
+    outlines = [
+        shapely.box(*(transform @ (left, bottom)), *(transform @ (right, top)))
+        for left, top, right, bottom in fields.values()
+    ]
+    frame = gpd.GeoDataFrame(
+        {"parcel_id": ["1", "2"], "crop": list(fields)}, geometry=outlines, crs="EPSG:32632"
+    )
+    frame.to_file(folder / "parcels.gpkg")
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory):
+    root = tmp_path_factory.mktemp("farm")
+    for number in range(4):
+        write_scene(root / f"scene{number}", 500_000 + 5_000 * number)
+    return root
+
+
+def config(farm, **settings):
+    return DatasetConfig.model_validate(
+        {
+            "source": {"kind": "folder", "path": str(farm)},
+            "tasks": ["crop_box", "field_at_point", "greenest", "count"],
+            "chip": 128,
+            "series": 4,
+            "questions": 16,
+            "split": (0.5, 0, 0.5),
+            **settings,
+        }
+    )
+
+
+def content(folder):
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.suffix == ".parquet"}
+
+
+def test_a_folder_becomes_a_store_with_right_answers(farm, tmp_path):
+    manifest = prepare_dataset("farm", config(farm), tmp_path, tmp_path)
+    assert manifest == read_manifest(tmp_path)
+    assert {split: counts.chips for split, counts in manifest.splits.items()} == {"train": 2, "test": 2}
+    assert not set(manifest.splits["train"].groups) & set(manifest.splits["test"].groups)
+    for example in [*read_store(tmp_path, "train"), *read_store(tmp_path, "test")]:
+        assert len(example.chip.pictures) == 4
+        answers = {(s.task, s.truth.get("crop")): s.answer for s in example.samples}
+        assert answers["crop_box", "maize"][0] == pytest.approx((10 / 128, 10 / 128, 50 / 128, 50 / 128))
+        assert answers["count", "wheat"] == ("1",)
+        assert example.chip.window.date_at(answers["greenest", "wheat"][0].t) == date(2022, 6, 15)
+
+
+def test_a_finished_folder_is_left_as_it_is_and_a_killed_run_continues(farm, tmp_path, monkeypatch):
+    prepare_dataset("farm", config(farm), tmp_path, tmp_path)
+    before, times = content(tmp_path), {f: f.stat().st_mtime_ns for f in tmp_path.iterdir()}
+    prepare_dataset("farm", config(farm), tmp_path, tmp_path)
+    assert {f: f.stat().st_mtime_ns for f in tmp_path.iterdir()} == times
+
+    (tmp_path / "manifest.json").unlink()  # as a kill between two shards leaves it
+    (tmp_path / "test-00000.parquet").unlink()
+    prepare_dataset("farm", config(farm), tmp_path, tmp_path)
+    assert content(tmp_path) == before
+    train = tmp_path / "train-00000.parquet"
+    assert train.stat().st_mtime_ns == times[train]
+
+    other = prepare_dataset("farm", config(farm, questions=1), tmp_path, tmp_path)
+    assert other.splits["train"].samples == 2
+
+
+def test_the_number_of_workers_does_not_change_a_byte(farm, tmp_path):
+    for workers in (1, 2):
+        prepare_dataset("farm", config(farm, chip=64), tmp_path / str(workers), tmp_path, workers)
+    assert content(tmp_path / "1") == content(tmp_path / "2")
+
+
+def test_a_bad_scene_is_listed_and_the_others_are_kept(farm, tmp_path):
+    for number in range(3):
+        write_scene(tmp_path / "in" / f"scene{number}", 700_000 + 5_000 * number)
+    broken = tmp_path / "in" / "scene1" / "20220615.tif"
+    broken.write_bytes(broken.read_bytes()[:2000])
+    manifest = prepare_dataset("farm", config(tmp_path / "in"), tmp_path / "out", tmp_path)
+    assert sum(counts.chips for counts in manifest.splits.values()) >= 2
+    assert any("20220615" in skip.scene + skip.reason for skip in manifest.skipped_scenes)
+
+
+def test_blocks_of_one_scene_share_no_ground_and_no_field(tmp_path):
+    write_scene(tmp_path / "in" / "one", 500_000, side=256)
+    blocked = config(tmp_path / "in", chip=64, split_by="block", buffer_m=100, tasks=["field_at_point"])
+    manifest = prepare_dataset("one", blocked, tmp_path / "out", tmp_path)
+    owners = {
+        split: {parcel for example in read_store(tmp_path / "out", split) for sample in example.samples
+                for parcel in sample.provenance["parcels"]}
+        for split in manifest.splits
+    }  # fmt: skip
+    assert set().union(*owners.values()) == {"1", "2"}
+    assert sum(len(parcels) for parcels in owners.values()) == 2
+    with pytest.raises(DataError, match="cannot be divided"):
+        prepare_dataset("one", config(tmp_path / "in"), tmp_path / "out", tmp_path)
+
+
+def test_a_manifest_that_points_elsewhere_or_does_not_fit_is_refused(farm, tmp_path):
+    prepare_dataset("farm", config(farm), tmp_path, tmp_path)
+    with pytest.raises(DataError, match="no 'val' chips"):
+        read_store(tmp_path, "val")
+    path = tmp_path / "manifest.json"
+    facts = json.loads(path.read_text())
+    facts["shards"][0]["path"] = "../elsewhere.parquet"
+    path.write_text(json.dumps(facts))
+    with pytest.raises(DataError, match="beside its manifest"):
+        read_store(tmp_path, "train")
+    facts["shards"][0] |= {"path": "train-00000.parquet", "bytes": 1}
+    path.write_text(json.dumps(facts))
+    with pytest.raises(DataError, match="missing or incomplete"):
+        read_store(tmp_path, "train")
+    path.unlink()
+    with pytest.raises(DataError, match="no prepared data set"):
+        read_store(tmp_path, "train")
+
+
+def test_a_simulated_scene_goes_the_same_road(tmp_path):
+    source = {"kind": "simulate", "scenes": 2, "size": 128, "dates": 3}
+    settings = {"source": source, "tasks": ["field_at_point"], "chip": 64, "series": 0}
+    manifest = prepare_dataset("sim", config("", **settings), tmp_path / "out", tmp_path / "scenes", 1)
+    assert manifest.splits["train"].groups != manifest.splits["test"].groups
+    (example, *_) = read_store(tmp_path / "out", "train")
+    assert example.chip.source == "simulate"
+    assert example.chip.pictures[0].acquired is None
+
+
+KITS = {
+    "us_naip_field_polygons": ({"field_at_point", "field_boxes"}, {"chip": 512, "picture_side": 128}),
+    "dk_s2_lpis2016": (
+        {"crop_box", "crop_in_box", "count"},
+        {"split_by": "block", "buffer_m": 100, "chip": 96},
+    ),
+    "fr_s2_ts2018": ({"crop_in_box", "greenest"}, {"split_by": "block", "chip": 64, "overlap": 0.5}),
+    "ch_wheat_s2_bbch2022": ({"greenest", "growth_stage"}, {"chip": 64}),
+    "br_cbers4_ndvi_2018_19": ({"land_use_at_point", "greenest"}, {"split_by": "block", "composite": "ndvi"}),
+    "br_mt_modis_ts": ({"crops_in_span"}, {"split": (1, 0, 0), "composite": "ndvi"}),
+    "eurosat_rgb_subset": ({"scene"}, {"chip": 64, "limit": 60, "series": 0}),
+}
+
+
+@pytest.mark.parametrize("name", KITS)
+def test_every_kit_yields_its_questions(name, tmp_path, monkeypatch):
+    if not (kits_folder() / name).is_dir():
+        pytest.skip(f"AGRILAPE_KITS does not hold {name}")
+    tasks, settings = KITS[name]
+    source = {"kind": "kit", "name": name}
+    made = config("", **{"source": source, "tasks": sorted(tasks), "limit": 40, **settings})
+    manifest = prepare_dataset(name, made, tmp_path, tmp_path, 1)
+    asked = {task for counts in manifest.splits.values() for task in counts.tasks}
+    assert asked == tasks
+    assert all(origin.licence and origin.citation for origin in manifest.origins)
+    partly = name in {"fr_s2_ts2018", "br_cbers4_ndvi_2018_19"}
+    assert not (partly and asked & {"count", "field_boxes", "crop_boxes"})
+    assert os.listdir(tmp_path)

@@ -1,0 +1,79 @@
+import pickle
+from collections import Counter
+
+import pytest
+
+from agrilape.config.recipe import MixtureEntry
+from agrilape.errors import DataError
+from agrilape.samples.mixture import PERIOD, Mixture
+from agrilape.samples.store import Store, write_rows
+from agrilape.samples.types import Chip, Example, Picture, Sample
+
+
+def write(path, chips, tasks):
+    rows = []
+    for number in range(chips):
+        name = f"{path.stem}{number}"
+        samples = tuple(Sample(f"{name}/{t}/{n}", name, t, ("?",), ("!",)) for t in tasks for n in range(3))
+        rows.append(Example(Chip(name, "s", "fake", (Picture(b""),)), samples))
+    write_rows(path, rows)
+    return Store([path])
+
+
+@pytest.fixture
+def stores(tmp_path):
+    return {
+        "a": write(tmp_path / "a.parquet", 30, ["box", "count"]),
+        "b": write(tmp_path / "b.parquet", 50, ["box"]),
+    }
+
+
+ENTRIES = {
+    "general": MixtureEntry(weight=0.4, datasets=("a", "b")),
+    "fields": MixtureEntry(weight=0.4, datasets=("b",), tasks=("box",)),
+    "spatial": MixtureEntry(weight=0.2, datasets=("a", "b"), tasks=("count",)),
+}
+
+
+def test_a_draw_depends_on_seed_and_index_alone(stores):
+    mixture = Mixture(ENTRIES, stores, 7, 4)
+    forwards = [mixture.draw(i) for i in range(300)]
+    resumed = pickle.loads(pickle.dumps(Mixture(ENTRIES, stores, 7, 4)))
+    assert [resumed.draw(i) for i in reversed(range(300))][::-1] == forwards
+    assert [Mixture(ENTRIES, stores, 8, 4).draw(i) for i in range(300)] != forwards
+
+
+def test_shares_are_exact(stores):
+    mixture = Mixture(ENTRIES, stores, 0, 4)
+    assert mixture.shares(3 * PERIOD) == {"general": 0.4, "fields": 0.4, "spatial": 0.2}
+    counted = Counter(mixture.entry(i) for i in range(333))
+    assert mixture.shares(333) == {name: counted[name] / 333 for name in ENTRIES}
+
+
+def test_every_chip_comes_once_before_any_comes_again(stores):
+    mixture = Mixture({"all": ENTRIES["general"]}, stores, 0, 1)
+    assert mixture.sizes() == {"all": 80}
+    for epoch in range(3):
+        drawn = [mixture.draw(80 * epoch + i)[0].chip.id for i in range(80)]
+        assert len(set(drawn)) == 80
+    assert drawn != [mixture.draw(i)[0].chip.id for i in range(80)]
+
+
+def test_only_wanted_tasks_are_asked_and_take_turns(stores):
+    mixture = Mixture(ENTRIES, stores, 0, 4)
+    for index in range(PERIOD):
+        example, picked = mixture.draw(index)
+        tasks = Counter(sample.task for sample in picked)
+        assert all(sample in example.samples for sample in picked)
+        match mixture.entry(index):
+            case "fields":
+                assert tasks == {"box": 3}
+            case "spatial":
+                assert tasks == {"count": 3}
+            case _ if example.chip.id.startswith("a"):
+                assert tasks == {"box": 2, "count": 2}
+
+
+def test_an_entry_without_chips_is_refused(stores):
+    with pytest.raises(DataError, match=r"entry 'none'.*b holds count"):
+        Mixture({"none": MixtureEntry(weight=1, datasets=("b",), tasks=("count",))}, stores, 0, 4)

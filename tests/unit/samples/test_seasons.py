@@ -1,0 +1,46 @@
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agrilape.samples.seasons import green_span, greenest
+
+DATES = [date(2022, 1, 1) + timedelta(days=20 * i) for i in range(12)]
+
+
+def curve(*values):
+    return np.array(values, np.float32)
+
+
+def test_greenest_is_the_highest_clear_date():
+    index = curve(0.2, 0.3, 0.6, np.nan, 0.8, 0.5, 0.3, 0.2)
+    assert greenest(DATES[:8], index) == DATES[4]
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        curve(0.2, 0.8, 0.2),  # too few dates
+        curve(0.8, 0.5, 0.3, 0.2),  # falling from the first date on
+        curve(0.5, 0.52, 0.51, 0.5, 0.5),  # forest
+        curve(0.2, 0.8, 0.3, 0.3, 0.79, 0.2),  # two crops, as green as each other
+        curve(np.nan, np.nan, np.nan, np.nan, 0.5),
+    ],
+)
+def test_doubtful_curves_have_no_peak_and_no_span(index):
+    assert greenest(DATES[: len(index)], index) is None
+    assert green_span(DATES[: len(index)], index) is None
+
+
+def test_span_crosses_the_middle_by_interpolation():
+    index = curve(0.2, 0.2, 0.6, 0.8, 0.6, 0.2, 0.2)  # the middle, 0.5, lies 3/4 of the way up and 1/4 down
+    assert green_span(DATES[:7], index) == (DATES[1] + timedelta(days=15), DATES[4] + timedelta(days=5))
+
+
+@given(st.lists(st.floats(-0.25, 1, width=32) | st.just(float("nan")), min_size=1, max_size=12))
+def test_a_span_holds_its_peak(values):
+    dates, index = DATES[: len(values)], np.array(values, np.float32)
+    if span := green_span(dates, index):
+        assert span[0] <= greenest(dates, index) <= span[1]

@@ -1,0 +1,102 @@
+from dataclasses import replace
+
+import pytest
+from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agrilape.errors import DataError
+from agrilape.geo.georeference import Georeference
+from agrilape.samples.splits import assign, blocks, check_leakage, scene_groups
+from agrilape.samples.types import Chip, Example, Picture, Sample
+
+NAMES = [f"g{i}" for i in range(40)]
+
+
+@given(
+    st.integers(3, 40), st.sampled_from([(0.8, 0.05, 0.15), (0.5, 0.0, 0.5), (1, 0, 0)]), st.integers(0, 99)
+)
+def test_every_group_gets_one_split_in_the_wanted_shares(count, shares, seed):
+    splits = assign(NAMES[:count], shares, seed)
+    assert set(splits) == set(NAMES[:count])
+    for split, share in zip(("train", "val", "test"), shares, strict=True):
+        got = list(splits.values()).count(split)
+        assert abs(got - share / sum(shares) * count) <= 2
+        assert (got > 0) == (share > 0)
+
+
+def test_too_few_groups_are_refused():
+    with pytest.raises(DataError, match="cannot be divided"):
+        assign(["one"], (0.8, 0, 0.2), 0)
+
+
+def test_scenes_of_one_place_stay_together(make_scene):
+    scenes = [
+        make_scene("a", easting=500_000),
+        make_scene("b", easting=500_600),  # overlaps a
+        make_scene("c", easting=501_880),  # touches b
+        make_scene("d", easting=600_000, meta={"group": "state"}),
+        make_scene("e", meta={"group": "state"}),
+    ]
+    groups = scene_groups(scenes)
+    assert groups[0] == groups[1]
+    assert groups[3] == groups[4] == "state"
+    assert len(set(groups)) == 3
+
+
+@given(st.integers(64, 700), st.integers(32, 128), st.sampled_from([0.0, 35.0, 100.0]))
+def test_blocks_are_inside_and_apart(size, chip, buffer):
+    from agrilape.sources.scene import Scene
+
+    grid = Georeference("EPSG:32632", Affine(10, 0, 500_000, 0, -10, 5_000_000), size, size)
+    found = list(blocks(Scene("s", "fake", (), size, size, grid), chip, buffer).values())
+    gap = buffer / grid.gsd_m
+    for number, one in enumerate(found):
+        assert min(one.width, one.height) >= min(chip, size)
+        assert one.column + one.width <= size
+        for other in found[number + 1 :]:
+            across = max(one.column, other.column) - min(one.column + one.width, other.column + other.width)
+            down = max(one.row, other.row) - min(one.row + one.height, other.row + other.height)
+            assert max(across, down) >= gap
+
+
+def test_a_buffer_in_metres_needs_metres(make_scene):
+    with pytest.raises(DataError, match="ground sampling distance"):
+        blocks(make_scene(), 64, 100.0)
+
+
+def example(name, picture=b"", easting=None, parcel=None, window=None):
+    grid = (
+        None if easting is None else Georeference("EPSG:32632", Affine(10, 0, easting, 0, -10, 5e6), 64, 64)
+    )
+    meta = {} if window is None else {"pixel_window": window}
+    samples = (
+        ()
+        if parcel is None
+        else (Sample(f"{name}/t/0", name, "t", (), (), provenance={"parcels": [parcel]}),)
+    )
+    chip = Chip(name, "scene", "fake", (Picture(picture or name.encode()),), grid, meta=meta)
+    return Example(chip, samples)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "what"),
+    [
+        ({"picture": b"same"}, {"picture": b"same"}, "the same picture"),
+        ({"parcel": "p"}, {"parcel": "p"}, "parcel p"),
+        ({"easting": 500_000}, {"easting": 500_600}, "the same ground"),
+        ({"easting": 500_000}, {"easting": 500_700}, "within the buffer"),  # 60 m apart
+        ({"window": [0, 0, 64, 64]}, {"window": [60, 0, 64, 64]}, "the same ground"),
+    ],
+)
+def test_leaks_are_found(train, test, what):
+    splits = {"train": [example("a", **train)], "test": [example("b", **test)]}
+    with pytest.raises(DataError, match=f"{what}.*a and b"):
+        check_leakage(splits, buffer_m=100 if "buffer" in what else 0)
+    check_leakage({"train": [example("a", **train), replace(example("b", **test))]})
+
+
+def test_neighbours_do_not_leak():
+    check_leakage({"train": [example("a", easting=500_000)], "test": [example("b", easting=500_640)]})
+    apart = {"train": [example("a", easting=500_000)], "test": [example("b", easting=500_740)]}
+    check_leakage(apart, buffer_m=100)

@@ -1,0 +1,97 @@
+import pickle
+from datetime import date
+
+import pytest
+from affine import Affine
+
+from agrilape.errors import DataError
+from agrilape.geo.georeference import Georeference
+from agrilape.geo.shapes import Box, Point, Span
+from agrilape.geo.timewindow import TimeWindow
+from agrilape.samples.store import Store, read_facts, write_rows
+from agrilape.samples.types import Chip, Example, Picture, Sample
+
+
+def example(number):
+    name = f"c{number}"
+    chip = Chip(
+        name,
+        "s",
+        "fake",
+        (Picture(b"one", date(2022, 5, 1)), Picture(bytes([number % 256]) * 1000, None)),
+        Georeference("EPSG:32632", Affine(10, 0, 5e5, 0, -10, 5e6), 64, 64) if number % 2 else None,
+        TimeWindow(date(2022, 1, 1), date(2022, 12, 31)) if number % 3 else None,
+        {"gsd_m": 10.0, "where": ["Jütland"]},
+    )
+    asked = ("Which field is at ", Point(0.1, 0.2), "?")
+    answers = ((Box(0.1, 0.2, 0.3, 0.4),), (Span(0.0, 1 / 3),))
+    samples = tuple(
+        Sample(f"{name}/t/{n}", name, f"task{n}", asked, answer, {"crop": None}, {"parcels": ["p"]})
+        for n, answer in enumerate(answers)
+    )
+    return Example(chip, samples)
+
+
+@pytest.fixture
+def store(tmp_path):
+    for shard in range(2):
+        write_rows(
+            tmp_path / f"{shard}.parquet", (example(70 * shard + i) for i in range(70)), {"shard": shard}
+        )
+    return Store([tmp_path / "0.parquet", tmp_path / "1.parquet"])
+
+
+def test_rows_come_back_as_they_were(store):
+    assert len(store) == 140
+    assert list(store) == [example(i) for i in range(140)]
+    assert [store[i] for i in (139, 0, 70, 31, 32)] == [example(i) for i in (139, 0, 70, 31, 32)]
+    assert store[-1] == example(139)
+    assert store[68:71] == [example(i) for i in (68, 69, 70)]
+    with pytest.raises(IndexError, match="chip 140 of 140"):
+        store[140]
+
+
+def test_tasks_are_known_without_the_images(store):
+    assert store.tasks() == [frozenset({"task0", "task1"})] * 140
+
+
+def test_little_is_kept_when_little_may_be(store, monkeypatch):
+    monkeypatch.setattr("agrilape.samples.store.CACHE_BYTES", 1)
+    assert [store[i] for i in (0, 100, 1)] == [example(i) for i in (0, 100, 1)]
+    assert len(store._cache) == 1
+
+
+def test_a_store_can_be_pickled(store):
+    assert store[5] == pickle.loads(pickle.dumps(store))[5]
+
+
+def test_facts_travel_with_the_file(store):
+    assert read_facts(store.files[1]) == {"shard": 1}
+
+
+def test_broken_and_missing_files_are_named(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 not really")
+    for name in ("a.parquet", "b.parquet"):
+        with pytest.raises(DataError, match=name):
+            Store([tmp_path / name])
+
+
+def test_a_file_is_whole_or_absent(tmp_path):
+    def failing():
+        yield from (example(i) for i in range(40))
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DataError, match="No space left"):
+        write_rows(tmp_path / "a.parquet", failing())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hugging_face_datasets_opens_it(store, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    files = [str(file) for file in store.files]
+    opened = datasets.load_dataset(
+        "parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert opened.num_rows == 140
+    assert opened[3]["images"][0]["bytes"] == b"one"
+    assert opened[3]["samples"][1]["task"] == "task1"

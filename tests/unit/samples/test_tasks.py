@@ -1,0 +1,177 @@
+import random
+import string
+
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agrilape.errors import RecipeError
+from agrilape.geo.shapes import Box, Instant, Point, Span
+from agrilape.samples.phrasings import fill, load_phrasings
+from agrilape.samples.tasks import TASKS, ask, random_point
+from agrilape.samples.types import Chip
+from agrilape.samples.view import Field, Spot, Timing, View
+
+CHIP = Chip("c", "s", "fake", ())
+STILL = [name for name, task in TASKS.items() if not task.dated]
+
+
+def crop_field(name, crop, left, top, right, bottom, clear=True, **facts):
+    return Field(
+        name, crop, shapely.box(left, top, right, bottom), Box(left, top, right, bottom), clear, **facts
+    )
+
+
+def questions(view, *tasks, limit=100):
+    return ask(view, tasks, limit, random.Random(0))
+
+
+MAIZE = crop_field("m", "maize", 0.0, 0.0, 0.4, 0.4)
+WHEAT = [crop_field("w1", "wheat", 0.5, 0.5, 1.0, 1.0), crop_field("w0", "wheat", 0.0, 0.6, 0.4, 1.0)]
+VIEW = View(CHIP, (MAIZE, *WHEAT), scene_crops=("maize", "oats", "wheat"))
+
+
+def test_one_field_and_several():
+    (one,) = questions(VIEW, "crop_box")
+    assert one.answer == (MAIZE.box,)
+    assert "maize" in one.question[0]
+    assert one.truth == {"crop": "maize", "size": "large", "area_ha": None}
+    (several,) = questions(VIEW, "crop_boxes")
+    assert several.answer == (WHEAT[1].box, WHEAT[0].box)  # left to right
+    assert several.provenance == {"parcels": ["w0", "w1"]}
+
+
+def test_a_sliver_makes_its_crop_ambiguous_but_not_the_others():
+    view = View(CHIP, (*VIEW.fields, crop_field("m2", "maize", 0.9, 0.0, 1.0, 0.01, clear=False)))
+    assert questions(view, "crop_box", "field_boxes") == ()
+    assert len(questions(view, "crop_boxes")) == 1
+    assert {sample.truth["crop"] for sample in questions(view, "count")} == {"wheat"}
+
+
+def test_partly_labelled_ground_is_never_counted_nor_complete():
+    view = View(CHIP, VIEW.fields, complete=False, scene_crops=VIEW.scene_crops)
+    assert questions(view, "crop_box", "crop_boxes", "field_boxes", "count", "layout", "place_of_crop") == ()
+    assert len(questions(view, "field_at_point")) == 3
+    assert len(questions(view, "crop_in_box")) == 3
+
+
+def test_counts_include_none():
+    counted = {sample.truth["crop"]: sample.answer for sample in questions(VIEW, "count")}
+    assert counted == {"maize": ("1",), "wheat": ("2",), "oats": ("0",), None: ("3",)}
+
+
+def test_fields_without_crops_can_be_found_and_counted():
+    view = View(CHIP, tuple(crop_field(str(i), None, i / 4, 0, i / 4 + 0.2, 0.5) for i in range(3)))
+    (boxes,) = questions(view, "field_boxes")
+    assert [box.left for box in boxes.answer] == [0, 0.25, 0.5]
+    (counted,) = questions(view, "count")
+    assert counted.answer == ("3",)
+    assert questions(view, "crop_box", "crop_in_box", "layout", "crop_at_place") == ()
+
+
+def test_the_asked_point_lies_in_the_field():
+    for sample in questions(VIEW, "field_at_point"):
+        point = next(part for part in sample.question if isinstance(part, Point))
+        (box,) = sample.answer
+        assert box.left < point.x < box.right
+        assert box.top < point.y < box.bottom
+
+
+def test_a_box_full_of_something_else_is_not_asked_about():
+    ring = shapely.box(0, 0, 1, 1).difference(shapely.box(0.1, 0.1, 1, 1))  # an L whose box is mostly wheat
+    view = View(
+        CHIP, (Field("l", "maize", ring, Box(0, 0, 1, 1), True), crop_field("w", "wheat", 0.1, 0.1, 1, 1))
+    )
+    assert [sample.answer for sample in questions(view, "crop_in_box")] == [("wheat",)]
+
+
+def test_places_in_words():
+    placed = {sample.truth["place"]: sample.answer[0] for sample in questions(VIEW, "crop_at_place")}
+    assert placed["top left"] == "maize"
+    assert placed["bottom right"] == "wheat"
+    assert "top right" not in placed
+    (where,) = questions(VIEW, "place_of_crop")
+    assert (where.truth["crop"], where.answer) == ("maize", ("top left",))  # the wheat is in two places
+
+
+def test_layout_names_each_cell_row_by_row():
+    (sample,) = questions(VIEW, "layout")
+    rows = [row.split(", ") for row in sample.answer[0].split("; ")]
+    assert rows == sample.truth["grid"]
+    assert rows[0] == ["maize", "maize", "other", "other"]
+    assert rows[3] == ["wheat", "wheat", "wheat", "wheat"]
+
+
+def test_time_is_asked_with_the_wording_of_its_rule():
+    season = {"greenest": Timing(Instant(0.4), "measured"), "green": Timing(Span(0.2, 0.6), "recorded", True)}
+    spot = Spot(Point(0.5, 0.5), "land_use", "cropland", greenest=Timing(Instant(0.7), "measured"))
+    view = View(CHIP, (crop_field("m", "maize", 0, 0, 1, 1, **season),), (spot,))
+    field_peak, spot_peak = sorted(questions(view, "greenest"), key=lambda sample: sample.answer)
+    assert field_peak.answer == (Instant(0.4),)
+    assert "land" in spot_peak.question[0]
+    (span,) = questions(view, "green_span")
+    assert span.answer == (Span(0.2, 0.6),)
+    assert "stand" in span.question[0]
+    assert span.provenance == {"rule": "recorded", "parcels": ["m"]}
+
+
+def test_labelled_points():
+    spots = (
+        Spot(Point(0.2, 0.2), "land_use", "pasture"),
+        Spot(Point(0.3, 0.3), "bbch", 31.4, Instant(0.5)),
+        Spot(Point(0.4, 0.4), "rotation", "soybean, then maize", Span(0.0, 1.0)),
+        Spot(Point(0.5, 0.5), "leaf_area_index", 2.0),
+    )
+    found = questions(View(CHIP, spots=spots), *TASKS)
+    assert {sample.task: sample.answer for sample in found} == {
+        "land_use_at_point": ("pasture",),
+        "growth_stage": ("31",),
+        "crops_in_span": ("soybean, then maize",),
+    }
+
+
+def test_tasks_take_turns_until_the_limit():
+    asked = questions(VIEW, "field_at_point", "count", "crop_box", limit=5)
+    assert [sample.task for sample in asked] == [
+        "field_at_point",
+        "count",
+        "crop_box",
+        "field_at_point",
+        "count",
+    ]
+    assert len({sample.id for sample in asked}) == 5
+
+
+def test_questions_are_deterministic():
+    assert questions(VIEW, *STILL) == questions(VIEW, *STILL)
+
+
+def test_an_unknown_task_names_the_known_ones():
+    with pytest.raises(RecipeError, match="crop_box"):
+        questions(VIEW, "crop_bocks")
+
+
+def test_every_task_has_several_wordings_with_one_set_of_placeholders_per_form():
+    forms = load_phrasings().questions
+    assert {form.split(".")[0] for form in forms} == set(TASKS)
+    for form, templates in forms.items():
+        assert len(set(templates)) >= 2, form
+        names = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in templates]
+        assert all(name == names[0] for name in names), form
+
+
+def test_filling_keeps_shapes_apart():
+    point = Point(0.1, 0.2)
+    assert fill("The {crop} at {point}?", {"crop": "maize", "point": point}) == ("The maize at ", point, "?")
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 10_000), st.floats(0.001, 0.5), st.floats(0.1, 0.9))
+def test_random_points_lie_inside_any_outline(seed, width, bend):
+    thin = shapely.Polygon(
+        [(0, 0), (width, 0), (bend, 0.5), (width, 1), (0, 1), (bend - width / 2, 0.5)]
+    ).buffer(0)
+    if thin.area > 1e-6:
+        point = random_point(thin, random.Random(seed))
+        assert thin.buffer(1e-9).contains(shapely.Point(point))
