@@ -1,0 +1,67 @@
+from dataclasses import replace
+
+import pytest
+
+from agrilape.evaluate.journal import Journal
+from agrilape.evaluate.rows import read_rows
+from agrilape.evaluate.subset import Subset
+
+
+@pytest.fixture
+def rows(make_row):
+    return [make_row("count", ["1"], ["1"], id=str(i)) for i in range(5)]
+
+
+def test_goes_on_after_a_kill_in_the_middle_of_a_line(tmp_path, rows):
+    path = tmp_path / "evaluation" / "predictions.jsonl"
+    journal = Journal(path, "key")
+    journal.append(rows[:2], 1.5)
+    journal.append(rows[2:3], 0.5)
+    path.write_bytes(path.read_bytes()[:-20])
+    again = Journal(path, "key")
+    assert list(again.rows) == ["0", "1"]
+    again.append(rows[2:], 1.0)
+    assert read_rows(path) == rows
+    assert again.samples_per_second == pytest.approx(5 / 3)
+
+
+def test_another_key_starts_anew(tmp_path, rows):
+    path = tmp_path / "predictions.jsonl"
+    Journal(path, "old").append(rows, 1)
+    fresh = Journal(path, "new")
+    assert fresh.rows == {}
+    assert fresh.samples_per_second is None
+    assert not path.exists()
+
+
+def test_a_damaged_state_file_starts_anew(tmp_path, rows):
+    path = tmp_path / "predictions.jsonl"
+    Journal(path, "key").append(rows, 1)
+    path.with_suffix(".state.json").write_text("{")
+    assert Journal(path, "key").rows == {}
+
+
+def test_sorting_keeps_the_asked_rows(tmp_path, rows):
+    path = tmp_path / "predictions.jsonl"
+    journal = Journal(path, "key")
+    journal.append(rows, 1)
+    journal.sort(["3", "0"])
+    assert [row.id for row in read_rows(path)] == ["3", "0"]
+
+
+def test_subset_spreads_the_limit_over_chips(examples):
+    subset = Subset("stills", examples, limit=3)
+    asked = [sample for example in subset for sample in example.samples]
+    assert len(asked) == 3 * 4
+    chips = [sample.chip for sample in asked if sample.task == "greenest"]
+    assert chips == ["stills/c0", "stills/c2", "stills/c5"]
+    assert {sample.chip for example in subset for sample in example.samples} == {e.chip.id for e in subset}
+
+
+def test_subset_without_limit_is_everything_under_new_names(examples):
+    subset = Subset("stills", examples)
+    assert len(subset) == len(examples)
+    assert subset[1].samples[0].id == "stills/c1/field_at_point/0"
+    assert [replace(s, id="", chip="") for s in subset[1].samples] == [
+        replace(s, id="", chip="") for s in examples[1].samples
+    ]

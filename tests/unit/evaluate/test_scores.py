@@ -1,0 +1,152 @@
+"""Scores of tasks; unreadable answers count as wrong everywhere."""
+
+import math
+
+import pytest
+
+from agrilape.evaluate.read import is_readable
+from agrilape.evaluate.scores import agreement, metrics_of, score_tasks
+from agrilape.evaluate.summary import summarise
+from agrilape.geo.shapes import Box, Instant, Span
+from agrilape.samples.tasks import TASKS
+
+from .conftest import GROUND, SEASON
+
+TRUE = Box(0.2, 0.2, 0.4, 0.6)
+
+
+def scores(*rows):
+    (found,) = score_tasks(rows).values()
+    return {name: estimate.value for name, estimate in found.items()}
+
+
+def test_every_task_has_metrics():
+    from agrilape.evaluate.scores import TASK_METRICS
+
+    assert set(TASKS) <= set(TASK_METRICS)
+
+
+def test_one_box(make_row):
+    half = Box(0.2, 0.2, 0.4, 0.4)
+    found = scores(
+        make_row("crop_box", [TRUE], [TRUE], georeference=GROUND),
+        make_row("crop_box", [TRUE], [half], georeference=GROUND, scene="b"),
+        make_row("crop_box", [TRUE], ["somewhere"], georeference=GROUND, scene="b"),
+    )
+    assert found["miou"] == pytest.approx(0.5)
+    assert found["acc_50"] == pytest.approx(2 / 3)
+    assert found["acc_75"] == found["acc_90"] == pytest.approx(1 / 3)
+    # The centre of the half box is 0.1 of 500 m away; nothing read is charged the diagonal.
+    assert found["position_error_m"] == pytest.approx((0 + 50 + math.hypot(1000, 500)) / 3, rel=1e-3)
+
+
+def test_no_metres_without_georeference(make_row):
+    assert "position_error_m" not in scores(make_row("crop_box", [TRUE], [TRUE]))
+
+
+def test_further_guesses_at_one_box_do_not_help(make_row):
+    assert scores(make_row("crop_box", [TRUE], [Box(0, 0, 0.1, 0.1), TRUE]))["acc_50"] == 0
+
+
+def test_several_boxes(make_row):
+    other = Box(0.6, 0.6, 0.9, 0.9)
+    found = scores(make_row("crop_boxes", [TRUE, other], [TRUE, TRUE, TRUE]))
+    assert found["precision"] == pytest.approx(1 / 3)
+    assert found["recall"] == 0.5
+    assert found["f1"] == pytest.approx(0.4)
+    assert found["matched_iou"] == 1
+
+
+def test_names(make_row):
+    rows = [
+        make_row("crop_in_box", ["maize"], ["Maize."]),
+        make_row("crop_in_box", ["maize"], ["maize or oats"]),
+        make_row("crop_in_box", ["oats"], ["These are oats"]),
+        make_row("crop_in_box", ["oats"], []),
+    ]
+    assert scores(*rows)["accuracy"] == 0.5
+
+
+def test_grids(make_row):
+    answer = ["maize, oats; other, maize"]
+    assert scores(make_row("layout", answer, ["maize, oats; other, oats"]))["accuracy"] == 0.75
+    assert scores(make_row("layout", answer, ["maize"]))["accuracy"] == 0.25
+
+
+def test_counts(make_row):
+    found = scores(
+        make_row("count", ["3"], ["three"]),
+        make_row("count", ["4"], ["5"]),
+        make_row("count", ["4"], ["many"]),
+    )
+    assert found["exact"] == pytest.approx(1 / 3)
+    assert found["mae"] == pytest.approx((0 + 1 + 4) / 3)
+
+
+def test_dates(make_row):
+    found = scores(
+        make_row("greenest", [Instant(0.5)], [Instant(0.5 + 15 / SEASON.days)], window=SEASON),
+        make_row("greenest", [Instant(0.5)], ["in June"], window=SEASON),
+    )
+    assert found["days"] == pytest.approx((15 + SEASON.days) / 2)
+    assert (found["within_10_days"], found["within_20_days"]) == (0, 0.5)
+
+
+def test_spans(make_row):
+    found = scores(
+        make_row("green_span", [Span(0.2, 0.6)], [Span(0.4, 0.8)], window=SEASON),
+        make_row("green_span", [Span(0.2, 0.6)], [Instant(0.4)], window=SEASON),
+    )
+    assert found["tiou"] == pytest.approx(1 / 6)
+    assert found["recall_30"] == 0.5
+    assert found["start_days"] == pytest.approx((0.2 * SEASON.days + SEASON.days) / 2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "first"), [([TRUE], "miou"), ([TRUE, TRUE], "f1"), ([Span(0, 1)], "tiou"), (["x"], "accuracy")]
+)
+def test_unknown_tasks_are_measured_by_their_answers(make_row, answer, first):
+    assert metrics_of("users_own", [make_row("users_own", answer, [])])[0].name == first
+
+
+def test_agreement_ranks_answers(make_row):
+    assert agreement(make_row("greenest", [Instant(0.5)], [Instant(0.75)], window=SEASON)) == pytest.approx(
+        0.75
+    )
+    assert agreement(make_row("crop_box", [TRUE], [])) == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "prediction", "readable"),
+    [
+        ([TRUE], [TRUE], True),
+        ([TRUE], ["x"], False),
+        (["3"], ["three"], True),
+        (["3"], ["x"], False),
+        (["oats"], ["x"], True),
+        (["oats"], [], False),
+        (["it is ", Instant(0.2)], [Instant(0.1)], True),
+    ],
+)
+def test_readable(make_row, answer, prediction, readable):
+    assert is_readable(make_row("any", answer, prediction)) is readable
+
+
+def test_summary(make_row):
+    rows = [
+        make_row("crop_box", [TRUE], [TRUE], id=str(i), scene=scene, truth={"crop": crop, "size": "small"})
+        for i, (scene, crop) in enumerate([("a", "maize"), ("b", "oats"), ("b", "oats"), ("c", "maize")])
+    ]
+    rows.append(make_row("greenest", [Instant(0.5)], [], id="t", window=SEASON))
+    wrong = [make_row("crop_box", [TRUE], [Box(0, 0, 1, 1)], id=row.id, scene=row.scene) for row in rows[:4]]
+    found = summarise(rows, {"whole image": [*wrong, None], "silent": [None] * 5})
+    assert found["tasks"]["crop_box"]["acc_90"] == {"value": 1, "low": 1, "high": 1, "n": 4}
+    assert found["baselines"]["whole image"]["crop_box"]["acc_50"]["value"] == 0
+    assert "silent" not in found["baselines"]
+    assert found["by"]["crop"]["oats"]["crop_box"]["miou"]["n"] == 2
+    assert found["parse_failures"]["total"] == {"count": 1, "n": 5}
+    versus = found["versus_baseline"]["crop_box"]
+    assert (versus["metric"], versus["baseline"], versus["n"]) == ("miou", "whole image", 4)
+    assert versus["value"] == pytest.approx(1 - TRUE.area)
+    assert versus["p"] == 2 / 8
+    assert "greenest" not in found["versus_baseline"]
