@@ -53,7 +53,7 @@ def attach(model: Model, config: LapeConfig, tokenizer: Any = None) -> Model:
     extents_of(model.config)
     if config.token_ids is None:
         raise ModelError("the position tokens have no vocabulary ids", "call add_position_tokens first")
-    inner = _inner(model)
+    inner = inner_model(model)
     _make_room(inner, max(max(config.token_ids[axis]) for axis in AXES) + 1)
     embedding, head = inner.get_input_embeddings(), inner.get_output_embeddings()
     tied = head.weight is embedding.weight if config.tied is None else config.tied
@@ -72,7 +72,7 @@ def detach(model: Model) -> Model:
     """Take LAPE away in place; its rows are lost, see `merge` to keep them. Returns the same object."""
     if lape_of(model) is None:
         raise ModelError("LAPE is not attached to this model", "call attach(model, config) first")
-    inner = _inner(model)
+    inner = inner_model(model)
     for module, _ in _extensions(inner):
         module.__class__ = type(module).__mro__[1]
         del module._lape
@@ -85,7 +85,7 @@ def lape_of(model: nn.Module) -> Lape | None:
     return next((module for module in model.modules() if isinstance(module, Lape)), None)
 
 
-def _inner(model: Any) -> Any:
+def inner_model(model: Any) -> Any:
     """The model below a PEFT wrapper."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 

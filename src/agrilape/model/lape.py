@@ -170,11 +170,11 @@ class Lape(nn.Module):
             power /= torch.distributed.get_world_size()
         rows = torch.cat([self._injected_rows(axis) for axis in AXES]).square().mean()
         unit = self.config.injection_rms * (power / rows).sqrt()
-        self.unit.copy_(torch.where(rows > 0, unit, 1.0))
+        self.unit.copy_(torch.where((rows > 0) & (power > 0), unit, 1.0))
         self.calibrated = True
 
     def _load_from_state_dict(self, *args: Any) -> None:
-        super()._load_from_state_dict(*args)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(*args)
         self.calibrated = not bool(self.unit.isnan())
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:

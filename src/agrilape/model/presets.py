@@ -45,7 +45,7 @@ def build_preset(name: str, seed: int = 0) -> Built:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         built = PRESETS[name]()
-    built.model.config.name_or_path = f"{name}:{seed}"
+    built.model.config.name_or_path = f"preset:{name}:{seed}"  # what an adapter calls its base
     return built
 
 

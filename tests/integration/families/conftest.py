@@ -134,6 +134,9 @@ class Case:
         model, config = CONFIGS[name](tied)
         self.name, self.tied = name, tied
         self.model = model(config).eval()
+        for key, parameter in self.model.named_parameters():
+            if key.endswith("mm_input_projection_weight"):  # Gemma 3 begins with zeros
+                torch.nn.init.normal_(parameter)
         self.images = PROCESSORS[name]()
 
     @property

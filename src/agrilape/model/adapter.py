@@ -1,0 +1,112 @@
+"""Adapters: only what was trained, to be put onto the base model again.
+
+- `lape.safetensors`, `lape_config.json`: LAPE's rows;
+- `adapter_model.safetensors`, `adapter_config.json`: LoRA, as PEFT writes it;
+- `trained.safetensors`: all other parameters that were trained, by name;
+- `agrilape.json`: where the base model is; and the processor's files, which hold the position tokens.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from agrilape.config.lape import LapeConfig
+from agrilape.errors import ModelError
+from agrilape.model.attach import inner_model, lape_of
+from agrilape.model.files import new_folder, read_lape, write_lape, write_meta, write_tensors
+from agrilape.model.groups import group_of
+
+TRAINED, LORA = "trained.safetensors", "adapter_config.json"
+
+
+def save_adapter(
+    folder: Path | str, model: Any, processor: Any = None, extra: Mapping[str, Any] | None = None
+) -> Path:
+    """Write LAPE, LoRA and every other parameter that trains now or was loaded from an adapter.
+
+    Args:
+        folder: Where to; replaced as a whole.
+        model: Plain or with PEFT's LoRA.
+        processor: Saved along if given; `load_checkpoint` needs it, for it holds the position tokens.
+        extra: JSON-ready facts, as in `save_checkpoint`.
+    """
+    folder, inner = Path(folder), inner_model(model)
+    trained = {name: value for name, value in inner.named_parameters() if _is_own(inner, name, value)}
+    with new_folder(folder) as draft:
+        write_lape(draft, model)
+        write_tensors(draft / TRAINED, trained)
+        if model is not inner:
+            model.save_pretrained(draft, save_embedding_layers=False)
+        if processor is not None:
+            processor.save_pretrained(draft)
+        write_meta(draft, {**(extra or {}), "base": _base_reference(inner, folder)})
+    return folder
+
+
+def load_adapter(folder: Path | str, model: Any) -> tuple[Any, LapeConfig | None]:
+    """Put an adapter onto its base model.
+
+    Args:
+        folder: Written by `save_adapter`.
+        model: The base model, changed in place.
+
+    Returns:
+        The model, wrapped by PEFT if the adapter has LoRA, and the settings of LAPE.
+
+    Raises:
+        ModelError: The files are damaged, or belong to another base model.
+    """
+    folder = Path(folder)
+    config = read_lape(folder, model)
+    own = dict(model.named_parameters())
+    trained = load_file(folder / TRAINED)
+    wrong = [name for name, value in trained.items() if name not in own or own[name].shape != value.shape]
+    if wrong:
+        raise ModelError(
+            f"the adapter in {folder} does not fit this base model: {wrong[0]} differs",
+            "give the base model that it was trained on",
+        )
+    with torch.no_grad():
+        for name, value in trained.items():
+            own[name].copy_(value)
+    model.trained_names = frozenset(trained)
+    return _with_lora(model, folder), config
+
+
+def base_of(folder: Path, meta: Mapping[str, Any]) -> str | Path | None:
+    """The base model that an adapter names in its `agrilape.json`; None for a folder that is no adapter."""
+    name = meta.get("base")
+    near = folder / name if name else folder
+    return near if name and near.is_dir() else name
+
+
+def _is_own(inner: Any, name: str, parameter: torch.nn.Parameter) -> bool:
+    """Whether a parameter belongs to the adapter, beyond LAPE and LoRA, which have files of their own."""
+    was_loaded = name in getattr(inner, "trained_names", ())
+    return group_of(name) not in ("lape", "lora") and (parameter.requires_grad or was_loaded)
+
+
+def _with_lora(inner: Any, folder: Path) -> Any:
+    if not (folder / LORA).is_file():
+        return inner
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        raise ModelError(f"{folder} holds LoRA weights", "pip install agrilape[peft]") from error
+    model = PeftModel.from_pretrained(inner, folder, is_trainable=True)
+    lape = lape_of(model)
+    if lape is not None:
+        lape.requires_grad_(True)  # PEFT freezes all that it did not make
+    return model
+
+
+def _base_reference(inner: Any, folder: Path) -> str:
+    """The base model's hub id or preset; a local folder relative to the adapter, so that both can move."""
+    name: str = inner.config.name_or_path or inner.name_or_path
+    return os.path.relpath(name, folder) if os.path.isdir(name) else name

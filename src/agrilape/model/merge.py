@@ -1,0 +1,46 @@
+"""Turn a model with LAPE into a plain Hugging Face model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from agrilape.errors import ModelError
+from agrilape.model.attach import detach, lape_of
+
+
+@torch.no_grad()
+def merge(model: Any) -> Any:
+    """Write LAPE's rows into the vocabulary and detach; LoRA, if there is any, is merged as well.
+
+    The injection into visual features cannot be merged, so the merged model is another model unless the
+    injection is off: evaluate it for itself.
+
+    Returns:
+        The model without wrappers; the given one is changed in place.
+
+    Raises:
+        ModelError: LAPE is not attached.
+    """
+    lape = lape_of(model)
+    if lape is None:
+        raise ModelError("there is no LAPE to merge", "attach it, or load a checkpoint that has it")
+    if hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
+    ids, rows_in, rows_out = lape.token_ids, lape.rows("in"), lape.rows("out")
+    detach(model)
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if head.weight is embedding.weight and not lape.tied:
+        _untie(model, head)
+    embedding.weight[ids] = rows_in.to(embedding.weight)
+    head.weight[ids] = rows_out.to(head.weight)
+    return model
+
+
+def _untie(model: Any, head: Any) -> None:
+    """Give the head a matrix of its own, since its position rows differ from the embedding's."""
+    head.weight = nn.Parameter(head.weight.clone())
+    for config in (model.config, model.config.get_text_config()):
+        config.tie_word_embeddings = False
