@@ -53,29 +53,27 @@ class Georeference:
 
     def to_map(self, point: Point) -> tuple[float, float]:
         """Map coordinates, in the CRS's units, of a normalised point."""
-        x, y = _apply(self.transform, np.array([[point.x * self.width, point.y * self.height]]))[0]
+        x, y = apply_affine(self.transform, np.array([[point.x * self.width, point.y * self.height]]))[0]
         return float(x), float(y)
 
     def to_normalised(self, x: float, y: float) -> Point:
         """The normalised point at map coordinates; outside [0, 1] for a place outside the image."""
-        column, row = _apply(~self.transform, np.array([[x, y]]))[0]
+        column, row = apply_affine(~self.transform, np.array([[x, y]]))[0]
         return Point(float(column) / self.width, float(row) / self.height)
 
     def window(self, window: tuple[int, int, int, int]) -> Georeference:
         """The grid of a window (column, row, width, height in pixels), which may reach beyond the image."""
         column, row, width, height = window
-        a, b, c, d, e, f = tuple(self.transform)[:6]
-        moved = Affine(a, b, a * column + b * row + c, d, e, d * column + e * row + f)
-        return Georeference(self.crs, moved, width, height)
+        return Georeference(self.crs, shift_origin(self.transform, column, row), width, height)
 
     def to_pixels(self, geometry: Geometry) -> Geometry:
         """A map geometry, or an array of them, in pixel coordinates; a third dimension is dropped."""
         inverse = ~self.transform
-        return shapely.transform(shapely.force_2d(geometry), lambda xy: _apply(inverse, xy))
+        return shapely.transform(shapely.force_2d(geometry), lambda xy: apply_affine(inverse, xy))
 
     def from_pixels(self, geometry: Geometry) -> Geometry:
         """A geometry in pixel coordinates on the map."""
-        return shapely.transform(geometry, lambda xy: _apply(self.transform, xy))
+        return shapely.transform(geometry, lambda xy: apply_affine(self.transform, xy))
 
     def box_to_map(self, box: Box) -> ShapelyPolygon:
         """The corners of a normalised box on the map: a rectangle only where the grid is not rotated."""
@@ -181,10 +179,10 @@ class Georeference:
     def _steps_m(self, places: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Ground vectors (east, north; metres) of one pixel across and one down, at pixels `[n, 2]`."""
         _, geod, to_degrees = _earth(self.crs)
-        origin = _project(to_degrees, _apply(self.transform, places))
+        origin = _project(to_degrees, apply_affine(self.transform, places))
 
         def vectors(step: tuple[float, float]) -> NDArray[np.float64]:
-            end = _project(to_degrees, _apply(self.transform, places + np.array(step)))
+            end = _project(to_degrees, apply_affine(self.transform, places + np.array(step)))
             azimuth, _, metres = geod.inv(origin[:, 0], origin[:, 1], end[:, 0], end[:, 1])
             radians = np.radians(azimuth)
             return np.stack([metres * np.sin(radians), metres * np.cos(radians)], -1)
@@ -225,11 +223,17 @@ def _earth(crs: str) -> tuple[CRS, Geod, Transformer]:
     return system, geod, Transformer.from_crs(system, geodetic, always_xy=True)
 
 
-def _apply(transform: Affine, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+def apply_affine(transform: Affine, xy: NDArray[np.float64]) -> NDArray[np.float64]:
     """Transform coordinates `[n, 2]`; by coefficients: affine 2 and 3 spell the product differently."""
     a, b, c, d, e, f = tuple(transform)[:6]
     x, y = xy[:, 0], xy[:, 1]
     return np.stack([a * x + b * y + c, d * x + e * y + f], -1)
+
+
+def shift_origin(transform: Affine, column: int, row: int) -> Affine:
+    """The transform of a grid whose first pixel is another one's pixel (column, row)."""
+    a, b, c, d, e, f = tuple(transform)[:6]
+    return Affine(a, b, a * column + b * row + c, d, e, d * column + e * row + f)
 
 
 def _project(transformer: Transformer, xy: NDArray[np.float64]) -> NDArray[np.float64]:

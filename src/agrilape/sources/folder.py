@@ -215,14 +215,22 @@ def _open_scene(
     problems += [Problem(folder, f"{day}: no valid pixel, date left out") for day in series.empty]
     scene = series_scene(name, root.name, series, meta=facts)
     if "window" in facts:
-        limits = facts["window"]
-        window = TimeWindow(date.fromisoformat(limits["start"]), date.fromisoformat(limits["end"]))
-        scene = replace(scene, window=window)
+        scene = replace(scene, window=_window(facts["window"], folder))
     if not vectors or scene.georeference is None:
         return scene
     table = _parcels(vectors, scene.georeference, folder)
     notes += table.notes
     return replace(scene, parcels=table.parcels, fully_labelled=bool(facts.get("fully_labelled", True)))
+
+
+def _window(limits: Any, folder: Path) -> TimeWindow:
+    try:
+        return TimeWindow(date.fromisoformat(limits["start"]), date.fromisoformat(limits["end"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{folder / 'scene.json'}: window: {error}",
+            'write {"window": {"start": "2021-02-01", "end": "2021-10-31"}}',
+        ) from error
 
 
 def _parcels(vectors: Sequence[Path], georeference: Georeference, folder: Path) -> ParcelTable:

@@ -256,11 +256,11 @@ def _polygons_only(table: Any) -> tuple[Any, list[str]]:
     geometry = geometry.copy()
     geometry[invalid] = shapely.make_valid(geometry[invalid])
     geometry = [_surface(one) if one is not None else None for one in geometry]
-    solid = [one is not None and one.area > 0 for one in geometry]
+    solid = np.array([one is not None and one.area > 0 for one in geometry], bool)
     if invalid.any():
         notes.append(f"repaired {int(invalid.sum())} invalid outlines")
-    if not all(solid):
-        notes.append(f"left out {len(solid) - sum(solid)} features without area")
+    if not solid.all():
+        notes.append(f"left out {int((~solid).sum())} features without area")
     kept = table.set_geometry(geopandas.GeoSeries(geometry, index=table.index, crs=table.crs))[solid]
     return kept, notes
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.enums import MaskFlags, Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
@@ -167,18 +169,26 @@ def _inside(window: PixelWindow, grid: Grid) -> tuple[Window | None, tuple[slice
     return Window(left, top, right - left, bottom - top), (rows, columns)
 
 
+class _Opened(NamedTuple):
+    """An open dataset, with what says where it has no data: the number of its alpha band, or a mask."""
+
+    dataset: Any
+    alpha: int | None
+    masked: bool
+
+
 class _OpenFiles(threading.local):
     """Open datasets of this thread: GDAL handles are not thread-safe and do not survive a fork."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        self.datasets: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+        self.datasets: OrderedDict[tuple[Any, ...], _Opened] = OrderedDict()
 
 
 _open_files = _OpenFiles()
 
 
-def _dataset(path: str, grid: Grid | None, resampling: Resampling) -> Any:
+def _dataset(path: str, grid: Grid | None, resampling: Resampling) -> _Opened:
     """An open dataset, warped onto a grid if it lies on another one; kept open for the next read."""
     if _open_files.process != os.getpid():
         _open_files.__init__()  # type: ignore[misc]  # a forked child must not share file offsets
@@ -195,10 +205,12 @@ def _dataset(path: str, grid: Grid | None, resampling: Resampling) -> Any:
             height=grid.height, resampling=resampling,
             add_alpha=dataset.nodata is None,  # else ground outside the file would read 0
         )  # fmt: skip
-    datasets[key] = dataset
+    colours = dataset.colorinterp
+    alpha = colours.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in colours else None
+    datasets[key] = _Opened(dataset, alpha, MaskFlags.per_dataset in dataset.mask_flag_enums[0])
     if len(datasets) > OPEN_FILES:
-        datasets.popitem(last=False)[1].close()
-    return dataset
+        datasets.popitem(last=False)[1].dataset.close()
+    return datasets[key]
 
 
 def _same_grid(dataset: Any, grid: Grid) -> bool:
@@ -221,9 +233,12 @@ def read_bands(
         DataError: The file is missing, truncated or not an image.
     """
     try:
-        dataset = _dataset(path, grid, resampling)
+        opened = _dataset(path, grid, resampling)
+        dataset = opened.dataset
         values: NDArray[np.float32] = dataset.read(numbers, window=window, out_dtype=np.float32)
-        if MaskFlags.per_dataset in dataset.mask_flag_enums[0]:
+        if opened.alpha is not None:
+            values[:, dataset.read(opened.alpha, window=window) == 0] = np.nan
+        elif opened.masked:
             values[:, dataset.dataset_mask(window=window) == 0] = np.nan
     except (RasterioError, OSError) as error:
         raise DataError(
@@ -267,7 +282,7 @@ def inspect_raster(path: Path, crs: str | None = None, pixels_only: bool = False
         DataError: The file is unreadable or truncated, or has no CRS.
     """
     try:
-        with rasterio.open(path) as dataset:
+        with _strictly(), rasterio.open(path) as dataset:
             _check_whole(dataset)
             system = crs or (dataset.crs.to_string() if dataset.crs else None)
             if system is None and not pixels_only:
@@ -281,6 +296,27 @@ def inspect_raster(path: Path, crs: str | None = None, pixels_only: bool = False
         raise DataError(
             f"{path} is not a readable image: {error}", "copy it again from its origin, or leave it out"
         ) from error
+
+
+@contextmanager
+def _strictly() -> Iterator[None]:
+    """Raise OSError for what GDAL only logs: a file cut short in its tags has lost its band names."""
+    lost: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "IO error" in record.getMessage():
+                lost.append(record.getMessage())
+
+    listener = Listener(logging.WARNING)
+    logger = logging.getLogger("rasterio")
+    logger.addHandler(listener)
+    try:
+        yield
+    finally:
+        logger.removeHandler(listener)
+    if lost:
+        raise OSError(lost[0])
 
 
 def _check_whole(dataset: Any) -> None:

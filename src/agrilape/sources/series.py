@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrilape.errors import DataError
+from agrilape.geo.georeference import apply_affine, shift_origin
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.sources.composite import percentile_stretch
 from agrilape.sources.raster import Band, Grid, RasterFile, RasterFrame
@@ -29,7 +30,7 @@ class Series:
     """The frames of one place.
 
     Attributes:
-        grid: Their common pixel grid: that of the finest file.
+        grid: Their common pixel grid: that of the finest files, as far as they reach.
         frames: In order of date, at least one.
         empty: Dates left out because no sampled pixel was valid (no data, or all cloud).
     """
@@ -49,7 +50,7 @@ def assemble(files: Sequence[RasterFile], clear: Mapping[str, tuple[int, ...]] |
     Raises:
         DataError: A date is missing, out of order in a stack, or covered twice; or no pixel is valid.
     """
-    grid = min((file.grid for file in files), key=_pixel_size)
+    grid = _common_grid([file.grid for file in files])
     frames = []
     for acquired, layers in sorted(_by_date(files).items(), key=lambda item: item[0] or date.min):
         if "nir" not in layers and "nir_narrow" in layers:  # indices accept either of Sentinel-2's two
@@ -72,6 +73,22 @@ def season(days: Sequence[date | None], margin_days: int = 15) -> TimeWindow | N
         return None
     margin = timedelta(days=margin_days)
     return TimeWindow(min(known) - margin, max(known) + margin)
+
+
+def _common_grid(grids: Sequence[Grid]) -> Grid:
+    """The finest grid, grown to hold all others of its kind: acquisitions of one place differ in extent."""
+    finest = min(grids, key=_pixel_size)
+    like = [grid for grid in grids if grid.crs == finest.crs and _same_pixels(grid, finest)]
+    corners = np.array([(grid.transform.c, grid.transform.f) for grid in like])
+    first = np.rint(apply_affine(~finest.transform, corners)).astype(int)
+    last = first + [(grid.width, grid.height) for grid in like]
+    (left, top), (right, bottom) = first.min(0).tolist(), last.max(0).tolist()
+    return Grid(right - left, bottom - top, shift_origin(finest.transform, left, top), finest.crs)
+
+
+def _same_pixels(one: Grid, other: Grid) -> bool:
+    first, second = ([g.transform.a, g.transform.b, g.transform.d, g.transform.e] for g in (one, other))
+    return np.allclose(first, second, rtol=1e-6)
 
 
 def _pixel_size(grid: Grid) -> float:

@@ -1,0 +1,179 @@
+"""Folders of users and of the simulator: what is good is used, what is bad is listed."""
+
+import json
+from datetime import date
+
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from PIL import Image
+from tests.unit.sources.conftest import SIZE, field, reflectance
+
+from agrilape import console
+from agrilape.config.recipe import FolderSource
+from agrilape.errors import DataError
+from agrilape.sources import PixelWindow, load_scenes, open_folder, read_raster
+
+
+def scene(write_raster, write_parcels, folder, **options):
+    for day in ("20210503", "20210612", "20210801"):
+        write_raster(f"{folder}/{day}.tif", **options)
+    write_parcels(f"{folder}/parcels.gpkg")
+
+
+def test_one_folder_is_one_scene_in_order_of_date(write_raster, write_parcels, tmp_path):
+    scene(write_raster, write_parcels, "scene_0000")
+    (tmp_path / "scene_0000/scene.json").write_text(
+        json.dumps(
+            {
+                "window": {"start": "2021-02-01", "end": "2021-10-31"},
+                "fully_labelled": False,
+                "region": "Jutland",
+            }
+        )
+    )
+    opened = open_folder(tmp_path)
+    (only,) = opened.scenes
+    assert (only.id, opened.problems) == ("scene_0000", ())
+    assert [frame.acquired for frame in only.frames] == [
+        date(2021, 5, 3),
+        date(2021, 6, 12),
+        date(2021, 8, 1),
+    ]
+    assert (only.window.start, only.window.end) == (date(2021, 2, 1), date(2021, 10, 31))
+    assert [parcel.crop for parcel in only.parcels] == ["winter wheat", "maize"]
+    assert not only.fully_labelled
+    assert (only.meta["region"], only.meta["group"]) == ("Jutland", "scene_0000")
+    assert only.meta["gsd_m"] == pytest.approx(10, rel=1e-3)
+
+
+def test_one_bad_scene_never_sinks_the_others(write_raster, write_parcels, tmp_path):
+    scene(write_raster, write_parcels, "good")
+    scene(write_raster, write_parcels, "truncated")
+    for path in (tmp_path / "truncated").glob("*.tif"):
+        path.write_bytes(path.read_bytes()[:5000])
+    scene(write_raster, write_parcels, "blank", values=np.zeros((4, SIZE, SIZE), np.uint16), nodata=0)
+    scene(write_raster, write_parcels, "nowhere", crs=None)
+    scene(write_raster, write_parcels, "elsewhere")
+    write_parcels("elsewhere/parcels.gpkg", geometry=[field(9000, 0, 9050, 50)], crop=["maize"])
+    scene(write_raster, write_parcels, "bad_facts")
+    (tmp_path / "bad_facts/scene.json").write_text("{")
+    scene(write_raster, write_parcels, "backwards")
+    (tmp_path / "backwards/scene.json").write_text('{"window": {"start": "2021-05-01", "end": "2020-05-01"}}')
+    opened = open_folder(tmp_path)
+    assert [found.id for found in opened.scenes] == ["good"]
+    reasons = {problem.path.relative_to(tmp_path).parts[0]: problem.reason for problem in opened.problems}
+    for folder, reason in {
+        "truncated": "not a readable image",
+        "blank": "no pixel is valid",
+        "nowhere": "no coordinate reference system",
+        "elsewhere": "do not overlap",
+        "bad_facts": "not JSON",
+        "backwards": "must end after it starts",
+    }.items():
+        assert reason in reasons.pop(folder)
+    assert not reasons
+
+
+def test_bad_date_is_left_out_of_its_series(write_raster, write_parcels, tmp_path):
+    scene(write_raster, write_parcels, "a")
+    path = tmp_path / "a/20210612.tif"
+    path.write_bytes(path.read_bytes()[:1000])
+    write_raster("a/20210801.tif", values=np.zeros((4, SIZE, SIZE), np.uint16), nodata=0)
+    opened = open_folder(tmp_path)
+    assert [frame.acquired for frame in opened.scenes[0].frames] == [date(2021, 5, 3)]
+    assert sorted(problem.path.name for problem in opened.problems) == ["20210612.tif", "a"]
+
+
+def test_one_file_per_band(write_raster, tmp_path):
+    for role in ("B02", "B03", "B04", "B08"):
+        write_raster(f"T32_20210503_{role}.tif", reflectance(bands=1), names=None)
+    (only,) = open_folder(tmp_path).scenes
+    assert set(only.frames[0].bands) >= {"blue", "green", "red", "nir", "ndvi"}
+
+
+def test_undated_images_are_scenes_of_their_own(write_raster, write_parcels, tmp_path):
+    for name in ("north", "south"):
+        write_raster(f"{name}.tif")
+    write_parcels()
+    scenes = open_folder(tmp_path).scenes
+    assert [found.id for found in scenes] == ["north", "south"]
+    assert [len(found.parcels) for found in scenes] == [2, 2]
+    assert {found.window for found in scenes} == {None}
+
+
+def test_other_places_of_one_folder_are_other_scenes(write_raster, tmp_path):
+    write_raster("20210503_here.tif")
+    write_raster("20210503_there.tif", transform=Affine(10, 0, 700_000, 0, -10, 5_400_000))
+    assert len(open_folder(tmp_path).scenes) == 2
+
+
+def test_parcels_in_a_folder_of_their_own(write_raster, write_parcels, tmp_path):
+    write_raster("images/20210503.tif")
+    write_parcels("labels/far.gpkg", geometry=[field(9000, 0, 9050, 50)], crop=["maize"])
+    write_parcels("labels/near.gpkg", to="EPSG:4326")
+    opened = open_folder(tmp_path)
+    assert len(opened.scenes[0].parcels) == 2
+    assert opened.notes == ("near.gpkg: reprojected from EPSG:4326 to EPSG:32632",)
+
+
+def test_pictures_have_pixels_only(tmp_path):
+    Image.fromarray(np.full((40, 60, 3), 100, np.uint8)).save(tmp_path / "field.png")
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG nothing more")
+    opened = open_folder(tmp_path, images="*.png")
+    (only,) = opened.scenes
+    assert (only.width, only.height, only.georeference) == (60, 40, None)
+    assert [problem.path.name for problem in opened.problems] == ["torn.png"]
+
+
+def test_blank_margin_of_a_mosaic_is_grey_but_white_roofs_are_not(tmp_path):
+    image = np.random.default_rng(0).integers(0, 200, (100, 120, 3)).astype(np.uint8)
+    image[:, 90:] = 255
+    image[40:50, 40:50] = 255
+    Image.fromarray(image).save(tmp_path / "naip.png")
+    frame = read_raster(tmp_path / "naip.png", pixels_only=True).frames[0]
+    picture = frame.picture(PixelWindow(0, 0, 130, 100), "true_colour")
+    np.testing.assert_array_equal(picture[:, :90], image[:, :90])
+    assert (picture[:, 90:] == 128).all()
+
+
+def test_hidden_files_are_passed_over(write_raster, tmp_path):
+    write_raster("a/20210503.tif")
+    write_raster(".half-written/20210503.tif")
+    assert [found.id for found in open_folder(tmp_path).scenes] == ["a/20210503"]
+
+
+def test_what_was_done_is_said(write_raster, write_parcels, tmp_path):
+    scene(write_raster, write_parcels, "a")
+    write_parcels("a/parcels.gpkg", to="EPSG:4326")
+    scene(write_raster, write_parcels, "b", crs=None)
+    with console.out.capture() as said, console.err.capture() as warned:
+        assert len(list(load_scenes(FolderSource(kind="folder", path=tmp_path)))) == 1
+    assert "reprojected from EPSG:4326" in said.get()
+    assert "no coordinate reference system" in warned.get()
+
+
+@pytest.mark.parametrize("folder", ["", "missing"])
+def test_folder_without_images_is_an_error(tmp_path, folder):
+    with pytest.raises(DataError, match=r"no file|not a folder"):
+        open_folder(tmp_path / folder)
+
+
+def test_folder_with_nothing_usable_is_an_error(tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"")
+    with console.err.capture(), pytest.raises(DataError, match="no scene"):
+        list(load_scenes(FolderSource(kind="folder", path=tmp_path)))
+
+
+def test_parcel_outlines_lie_on_their_pixels(write_raster, write_parcels, tmp_path):
+    """The bright field of the image is the field of the parcels."""
+    values = np.full((4, SIZE, SIZE), 500, np.uint16)
+    values[:, 10:30, 10:40] = 3000
+    write_raster("20210503.tif", values)
+    write_parcels(to="EPSG:4326")
+    (only,) = open_folder(tmp_path).scenes
+    red = only.frames[0].read(PixelWindow(0, 0, SIZE, SIZE), ("red",))[0]
+    rows, columns = np.mgrid[:SIZE, :SIZE] + 0.5
+    inside = shapely.contains_xy(only.parcels[0].outline, columns, rows)
+    np.testing.assert_array_equal(inside, red > 0.2)
