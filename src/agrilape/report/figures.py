@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Iterator, Sequence
-from itertools import cycle, pairwise
-from typing import Any, NamedTuple
+from itertools import cycle
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from agrilape.report.folder import Stage
 
+Values: TypeAlias = NDArray[np.float64]
+
 BANDS = ("#eef4e8", "#fdf6e3", "#eaf2f8", "#f6eef6")
 COLOURS = ("#2f6b3a", "#c2571a", "#2c6fa6", "#8a3f8f", "#6b6b6b", "#b08900")
-POINTS = 300
-"""Most points of a line: more cannot be seen and only make the page heavy."""
+POINTS = 150
+"""About as many points of a line per stage: more cannot be seen and only make the page heavy."""
 
 _STYLE = {
     "svg.fonttype": "none",
@@ -118,17 +122,22 @@ def training_charts(stages: Sequence[Stage]) -> list[Chart]:
 def _chart(curve: Curve, stages: Sequence[Stage]) -> Chart | None:
     """One chart over all stages; None if nothing of it was logged."""
     names = dict(curve.keys) | {key: key.removeprefix(curve.prefix) for key in _logged(stages, curve.prefix)}
-    lines = {name: _series(stages, key, curve.log) for key, name in names.items()}
-    lines = {name: (x, y) for name, (x, y) in lines.items() if np.isfinite(y).any()}
+    lines = {name: pieces for key, name in names.items() if (pieces := list(_pieces(stages, key, curve.log)))}
     if not lines:
         return None
     figure = Figure(figsize=(4.6, 2.7), layout="constrained")
     axes = figure.add_subplot()
     _bands(axes, stages)
-    for colour, (name, (x, y)) in zip(cycle(COLOURS), lines.items(), strict=False):
-        _line(axes, x, y, colour, name, curve.smooth)
+    for colour, (name, pieces) in zip(cycle(COLOURS), lines.items(), strict=False):
+        for number, (x, y) in enumerate(pieces):
+            _line(axes, x, y, colour, name if number == 0 else "", curve.smooth)
     if curve.log:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
     if len(lines) > 1:
         axes.legend(
             ncols=min(len(lines), 4), loc="upper center", bbox_to_anchor=(0.5, -0.14), handlelength=1.2
@@ -136,44 +145,34 @@ def _chart(curve: Curve, stages: Sequence[Stage]) -> Chart | None:
     return Chart(curve.title, curve.note, _data_uri(figure))
 
 
-def _series(
-    stages: Sequence[Stage], key: str, positive: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Steps over all stages and what was logged at them, with a gap (NaN) after each stage."""
-    steps, values = [], []
-    for start, end, stage in _extents(stages):
-        for row in stage.log:
-            value = row.get(key)
-            if isinstance(value, int | float) and (value > 0 or not positive):
-                steps.append(start + float(row.get("step", 0)))
-                values.append(float(value))
-        steps.append(end)
-        values.append(np.nan)
-    return np.asarray(steps, dtype=float), np.asarray(values, dtype=float)
+def _pieces(stages: Sequence[Stage], key: str, positive: bool) -> Iterator[tuple[Values, Values]]:
+    """Steps over the whole run and what was logged at them, stage by stage."""
+    for start, _, stage in _extents(stages):
+        found = [
+            (start + float(row.get("step", 0)), float(value))
+            for row in stage.log
+            if isinstance(value := row.get(key), int | float)
+            and math.isfinite(value)
+            and (value > 0 or not positive)
+        ]
+        if found:
+            x, y = np.asarray(found).T
+            yield x, y
 
 
-def _line(
-    axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], colour: str, name: str, smooth: bool
-) -> None:
+def _line(axes: Axes, x: Values, y: Values, colour: str, name: str, smooth: bool) -> None:
     """A thinned line; where it is noisy, pale with its running mean on top."""
     step = max(1, len(x) // POINTS)
-    if smooth and np.isfinite(y).sum() > 20:
+    if smooth and len(y) > 20:
         axes.plot(x[::step], y[::step], color=colour, alpha=0.22, linewidth=0.8)
-        y = _running_mean(y, max(5, len(y) // 60))
+        y = _running_mean(y, max(5, len(y) // 25))
     axes.plot(x[::step], y[::step], color=colour, linewidth=1.6, label=name)
 
 
-def _running_mean(y: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """Mean over a centred window that never crosses a gap between stages."""
-    result = np.full_like(y, np.nan)
-    edges = [-1, *np.flatnonzero(np.isnan(y)).tolist(), len(y)]
-    for left, right in pairwise(edges):
-        piece = y[left + 1 : right]
-        if piece.size:
-            kernel = np.ones(min(width, piece.size))
-            weight = np.convolve(np.ones_like(piece), kernel, mode="same")
-            result[left + 1 : right] = np.convolve(piece, kernel, mode="same") / weight
-    return result
+def _running_mean(y: Values, width: int) -> Values:
+    """Mean over a centred window, cut at the ends."""
+    kernel = np.ones(width)
+    return np.convolve(y, kernel, mode="same") / np.convolve(np.ones_like(y), kernel, mode="same")
 
 
 def _bands(axes: Axes, stages: Sequence[Stage]) -> None:

@@ -102,11 +102,13 @@ def _speeds(run: Run) -> Iterator[tuple[str, float]]:
 
 def number(value: Any) -> str:
     """A number at a glance: three significant digits, thousands set off by thin spaces."""
+    if value is None:
+        return "–"
     if not isinstance(value, int | float) or isinstance(value, bool):
         return str(value)
     if isinstance(value, int) or abs(value) >= 1000:
         return f"{value:,.0f}".replace(",", "\u202f")
-    return f"{value:.3g}"
+    return f"{value:.3g}".replace("e-0", "e-")
 
 
 def about(task: str) -> str:

@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 CROPS = ("maize", "winter wheat", "rapeseed", "sugar beet", "grass")
+TASKS = ("crop_box", "crop_boxes", "field_at_point", "crop_in_box", "green_span", "greenest")
 STAGES = (("align", False), ("lape_warmup", True), ("domain", True))
 
 
@@ -29,8 +30,7 @@ def make_run(folder: Path) -> Path:
         rows = [log_row(step, number, lape, rng) for step in range(1, 201)]
         write(folder / f"stages/{number}-{name}/log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         write(folder / f"stages/{number}-{name}/stability.json", json.dumps(stability(number)))
-    rows = [row for task in ("crop_box", "crop_boxes", "field_at_point", "crop_in_box", "green_span", "greenest")
-            for row in predictions(task, folder, rng)]  # fmt: skip
+    rows = [row for task in TASKS for row in predictions(task, folder, rng)]
     write(folder / "evaluation/predictions.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     write(folder / "evaluation/metrics.json", json.dumps(metrics()))
     return folder
@@ -82,8 +82,10 @@ def manifest() -> dict:
 def log_row(step: int, stage: int, lape: bool, rng: np.random.Generator) -> dict:
     fall = math.exp(-step / 70)
     row = {
-        "step": step, "loss": 0.5 + 2.5 * fall + 0.1 * rng.random(), "loss_text": 0.3 + 2 * fall + 0.1 * rng.random(),
-        "lr_llm": 1.5e-3 * (1 - step / 220), "grad_norm": 0.8 + rng.random() + (6 if step < 5 and stage > 1 else 0),
+        "step": step, "loss": 0.5 + 2.5 * fall + 0.1 * rng.random(),
+        "loss_text": 0.3 + 2 * fall + 0.1 * rng.random(),
+        "lr_llm": 1.5e-3 * (1 - step / 220),
+        "grad_norm": 0.8 + rng.random() + (6 if step < 5 and stage > 1 else 0),
         "text_accuracy": 1 - fall,
     }  # fmt: skip
     if step % 10 == 0:
@@ -94,7 +96,8 @@ def log_row(step: int, stage: int, lape: bool, rng: np.random.Generator) -> dict
     if lape:
         row |= {f"loss_{axis}": 2 + 3 * fall + 0.2 * rng.random() for axis in ("height", "width", "temporal")}
         row |= {"position_accuracy": 0.4 * (1 - fall), "coordinate_error": 4 + 40 * fall,
-                "lr_lape": 7e-4 * min(1, step / 60), "gate": min(1, step / 60) if stage == 2 else 1.0}  # fmt: skip
+                "lr_lape": 7e-4 * min(1, step / 60),
+                "gate": min(1, step / 60) if stage == 2 else 1.0}  # fmt: skip
     return row
 
 
@@ -122,7 +125,8 @@ def predictions(task: str, folder: Path, rng: np.random.Generator) -> list[dict]
             "question_parts": ["Which field is at ", {"point": [left + 0.1, top + 0.1]}, "?"]
             if task == "field_at_point" else [f"Where is the {crop} field? <b>&"],
             "answer": answer, "prediction": prediction, "prediction_text": text, "problems": problems,
-            "truth": {"crop": crop}, "ground_m": [1280.0, 1280.0], "window": {"start": "2022-03-01", "end": "2022-10-31"},
+            "truth": {"crop": crop}, "ground_m": [1280.0, 1280.0],
+            "window": {"start": "2022-03-01", "end": "2022-10-31"},
         })  # fmt: skip
         picture(folder / f"evaluation/images/{chip}.png", true, rng)
     return rows
@@ -143,13 +147,13 @@ def wanted(task: str, crop: str, true: list, box: list, number: int) -> tuple[li
 
 
 def picture(path: Path, field: list, rng: np.random.Generator) -> None:
-    """Something like fields from above: tilted stripes of greens and browns around the one that is asked for."""
+    """Something like fields from above: greens and browns around the one that is asked for."""
     rows, columns = np.mgrid[0:128, 0:128]
     parcels = ((columns + 0.3 * rows) // 31).astype(int) * 7 + ((rows - 0.2 * columns) // 26).astype(int)
     palette = rng.integers((70, 90, 50), (170, 160, 100), (64, 3))
     image = palette[parcels % 64] + rng.normal(0, 6, (128, 128, 1))
     left, top, right, bottom = (int(128 * edge) for edge in field)
-    image[top:bottom, left:right] = (58, 120, 52) + rng.normal(0, 6, (bottom - top, right - left, 1))
+    image[top:bottom, left:right] = rng.normal((58, 120, 52), 6, (bottom - top, right - left, 3))
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(path)
 
@@ -191,8 +195,7 @@ def metrics() -> dict:
         "parse_failures": {"total": {"count": 50, "n": 2400}, "tasks": {"crop_box": {"count": 50, "n": 480}}},
         "samples_per_second": 212.0,
         "examples": {
-            task: {"best": row(task, 0), "median": row(task, 3), "worst": row(task, 4)}
-            for task in ("crop_box", "crop_boxes", "field_at_point", "crop_in_box", "green_span", "greenest")
+            task: {"best": row(task, 0), "median": row(task, 3), "worst": row(task, 4)} for task in TASKS
         },
     }
 

@@ -25,7 +25,7 @@ def test_a_fixed_wording_wins_over_one_with_a_blank_to_fill():
 def test_own_words_are_passed_on_as_they_are():
     asked = understand("  Is there any maize near the river? ")
     assert asked.text == "Is there any maize near the river?"
-    assert asked.task is None and asked.crop is None
+    assert (asked.task, asked.crop) == (None, None)
 
 
 def test_a_place_becomes_a_point_of_the_tile():
