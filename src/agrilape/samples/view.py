@@ -14,6 +14,7 @@ from shapely import Geometry
 from agrilape.geo.shapes import Box, Instant, Point, Span
 from agrilape.samples.types import Chip
 
+MARGIN = 0.01  # share of the image
 RASTER = 96  # cells a side: divides by 3 and by 4, the grids that are asked about
 
 
@@ -55,6 +56,12 @@ class Field:
     area_ha: float | None = None
     greenest: Timing | None = None
     green: Timing | None = None
+
+    @cached_property
+    def interior(self) -> Geometry:
+        """The outline less a margin, where it is wide enough: points in it leave no doubt."""
+        inner = self.outline.buffer(-MARGIN, quad_segs=1)
+        return self.outline if inner.is_empty else inner
 
     @property
     def size(self) -> str:
