@@ -33,16 +33,18 @@ class StageLog:
     """Writes what happened in each step.
 
     Args:
-        folder: Folder of the stage.
+        path: The `log.jsonl`.
         resumed: Steps finished before; later rows of an earlier attempt are taken back.
         track: Progress to advance.
+        active: False in all processes but the main one, which write nothing.
     """
 
-    def __init__(self, folder: Path, resumed: int, track: Track) -> None:
-        self.path = folder / "log.jsonl"
-        _rewrite(self.path, [row for row in read_rows(self.path) if row["step"] <= resumed])
-        self._track = track
-        self._board = SummaryWriter(folder / "tensorboard", purge_step=resumed + 1)
+    def __init__(self, path: Path, resumed: int, track: Track, active: bool = True) -> None:
+        self.path, self._track = path, track
+        self._board: SummaryWriter | None = None
+        if active:
+            _rewrite(path, [row for row in read_rows(path) if row["step"] <= resumed])
+            self._board = SummaryWriter(path.parent / "tensorboard", purge_step=resumed + 1)
 
     def __enter__(self) -> Self:
         """Keep the TensorBoard file open until the end of the block."""
@@ -52,10 +54,13 @@ class StageLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close it."""
-        self._board.close()
+        if self._board is not None:
+            self._board.close()
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append the rows of finished steps."""
+        if self._board is None:
+            return
         with self.path.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
         last = rows[-1]

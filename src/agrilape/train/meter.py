@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from agrilape.train.loss import KINDS, summarise
@@ -38,11 +39,18 @@ class Meter:
         self._steps.append(torch.cat([self._open, norm]))
         self._open = None
 
-    def drain(self) -> list[dict[str, Any]]:
-        """Rows of the steps since the last call: `loss`, `grad_norm` and `agrilape.train.loss.summarise`."""
+    def drain(self, accelerator: Accelerator) -> list[dict[str, Any]]:
+        """Rows of the steps since the last call, of all processes together.
+
+        Returns:
+            `loss`, `grad_norm` and what `agrilape.train.loss.summarise` makes of the sums.
+        """
         if not self._steps:
             return []
-        table = torch.stack(self._steps).cpu()
+        table = accelerator.reduce(torch.stack(self._steps), "sum").cpu()
+        table[:, [0, -1]] /= (
+            accelerator.num_processes
+        )  # the same gradient everywhere; losses are shares of a mean
         self._steps = []
         return [
             {"loss": float(row[0]), **summarise(row[1:-1].view(len(KINDS), -1)), "grad_norm": float(row[-1])}

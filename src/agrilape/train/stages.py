@@ -12,17 +12,20 @@ import json
 import os
 import shutil
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from transformers import TrainingArguments, set_seed
+from transformers.utils import logging
 
 from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.console import progress, say, warn
 from agrilape.errors import RecipeError
 from agrilape.model import parameter_groups, save_checkpoint
+from agrilape.samples.manifest import read_manifest, read_store
 from agrilape.samples.mixture import Mixture
-from agrilape.samples.store import read_store
 from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train import snapshots
 from agrilape.train.data import Draws, counting, require_words_only
@@ -32,10 +35,8 @@ from agrilape.train.prepare import Prepared, prepare
 from agrilape.train.stability import measure
 from agrilape.train.trainer import LOG_EVERY, StageTrainer
 
-DONE = "stage.json"
-RESUME = "resume"
-BEGUN = "begun.json"
-LOG = "log.jsonl"
+DONE, LOG, STABILITY = "stage.json", "log.jsonl", "stability.json"
+RESUME, BEGUN = "resume", "begun.json"  # what an interrupted stage goes on from
 
 
 def train_recipe(
@@ -49,109 +50,168 @@ def train_recipe(
         data: Folder with one prepared data set per name in the recipe.
         resume: Skip stages that were finished with the same settings and go on from the last complete
             checkpoint; False trains from the start.
-        only: Names of the stages to train, each from the checkpoint that the stage before it left; empty:
-            all.
+        only: Names of the stages to train, each from what the stage before it left; empty: all.
 
     Returns:
         The stage folders in order; each is a checkpoint.
 
     Raises:
         RecipeError: `only` names an unknown stage, or a stage before it has no checkpoint.
+        DataError: A data set is not prepared.
         TrainingDivergedError: The loss is no longer finite.
     """
-    folders = [run / "stages" / f"{n}-{stage.name}" for n, stage in enumerate(recipe.stages, 1)]
     if unknown := set(only) - {stage.name for stage in recipe.stages}:
         raise RecipeError(
             f"there is no stage {', '.join(sorted(unknown))}",
             f"choose from {', '.join(stage.name for stage in recipe.stages)}",
         )
-    made_from = ""
-    for number, (stage, folder) in enumerate(zip(recipe.stages, folders, strict=True)):
-        made_from = fingerprint(recipe, stage, made_from)
-        before = folders[number - 1] if number else None
-        if only and stage.name not in only:
-            continue
-        if resume and _finished(folder) == made_from:
-            say(f"stage {number + 1}/{len(folders)} {stage.name}: finished before, skipped")
-            continue
-        if before and _finished(before) is None:
-            raise RecipeError(
-                f"stage {stage.name} starts from {before}, which holds no finished stage",
-                "train the stages before it first",
-            )
-        if not resume or _begun(folder) != made_from:
-            shutil.rmtree(folder, ignore_errors=True)
-        _train_stage(recipe, number, folder, before, data, made_from)
-    return folders
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    runs: list[StageRun] = []
+    for number, stage in enumerate(recipe.stages):
+        before = runs[-1] if runs else None
+        made_from = fingerprint(recipe, stage, data, before.made_from if before else "")
+        folder = run / "stages" / f"{number + 1}-{stage.name}"
+        runs.append(StageRun(recipe, number, folder, before.folder if before else None, data, made_from))
+        if not only or stage.name in only:
+            runs[-1].train(resume)
+    return [one.folder for one in runs]
 
 
-def fingerprint(recipe: Recipe, stage: StageConfig, before: str) -> str:
-    """Digest of all settings that a stage's result depends on, those of the stages before it included."""
+def fingerprint(recipe: Recipe, stage: StageConfig, data: Path, before: str) -> str:
+    """Digest of all that a stage's result depends on, the stages before it included."""
     names = sorted({name for entry in stage.mixture.values() for name in entry.datasets})
-    settings = {
+    facts = {
         "before": before,
         "stage": stage.model_dump(mode="json", exclude={"checkpoint_every"}),
-        "data": {name: recipe.datasets[name].model_dump(mode="json") for name in names},
+        "data": {name: read_manifest(data / name).key for name in names},
         **recipe.model_dump(
             mode="json", include={"seed", "enable_lape", "coordinates", "model", "lape", "loss"}
         ),
     }
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _train_stage(
-    recipe: Recipe, number: int, folder: Path, before: Path | None, data: Path, made_from: str
-) -> None:
-    """Train one stage from the checkpoint before it, or from where it was interrupted."""
-    stage = recipe.stages[number]
-    seed = recipe.seed * 1000 + number
-    set_seed(seed)
-    resume = folder / RESUME
-    resume.mkdir(parents=True, exist_ok=True)
-    snapshots.write_json(resume / BEGUN, {"made_from": made_from})
-    for torn in snapshots.discard_torn(resume):
-        warn(f"{torn} was not written to the end and is left out")
-    snapshot = snapshots.latest(resume)
-    prepared = prepare(recipe, stage, snapshot or before)
-    resumed = int(snapshot.name.removeprefix("checkpoint-")) if snapshot else 0
-    title = f"stage {number + 1}/{len(recipe.stages)} {stage.name}"
-    if resumed:
-        title += f" from step {resumed}"
-    with progress(title, stage.steps - resumed, "steps") as track, StageLog(folder, resumed, track) as log:
-        trainer = _trainer(recipe, stage, prepared, data, resume, seed, log)
-        trainer.train(resume_from_checkpoint=str(snapshot) if snapshot else None)
-    _finish(recipe, stage, prepared, folder, before, made_from)
+@dataclass(frozen=True)
+class StageRun:
+    """One stage of a run.
 
+    Attributes:
+        recipe: The recipe.
+        number: Index of the stage.
+        folder: Where it goes.
+        before: Folder of the stage before it; None for the first.
+        data: Folder of the prepared data sets.
+        made_from: Fingerprint.
+    """
 
-def _trainer(
-    recipe: Recipe, stage: StageConfig, prepared: Prepared, data: Path, resume: Path, seed: int, log: StageLog
-) -> StageTrainer:
-    """Put a stage's trainer together."""
-    codec = PositionCodec(prepared.lape or recipe.lape)
-    collator = Collator(prepared.processor, codec, recipe.coordinates, packing_of(prepared.model))
-    arguments = _arguments(stage, resume, seed)
-    chips = stage.steps * stage.batch_size * stage.gradient_accumulation * arguments.world_size
-    names = {name for entry in stage.mixture.values() for name in entry.datasets}
-    stores = {name: read_store(data / name, "train") for name in sorted(names)}
-    mixture = Mixture(stage.mixture, stores, seed, stage.questions_per_chip)
-    if prepared.lape is None and recipe.coordinates == "position_tokens":
-        require_words_only(mixture, stage.name)
+    recipe: Recipe
+    number: int
+    folder: Path
+    before: Path | None
+    data: Path
+    made_from: str
 
-    def save(folder: Path) -> None:
-        save_checkpoint(folder, prepared.model, prepared.processor, {"coordinates": recipe.coordinates})
+    @property
+    def stage(self) -> StageConfig:
+        """Settings of the stage."""
+        return self.recipe.stages[self.number]
 
-    return StageTrainer(
-        model=prepared.model,
-        stage=stage,
-        groups=parameter_groups(prepared.model),
-        peaks=prepared.peaks,
-        criterion=AnswerCriterion(recipe.loss, prepared.lape),
-        data=Draws(mixture, chips, seed, stage.augment),
-        collate=counting(collator),
-        save=save,
-        on_rows=log.write,
-        arguments=arguments,
-    )
+    @property
+    def seed(self) -> int:
+        """Seed of everything random in the stage."""
+        return self.recipe.seed * 1000 + self.number
+
+    def train(self, resume: bool) -> None:
+        """Train the stage, from where it was interrupted if it was; do nothing if it is finished."""
+        title = f"stage {self.number + 1}/{len(self.recipe.stages)} {self.stage.name}"
+        if resume and _made_from(self.folder / DONE) == self.made_from:
+            say(f"{title}: finished before, skipped")
+            return
+        if self.before and _made_from(self.before / DONE) is None:
+            raise RecipeError(
+                f"stage {self.stage.name} starts from {self.before}, which holds no finished stage",
+                "train the stages before it first",
+            )
+        process = PartialState(cpu=not torch.accelerator.is_available())
+        with process.main_process_first():
+            snapshot = (
+                self._begin(resume) if process.is_main_process else snapshots.latest(self.folder / RESUME)
+            )
+        set_seed(self.seed)
+        prepared = prepare(self.recipe, self.stage, snapshot or self.before)
+        resumed = int(snapshot.name.removeprefix("checkpoint-")) if snapshot else 0
+        title += f" from step {resumed}" if resumed else ""
+        with (
+            progress(title, self.stage.steps - resumed, "steps") as track,
+            StageLog(self.folder / LOG, resumed, track, active=process.is_main_process) as log,
+        ):
+            trainer = self._trainer(prepared, log)
+            trainer.train(resume_from_checkpoint=str(snapshot) if snapshot else None)
+        if process.is_main_process:
+            self._finish(prepared)
+        process.wait_for_everyone()
+
+    def _begin(self, resume: bool) -> Path | None:
+        """Clear the folder of what does not belong to this stage; returns the checkpoint to go on from."""
+        folder = self.folder / RESUME
+        if not resume or _made_from(folder / BEGUN) != self.made_from:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        snapshots.write_json(folder / BEGUN, {"made_from": self.made_from})
+        for torn in snapshots.discard_torn(folder):
+            warn(f"{torn} was not written to the end and is left out")
+        return snapshots.latest(folder)
+
+    def _trainer(self, prepared: Prepared, log: StageLog) -> StageTrainer:
+        """Put the trainer together."""
+        codec = PositionCodec(prepared.lape or self.recipe.lape)
+        packing = packing_of(prepared.model)
+        arguments = _arguments(self.stage, self.folder / RESUME, self.seed)
+        return StageTrainer(
+            model=prepared.model,
+            stage=self.stage,
+            groups=parameter_groups(prepared.model),
+            peaks=prepared.peaks,
+            criterion=AnswerCriterion(self.recipe.loss, prepared.lape),
+            data=self._draws(
+                arguments.world_size, words_only=self.recipe.coordinates != "numerals" and not prepared.lape
+            ),
+            collate=counting(Collator(prepared.processor, codec, self.recipe.coordinates, packing)),
+            save=lambda folder: self._save(prepared, folder),
+            on_rows=log.write,
+            arguments=arguments,
+        )
+
+    def _draws(self, processes: int, words_only: bool) -> Draws:
+        """Everything that the stage will see."""
+        stage = self.stage
+        names = {name for entry in stage.mixture.values() for name in entry.datasets}
+        stores = {name: read_store(self.data / name, "train") for name in sorted(names)}
+        mixture = Mixture(stage.mixture, stores, self.seed, stage.questions_per_chip)
+        if words_only:
+            require_words_only(mixture, stage.name)
+        chips = stage.steps * stage.batch_size * stage.gradient_accumulation * processes
+        return Draws(mixture, chips, self.seed, stage.augment)
+
+    def _save(self, prepared: Prepared, folder: Path) -> Path:
+        facts = {"coordinates": self.recipe.coordinates, "stage": self.stage.name}
+        return save_checkpoint(folder, prepared.model, prepared.processor, facts)
+
+    def _finish(self, prepared: Prepared) -> None:
+        """Write the stage's checkpoint and figures, and declare it finished."""
+        rows = read_rows(self.folder / LOG)
+        stability = measure(rows, read_rows(self.before / LOG) if self.before else ())
+        snapshots.write_json(self.folder / STABILITY, stability)
+        for sentence in stability["advice"]:
+            warn(f"stage {self.stage.name}: {sentence}")
+        draft = self._save(prepared, self.folder / ".final")
+        for path in draft.iterdir():
+            os.replace(path, self.folder / path.name)
+        draft.rmdir()
+        done = {"name": self.stage.name, "steps": self.stage.steps, "made_from": self.made_from}
+        snapshots.write_json(self.folder / DONE, done)
+        shutil.rmtree(self.folder / RESUME)
 
 
 def _arguments(stage: StageConfig, folder: Path, seed: int) -> TrainingArguments:
@@ -168,44 +228,17 @@ def _arguments(stage: StageConfig, folder: Path, seed: int) -> TrainingArguments
         save_strategy="steps",
         save_steps=stage.checkpoint_every,
         save_total_limit=2,  # the newest may be torn
-        dataloader_num_workers=min((os.cpu_count() or 1) - 1, 1),
+        dataloader_num_workers=min((os.cpu_count() or 1) // 4, 8),  # on few cores they only take turns
         dataloader_pin_memory=torch.cuda.is_available(),
+        use_cpu=not torch.accelerator.is_available(),  # processes on CPUs find each other only if told so
         remove_unused_columns=False,
         disable_tqdm=True,
         report_to=[],
     )
 
 
-def _finish(
-    recipe: Recipe, stage: StageConfig, prepared: Prepared, folder: Path, before: Path | None, made_from: str
-) -> None:
-    """Write the stage's checkpoint and figures, and declare it finished."""
-    rows = read_rows(folder / LOG)
-    stability = measure(rows, read_rows(before / LOG) if before else ())
-    snapshots.write_json(folder / "stability.json", stability)
-    for sentence in stability["advice"]:
-        warn(f"stage {stage.name}: {sentence}")
-    draft = save_checkpoint(
-        folder / ".final", prepared.model, prepared.processor, {"coordinates": recipe.coordinates}
-    )
-    for path in draft.iterdir():
-        os.replace(path, folder / path.name)
-    draft.rmdir()
-    snapshots.write_json(folder / DONE, {"name": stage.name, "steps": stage.steps, "made_from": made_from})
-    shutil.rmtree(folder / RESUME)
-
-
-def _finished(folder: Path) -> str | None:
-    """What a finished stage was made from; None for an unfinished one."""
-    return _made_from(folder / DONE)
-
-
-def _begun(folder: Path) -> str | None:
-    """What the interrupted stage in a folder is made from; None if there is none."""
-    return _made_from(folder / RESUME / BEGUN)
-
-
 def _made_from(path: Path) -> str | None:
+    """What a stage was made from, by its `stage.json` or `begun.json`; None where there is none."""
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["made_from"])
     except (OSError, ValueError, KeyError):

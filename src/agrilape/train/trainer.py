@@ -53,6 +53,10 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         arguments: Of `transformers.Trainer`.
     """
 
+    optimizer: Any
+    lr_scheduler: Any
+    control: Any
+
     def __init__(
         self,
         model: nn.Module,
@@ -62,7 +66,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         criterion: AnswerCriterion,
         data: Draws,
         collate: Callable[[Any], dict[str, Any]],
-        save: Callable[[Path], None],
+        save: Callable[[Path], object],
         on_rows: Callable[[list[Row]], None],
         arguments: TrainingArguments,
     ) -> None:
@@ -136,7 +140,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Write the rows of the steps since the last log, and stop if one of them is not finite."""
-        rows = self.meter.drain()
+        rows = self.meter.drain(self.accelerator)
         if not rows:  # the Trainer's closing summary
             return
         first = self.state.global_step - len(rows) + 1
@@ -154,7 +158,9 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
     def _settings_at(self, step: int) -> Row:
         """Learning rates and gate of the update at a step."""
         rates = {f"lr_{name}": peak * factor_of(name, self.stage)(step) for name, peak in self.peaks.items()}
-        return {**rates, "gate": gate_factor(step, self.stage.introduction)} if self._lape else rates
+        return (
+            {**rates, "gate": gate_factor(step, self.stage.introduction)} if "lape" in self.peaks else rates
+        )
 
     def _window(self, steps: int) -> Row:
         """What is known of the steps since the last log together: speed, mixture, LAPE."""
@@ -209,7 +215,8 @@ class _Introduction(TrainerCallback):  # type: ignore[misc]
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._lape is not None:
             self._lape.gate = gate_factor(state.global_step, self.stage.introduction)
-            logged = (state.global_step + 1) % args.logging_steps == 0
+            step = state.global_step + 1
+            logged = step == args.max_steps or not (step % args.logging_steps and step % args.save_steps)
             self._lape.record = GradientRecord() if logged else None
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -1,0 +1,132 @@
+"""A tiny data set and recipe for tests of training, also as a program that a test may kill."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from agrilape.config import parse_recipe
+from agrilape.config.recipe import DatasetConfig, Recipe
+from agrilape.geo.shapes import Box
+from agrilape.samples.manifest import Manifest, Shard, hash_file
+from agrilape.samples.store import write_rows
+from agrilape.samples.types import Chip, Example, Picture, Sample
+
+COLOURS = {"maize": (230, 200, 40), "wheat": (40, 200, 60), "barley": (60, 80, 220)}
+FILE = "train-00000.parquet"
+
+
+def example(number: int) -> Example:
+    """A chip with two coloured fields, asked about in words and in boxes."""
+    rng = random.Random(number)
+    pixels = np.full((64, 64, 3), 50, dtype=np.uint8)
+    samples = []
+    for crop in rng.sample(sorted(COLOURS), 2):
+        left, top, width, height = (
+            rng.randint(0, 30),
+            rng.randint(0, 30),
+            rng.randint(12, 30),
+            rng.randint(12, 30),
+        )
+        pixels[top : top + height, left : left + width] = COLOURS[crop]
+        box = Box(left / 64, top / 64, (left + width) / 64, (top + height) / 64)
+        name = f"{number}/{crop}"
+        samples += [
+            Sample(f"{name}/scene", str(number), "scene", (f"Is there {crop}?",), ("yes",)),
+            Sample(f"{name}/box", str(number), "crop_box", (f"Where is the {crop}?",), (box,)),
+        ]
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return Example(Chip(str(number), "scene", "test", (Picture(stream.getvalue()),)), tuple(samples))
+
+
+def write_data(folder: Path, chips: int = 40) -> None:
+    """Write the data set `fields` with a training split."""
+    folder = folder / "fields"
+    write_rows(folder / FILE, map(example, range(chips)))
+    file = folder / FILE
+    shard = Shard(path=FILE, split="train", chips=chips, bytes=file.stat().st_size, sha256=hash_file(file))
+    Manifest(
+        name="fields", key="1", version="1", config=DatasetConfig(**DATASET), shards=(shard,), splits={},
+        window=None, origins=(), skipped_scenes=(), skipped_chips={},
+    ).write(folder)  # fmt: skip
+
+
+DATASET: dict[str, Any] = {"source": {"kind": "simulate"}, "tasks": ["scene", "crop_box"]}
+
+
+def recipe(output: Path, steps: int = 6, **changes: Any) -> Recipe:
+    """Two short stages: words without LAPE, then both with it."""
+    rates = {"vision": 1e-3, "projector": 1e-3, "llm": 1e-3}
+    common = {
+        "steps": steps,
+        "batch_size": 4,
+        "questions_per_chip": 2,
+        "warmup_steps": 2,
+        "checkpoint_every": 2,
+    }
+    return parse_recipe(
+        {
+            "name": "test",
+            "output": str(output),
+            "lape": {"num_spatial_tokens": 20, "num_temporal_tokens": 10},
+            "datasets": {"fields": DATASET},
+            "evaluation": {"datasets": ["fields"]},
+            "stages": [
+                {
+                    "name": "align", "enable_lape": False, "learning_rates": rates,
+                    "mixture": {"words": {"weight": 1, "datasets": ["fields"], "tasks": ["scene"]}}, **common,
+                },
+                {
+                    "name": "warm", "enable_lape": True, "learning_rates": {**rates, "lape": 2e-3},
+                    "introduction": {"lape_warmup_steps": 4, "gate": "linear"},
+                    "mixture": {
+                        "words": {"weight": 0.4, "datasets": ["fields"], "tasks": ["scene"]},
+                        "boxes": {"weight": 0.6, "datasets": ["fields"], "tasks": ["crop_box"]},
+                    },
+                    **common,
+                },
+            ],
+            **changes,
+        }
+    )  # fmt: skip
+
+
+def die_at(calls: int) -> None:
+    """Let the process be killed, as by the out-of-memory killer, in the middle of some optimiser step."""
+    import torch
+
+    step = torch.optim.AdamW.step
+    done = 0
+
+    def deadly(self: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal done
+        done += 1
+        if done > calls:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(self, *args, **kwargs)
+
+    torch.optim.AdamW.step = deadly  # type: ignore[method-assign]
+
+
+def main() -> None:
+    """Train: run folder, data folder, and the optimiser step to die in (0: live)."""
+    from agrilape.train import train_recipe
+
+    run, data, death, changes = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+    if death:
+        die_at(death)
+    train_recipe(recipe(run, **(json.loads(changes[0]) if changes else {})), run, data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+import pytest
+import torch
+from accelerate import Accelerator
+
+from agrilape.train.meter import Meter
+
+
+def test_steps_are_read_back_at_once_and_micro_batches_add_up() -> None:
+    meter, accelerator = Meter(), Accelerator(cpu=True)
+    sums = torch.zeros(4, 4)
+    sums[0] = torch.tensor([3.0, 2.0, 1.0, 0.0])
+    sums[1] = torch.tensor([8.0, 4.0, 1.0, 6.0])
+    meter.add(torch.tensor(0.25), sums)
+    meter.add(torch.tensor(0.5), sums)
+    meter.close_step(2.0)
+    meter.add(torch.tensor(1.0), torch.zeros(4, 4))
+    meter.close_step(torch.tensor(3.0))
+    first, second = meter.drain(accelerator)
+    assert first["loss"] == 0.75
+    assert first["loss_text"] == pytest.approx(1.5)
+    assert first["loss_height"] == pytest.approx(2.0)
+    assert first["coordinate_error"] == pytest.approx(1.5)
+    assert first["position_accuracy"] == pytest.approx(0.25)
+    assert second == {"loss": 1.0, "grad_norm": 3.0}
+    assert meter.drain(accelerator) == []
