@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_SHORTEST = 1e-3  # bins; a footprint below this is a point, and float32 would lose it
+_SHORTEST = 1e-3  # bins; a shorter footprint is taken as a point, since float32 cancels in its integral
 
 
 def footprint(start: Tensor, end: Tensor, bins: int) -> Tensor:
@@ -22,20 +22,20 @@ def footprint(start: Tensor, end: Tensor, bins: int) -> Tensor:
         bins: Number of rows N.
 
     Returns:
-        `[G, N]` float32; rows sum to 1, or are all 0 where there is no place.
+        `[G, N]`, in the dtype of `start`; rows sum to 1, or are all 0 where there is no place.
     """
     low, high = (torch.nan_to_num(edge).clamp(0, 1) * (bins - 1) for edge in (start, end))
-    middle, half = (low + high) / 2, (high - low).clamp(min=_SHORTEST) / 2
-    index = torch.arange(bins, device=start.device, dtype=torch.float32)
-    edges = torch.stack([middle - half, middle + half]).clamp(0, bins - 1)
-    integral = _hat_integral(edges.unsqueeze(-1) - index)
-    weights = (integral[1] - integral[0]) / (edges[1] - edges[0]).unsqueeze(-1)
+    index = torch.arange(bins, device=start.device, dtype=start.dtype)
+    length = (high - low).unsqueeze(-1)
+    integral = _hat_integral(high.unsqueeze(-1) - index) - _hat_integral(low.unsqueeze(-1) - index)
+    mean = integral / length.clamp(min=_SHORTEST)
+    weights = torch.where(length < _SHORTEST, two_hot((start + end) / 2, bins), mean)
     return torch.where((start + end).isnan().unsqueeze(-1), 0.0, weights)
 
 
 def two_hot(position: Tensor, bins: int) -> Tensor:
-    """Linear interpolation weights at points in [0, 1]: `[G]` -> `[G, N]` float32; all 0 for NaN."""
-    index = torch.arange(bins, device=position.device, dtype=torch.float32)
+    """Linear interpolation weights at points in [0, 1]: `[G]` -> `[G, N]`; all 0 for NaN."""
+    index = torch.arange(bins, device=position.device, dtype=position.dtype)
     distance = (torch.nan_to_num(position).clamp(0, 1) * (bins - 1)).unsqueeze(-1) - index
     return torch.where(position.isnan().unsqueeze(-1), 0.0, (1 - distance.abs()).clamp(min=0))
 

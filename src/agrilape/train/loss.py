@@ -85,7 +85,8 @@ class AnswerCriterion:
             The loss and its parts.
         """
         answered = labels != IGNORED
-        rows, wanted, exact = logits[answered].float(), labels[answered], position_targets[answered]
+        rows, wanted, exact = logits[answered], labels[answered], position_targets[answered]
+        rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
         entropy = F.cross_entropy(rows, wanted, reduction="none")
         weights = torch.ones_like(entropy)
         sums = entropy.new_zeros(len(KINDS), 4)
