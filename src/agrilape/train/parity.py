@@ -1,8 +1,8 @@
-"""A differential check of LAPE against the published formulas, in float64, on random weights."""
+"""A differential check of LAPE against the published formulas, in float64, on random weights.
 
-The formulas are written out here as LLaVA-ST states them, dense and slow, and share no code with the module. Where
-agrilape departs from them on purpose, the check uses the convention in common: patches and text of one axis share
-the continuous index u = p (N-1), see docs/decisions.md.
+The formulas are written out here as LLaVA-ST states them, dense and slow, and share no code with the module.
+Where agrilape departs from them on purpose, the check uses the convention in common: patches and text of one
+axis share the continuous index u = p (N-1), see docs/decisions.md.
 """
 
 from __future__ import annotations
