@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,7 +11,7 @@ import numpy as np
 from agrilape.evaluate import read
 from agrilape.evaluate.metrics import crops, quantities
 from agrilape.evaluate.metrics.arrays import Floats, divide, floats
-from agrilape.evaluate.metrics.boxes import box_iou, box_iou_matrix, box_overlap
+from agrilape.evaluate.metrics.boxes import box_iou, box_iou_matrices, box_overlap
 from agrilape.evaluate.metrics.intervals import (
     Difference,
     Estimate,
@@ -54,10 +54,11 @@ class Metric:
         """The rows that it is defined for."""
         return rows if self.applies is None else [row for row in rows if self.applies(row)]
 
-    def score(self, rows: Rows) -> Estimate:
-        """The score of rows, with its interval over scenes."""
+    def score(self, rows: Rows, columns: Floats | None = None) -> Estimate:
+        """The score of rows, with its interval over scenes; `columns` of those selected, if known."""
         chosen = self.select(rows)
-        return estimate(self.columns(chosen), [cluster(row) for row in chosen], self.statistic)
+        known = self.columns(chosen) if columns is None else columns
+        return estimate(known, [cluster(row) for row in chosen], self.statistic)
 
     def difference(self, first: Rows, second: Rows) -> Difference:
         """Second minus first, on the same samples in the same order."""
@@ -96,8 +97,8 @@ def _centre_error_m(rows: Rows) -> Floats:
 
 def _matches(threshold: float) -> Callable[[Rows], Floats]:
     def columns(rows: Rows) -> Floats:
-        pairs = ((read.all_boxes(row.prediction), read.all_boxes(row.answer)) for row in rows)
-        counts = [count_matches(box_iou_matrix(given, wanted), threshold) for given, wanted in pairs]
+        pairs = [(read.all_boxes(row.prediction), read.all_boxes(row.answer)) for row in rows]
+        counts = [count_matches(iou, threshold) for iou in box_iou_matrices(pairs)]
         return floats(counts).reshape(-1, 4)
 
     return columns
@@ -157,11 +158,12 @@ ONE_BOX = (
     Metric("ciou", lambda rows: np.stack(box_overlap(*read.first_boxes(rows)), axis=1)),
     _error("position_error_m", _centre_error_m, applies=lambda row: row.georeference is not None),
 )
+_matches_50 = _matches(0.5)
 SEVERAL_BOXES = (
-    Metric("f1", _matches(0.5), _f1),
-    Metric("precision", _matches(0.5), lambda sums: precision(sums[..., 0], sums[..., 1])),
-    Metric("recall", _matches(0.5), lambda sums: recall(sums[..., 0], sums[..., 2])),
-    Metric("matched_iou", _matches(0.5), lambda sums: divide(sums[..., 3], sums[..., 0])),
+    Metric("f1", _matches_50, _f1),
+    Metric("precision", _matches_50, lambda sums: precision(sums[..., 0], sums[..., 1])),
+    Metric("recall", _matches_50, lambda sums: recall(sums[..., 0], sums[..., 2])),
+    Metric("matched_iou", _matches_50, lambda sums: divide(sums[..., 3], sums[..., 0])),
     Metric("f1_75", _matches(0.75), _f1),
 )
 NAME = (
@@ -239,14 +241,20 @@ def score_tasks(rows: Rows, most: int | None = None) -> TaskScores:
         rows: Predictions of any tasks.
         most: Only the first metrics of each task; None for all.
     """
-    return {
-        task: {
-            metric.name: metric.score(group)
-            for metric in metrics_of(task, group)[:most]
-            if metric.select(group)
-        }
-        for task, group in by_task(rows).items()
-    }
+    return {task: _score(metrics_of(task, group)[:most], group) for task, group in by_task(rows).items()}
+
+
+def _score(metrics: Sequence[Metric], rows: Rows) -> Scores:
+    """Scores of one task; quantities that several metrics share are computed once."""
+    columns: dict[tuple[object, object], Floats] = {}
+    scores: Scores = {}
+    for metric in metrics:
+        if chosen := metric.select(rows):
+            key = (metric.columns, metric.applies)
+            if key not in columns:
+                columns[key] = metric.columns(chosen)
+            scores[metric.name] = metric.score(rows, columns[key])
+    return scores
 
 
 def agreement(row: Prediction) -> float:

@@ -9,6 +9,7 @@ import shapely
 from agrilape.evaluate.metrics.boxes import (
     accuracy_at,
     box_iou,
+    box_iou_matrices,
     box_iou_matrix,
     cumulative_iou,
     enclosing,
@@ -77,6 +78,15 @@ def test_no_boxes_on_either_side():
     assert box_iou_matrix([], random_boxes(3)).shape == (0, 3)
     assert box_iou_matrix(random_boxes(2), []).shape == (2, 0)
     assert box_iou_matrix([], []).shape == (0, 0)
+
+
+def test_many_samples_at_once():
+    pairs = [
+        (random_boxes(p, p), random_boxes(t, 10 + t)) for p, t in [(2, 3), (0, 2), (1, 0), (0, 0), (3, 1)]
+    ]
+    for matrix, pair in zip(box_iou_matrices(pairs), pairs, strict=True):
+        np.testing.assert_array_equal(matrix, box_iou_matrix(*pair))
+    assert box_iou_matrices([]) == []
 
 
 def test_wrong_shape_is_refused():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -50,6 +52,18 @@ def box_iou(a: ArrayLike, b: ArrayLike) -> Floats:
 def box_iou_matrix(a: ArrayLike, b: ArrayLike) -> Floats:
     """IoU of every box of `a` `[P, 4]` with every box of `b` `[T, 4]`, as `[P, T]`."""
     return box_iou(as_boxes(a)[:, None, :], as_boxes(b)[None, :, :])
+
+
+def box_iou_matrices(pairs: Sequence[tuple[Floats, Floats]]) -> list[Floats]:
+    """The IoU matrix `[P, T]` of each sample's boxes `[P, 4]` and `[T, 4]`, all computed at once."""
+    if not pairs:
+        return []
+    left = np.concatenate([np.repeat(a, len(b), axis=0) for a, b in pairs])
+    right = np.concatenate([np.tile(b, (len(a), 1)) for a, b in pairs])
+    shapes = [(len(a), len(b)) for a, b in pairs]
+    ends = np.cumsum([rows * columns for rows, columns in shapes])
+    flat = np.split(box_iou(left, right), ends[:-1])
+    return [iou.reshape(shape) for iou, shape in zip(flat, shapes, strict=True)]
 
 
 def accuracy_at(iou: ArrayLike, threshold: float) -> float:

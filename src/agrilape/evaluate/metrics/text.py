@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from agrilape.errors import DataError
@@ -17,6 +18,7 @@ _NUMBER_WORDS = (
 _NUMBERS = {word: str(value) for value, word in enumerate(_NUMBER_WORDS)}
 
 
+@lru_cache(maxsize=4096)  # the same few names come again and again
 def normalised(text: str) -> str:
     """Lower case, without accents, punctuation and articles, number words as digits, single spaces.
 

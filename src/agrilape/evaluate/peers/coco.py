@@ -1,0 +1,96 @@
+"""Detections as COCO results."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agrilape.errors import DataError
+from agrilape.evaluate.metrics.arrays import Floats, floats
+from agrilape.evaluate.metrics.boxes import box_iou_matrix
+from agrilape.evaluate.metrics.matching import (
+    COCO_THRESHOLDS,
+    Detections,
+    average_precision,
+    count_matches,
+    f1_score,
+    precision,
+    recall,
+)
+from agrilape.evaluate.peers.files import read_json, read_table
+
+MOST_PER_IMAGE = 100
+
+
+def score(predictions: Path, truth: Path | None) -> dict[str, Any]:
+    """AP of detections, mean over categories, with precision, recall and F1 of all of them at IoU 0.5.
+
+    Args:
+        predictions: COCO results: `image_id`, `category_id`, `bbox` (x, y, width, height in pixels), `score`.
+        truth: COCO annotations (`images`, `annotations`, `categories`); crowds are left out.
+
+    Raises:
+        DataError: There is no truth, or a detection is of an image that it does not list.
+    """
+    if truth is None:
+        raise DataError("COCO results hold no truth", "give the annotations with --truth")
+    annotations = read_json(truth)
+    images = [image["id"] for image in annotations["images"]]
+    given = _boxes(read_table(predictions))
+    wanted = _boxes(one for one in annotations["annotations"] if not one.get("iscrowd"))
+    if strangers := {image for image, _ in given} - set(images):
+        raise DataError(
+            f"{len(strangers)} images of {predictions} are not in {truth}", "give the truth of the same split"
+        )
+    categories = sorted({category for _, category in wanted})
+    unwanted = {category for _, category in given} - set(categories)
+    detections = {
+        category: [_match(given[image, category], wanted[image, category]) for image in images]
+        for category in (*categories, *unwanted)
+    }
+    per_threshold = {
+        threshold: float(
+            np.mean([average_precision(detections[category], threshold) for category in categories])
+        )
+        for threshold in COCO_THRESHOLDS
+    }
+    counts = [count_matches(one.iou) for found in detections.values() for one in found]
+    hits, answers, truths, _ = np.sum(counts, axis=0)
+    return {
+        "ap": float(np.mean(list(per_threshold.values()))),
+        "ap_50": per_threshold[0.5],
+        "ap_75": per_threshold[0.75],
+        "precision": float(precision(hits, answers)),
+        "recall": float(recall(hits, truths)),
+        "f1": float(f1_score(hits, answers, truths)),
+        "n": len(images),
+        "unparsable": 0,
+        "protocol": f"COCO: {MOST_PER_IMAGE} best detections per image and category, 101 recalls, no crowds; "
+        "precision, recall and F1: one-to-one matching at IoU >= 0.5, all detections",
+    }
+
+
+def _boxes(rows: Iterable[dict[str, Any]]) -> defaultdict[tuple[Any, Any], list[list[float]]]:
+    """Left, top, right, bottom and score of the boxes per image and category, best first."""
+    boxes: defaultdict[tuple[Any, Any], list[list[float]]] = defaultdict(list)
+    for row in rows:
+        x, y, width, height = map(float, row["bbox"])
+        boxes[row["image_id"], row["category_id"]].append(
+            [x, y, x + width, y + height, row.get("score", 1.0)]
+        )
+    for found in boxes.values():
+        found.sort(key=lambda box: -box[4])
+    return boxes
+
+
+def _match(given: list[list[float]], wanted: list[list[float]]) -> Detections:
+    found, true = _table(given)[:MOST_PER_IMAGE], _table(wanted)
+    return Detections(found[:, 4], box_iou_matrix(found[:, :4], true[:, :4]))
+
+
+def _table(boxes: list[list[float]]) -> Floats:
+    return floats(boxes).reshape(-1, 5)
