@@ -19,6 +19,7 @@ from agrilape.samples.codec import parts_from_json, window_from_json
 
 SIDE = 1000
 """Side of the drawing in its own units; normalised coordinates are multiplied by it."""
+_MARKS = {Point: "✛", Box: "▢", Polygon: "⬠"}
 RANKS = ("best", "median", "worst")
 
 
@@ -171,7 +172,9 @@ def _points(corners: Iterable[tuple[float, float]]) -> str:
 
 def _sentence(parts: Iterable[Part], window: TimeWindow | None) -> str:
     """A question for people, with a mark where it points at a place that is drawn."""
-    return "".join(part if isinstance(part, str) else _time(part, window) or "✛" for part in parts)
+    return "".join(
+        part if isinstance(part, str) else _time(part, window) or _MARKS[type(part)] for part in parts
+    )
 
 
 def _words(parts: Sequence[Part], window: TimeWindow | None, ground_m: Sequence[float] | None) -> str:

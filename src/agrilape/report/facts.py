@@ -94,7 +94,9 @@ def _introduction(settings: Mapping[str, Any]) -> str:
         return "off"
     how: Mapping[str, Any] = settings.get("introduction") or {}
     warmup = how.get("lape_warmup_steps", 0)
-    rate = f"{how.get('schedule', 'main')} rate, x{how.get('lape_lr_multiplier', 1)} after {warmup} steps"
+    schedule, rate = how.get("schedule", "same"), f"{how.get('lape_lr_multiplier', 1)} x its rate"
+    if schedule != "same":
+        rate = f"{schedule} up to {rate} after {warmup} steps"
     gate = how.get("gate", "off")
     return f"on; {rate}; " + ("gate open" if gate == "off" else f"gate {gate} over {warmup} steps")
 
@@ -146,6 +148,8 @@ def _amount(counts: Mapping[str, Any]) -> str:
 
 def _credit(origin: Mapping[str, Any]) -> str:
     """Who made the data, and on what terms they may be used."""
+    if origin.get("source") == "simulate":
+        return "made by agrilape's own simulator; nobody else to credit"
     licence = origin.get("licence") or "no licence recorded"
     return ". ".join(filter(None, [f"{origin.get('source')}: {licence}", origin.get("citation")]))
 

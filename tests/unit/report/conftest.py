@@ -73,7 +73,7 @@ def manifest() -> dict:
 
     return {
         "splits": {"train": split(812), "test": split(160)},
-        "origins": [{"source": "simulate", "scenes": 24, "licence": "CC0", "citation": None}],
+        "origins": [{"source": "simulate", "scenes": 24, "licence": None, "citation": None}],
         "skipped_scenes": [{"scene": "scene_0007", "reason": "no data in the whole image"}],
         "skipped_chips": {"cloud or no data": 12},
     }

@@ -70,7 +70,7 @@ def test_the_page_begins_with_the_verdict_and_says_what_people_ask_for(run):
     places = [text.index(f" {heading} ") for heading in headings]
     assert places == sorted(places)
     assert text.index("The model beats") < places[0]
-    for fact in ("57.0 – 65.0", "mean box", "CC0", "1 box, 17.2 ha", "19 Apr 2022 to",
+    for fact in ("57.0 – 65.0", "mean box", "nobody else to credit", "1 box, 17.2 ha", "19 Apr 2022 to",
                  "All imagery is simulated", "agrilape train recipe.yaml", "no data in the whole image",
                  "a bracket is not closed"):  # fmt: skip
         assert fact in text
