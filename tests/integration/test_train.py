@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import train_case as case
 
 pytestmark = pytest.mark.timeout(240)
+EXACT = {"mixed_precision": "off"}
 TIMED = {"steps_per_second", "samples_per_second"}
 
 
@@ -38,6 +39,14 @@ def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     case.write_data(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory, data) -> Path:
+    """A run in float32 throughout, where only the order of sums may differ."""
+    run = tmp_path_factory.mktemp("exact")
+    train_recipe(case.recipe(run, model=EXACT), run, data)
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -107,20 +116,20 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(trained, data, tmp_path
             assert ours == theirs
 
 
-def test_accumulated_gradients_are_those_of_the_whole_batch(trained, data, tmp_path) -> None:
+def test_accumulated_gradients_are_those_of_the_whole_batch(exact, data, tmp_path) -> None:
     stages = [s.model_dump(mode="json") for s in case.recipe(tmp_path).stages]
     halves = [{**stages[0], "batch_size": 2, "gradient_accumulation": 2}]
-    train_recipe(case.recipe(tmp_path, stages=halves), tmp_path, data)
-    ours, theirs = ([row["loss"] for row in log_of(run, "1-align")] for run in (tmp_path, trained))
+    train_recipe(case.recipe(tmp_path, stages=halves, model=EXACT), tmp_path, data)
+    ours, theirs = ([row["loss"] for row in log_of(run, "1-align")] for run in (tmp_path, exact))
     assert ours == pytest.approx(theirs, abs=1e-5)
 
 
-def test_two_processes_learn_what_one_learns(trained, data, tmp_path) -> None:
+def test_two_processes_learn_what_one_learns(exact, data, tmp_path) -> None:
     stages = [{**s.model_dump(mode="json"), "batch_size": 2} for s in case.recipe(tmp_path).stages]
     launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29611")
-    assert train_process(tmp_path, data, launcher=launcher, stages=stages) == 0
+    assert train_process(tmp_path, data, launcher=launcher, stages=stages, model=EXACT) == 0
     for stage in ("1-align", "2-warm"):
-        ours, theirs = ([row["loss"] for row in log_of(run, stage)] for run in (tmp_path, trained))
+        ours, theirs = ([row["loss"] for row in log_of(run, stage)] for run in (tmp_path, exact))
         assert ours == pytest.approx(theirs, abs=1e-5)
 
 

@@ -141,6 +141,9 @@ class ModelConfig(Settings):
     preset: str | None = Field("nano", description="A built-in model (nano, smollm2), or null with `path`.")
     path: str | None = Field(None, description="Hub id or local folder of a Hugging Face model.")
     dtype: Literal["float32", "bfloat16"] = "float32"
+    mixed_precision: Literal["auto", "off"] = Field(
+        "auto", description="auto: train with products in bfloat16 where the hardware is faster with it."
+    )
     trust_remote_code: bool = False
     lora_rank: int | None = Field(None, ge=1, description="LoRA on the language model (needs peft).")
     seed: int = 0

@@ -16,6 +16,7 @@ from agrilape.samples.types import Example
 from agrilape.tokens import TrainingItem
 
 SYMMETRIES = 8
+PART_ROWS = 16
 
 
 class Draws(Dataset[TrainingItem]):
@@ -64,12 +65,51 @@ def require_words_only(mixture: Mixture, stage: str, probes: int = 64) -> None:
                 )
 
 
-def counting(
+def in_parts(
     collate: Callable[[Sequence[TrainingItem]], dict[str, Any]],
 ) -> Callable[[Sequence[TrainingItem]], dict[str, Any]]:
-    """Let batches say how many samples they ask: `asked`, a scalar."""
+    """Let a batch be several, of rows alike in length, since a short row is padded to the longest beside it.
+
+    A series of five images is three times as long as a still. The parts' gradients add up to the whole
+    batch's.
+
+    Args:
+        collate: Makes one part.
+
+    Returns:
+        Makes a batch: `parts`, each with `asked`, its number of samples.
+    """
 
     def make_batch(items: Sequence[TrainingItem]) -> dict[str, Any]:
-        return {**collate(items), "asked": torch.tensor(sum(len(item.samples) for item in items))}
+        return {"parts": [{**collate(part), "asked": _asked(part)} for part in alike(items)]}
 
     return make_batch
+
+
+def alike(items: Sequence[TrainingItem]) -> list[list[TrainingItem]]:
+    """Divide items into parts of at most `PART_ROWS`, of nearly as many images and of similar text length."""
+    parts: list[list[TrainingItem]] = []
+    for item in sorted(items, key=lambda item: (_pictures(item), _text_length(item))):
+        fits = parts and len(parts[-1]) < PART_ROWS and _pictures(item) <= 1.5 * _pictures(parts[-1][0])
+        if fits:
+            parts[-1].append(item)
+        else:
+            parts.append([item])
+    return parts
+
+
+def _pictures(item: TrainingItem) -> int:
+    return len(item.example.chip.pictures)
+
+
+def _text_length(item: TrainingItem) -> int:
+    """Rough length of an item's questions and answers in characters; a place counts as two short words."""
+    return sum(
+        len(part) if isinstance(part, str) else 10
+        for sample in item.samples
+        for part in (*sample.question, *sample.answer)
+    )
+
+
+def _asked(items: Sequence[TrainingItem]) -> torch.Tensor:
+    return torch.tensor(sum(len(item.samples) for item in items))

@@ -28,9 +28,10 @@ from agrilape.samples.manifest import read_manifest, read_store
 from agrilape.samples.mixture import Mixture
 from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train import snapshots
-from agrilape.train.data import Draws, counting, require_words_only
+from agrilape.train.data import Draws, in_parts, require_words_only
 from agrilape.train.log import StageLog, read_rows
 from agrilape.train.loss import AnswerCriterion
+from agrilape.train.precision import is_bfloat16_fast
 from agrilape.train.prepare import Prepared, prepare
 from agrilape.train.stability import measure
 from agrilape.train.trainer import LOG_EVERY, StageTrainer
@@ -177,9 +178,11 @@ class StageRun:
             data=self._draws(
                 arguments.world_size, words_only=self.recipe.coordinates != "numerals" and not prepared.lape
             ),
-            collate=counting(Collator(prepared.processor, codec, self.recipe.coordinates, packing)),
+            collate=in_parts(Collator(prepared.processor, codec, self.recipe.coordinates, packing)),
             save=lambda folder: self._save(prepared, folder),
             on_rows=log.write,
+            mixed_precision=self.recipe.model.mixed_precision == "auto"
+            and is_bfloat16_fast(arguments.device),
             arguments=arguments,
         )
 

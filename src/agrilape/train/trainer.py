@@ -24,6 +24,7 @@ from agrilape.train.diagnostics import describe_rows
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.meter import Meter
 from agrilape.train.optim import Groups, build_optimizer, build_scheduler, frozen_modules
+from agrilape.train.precision import keep_cpu_attention_in_float32
 from agrilape.train.schedule import factor_of, gate_factor
 
 LOG_EVERY = 10
@@ -47,9 +48,10 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         peaks: Peak learning rate of the groups that train.
         criterion: The loss.
         data: Training items by draw index.
-        collate: Makes a batch of items; `asked` is its number of samples.
+        collate: Makes a batch of items, see `agrilape.train.data.in_parts`.
         save: Writes the model to a folder.
         on_rows: Receives finished steps: rows for the log.
+        mixed_precision: Matrix products in bfloat16.
         arguments: Of `transformers.Trainer`.
     """
 
@@ -68,11 +70,14 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         collate: Callable[[Any], dict[str, Any]],
         save: Callable[[Path], object],
         on_rows: Callable[[list[Row]], None],
+        mixed_precision: bool,
         arguments: TrainingArguments,
     ) -> None:
         self.stage, self.groups, self.peaks = stage, groups, peaks
         self.criterion, self.meter, self.data = criterion, Meter(), data
-        self._save_model, self._on_rows = save, on_rows
+        self._save_model, self._on_rows, self.mixed_precision = save, on_rows, mixed_precision
+        if mixed_precision:
+            keep_cpu_attention_in_float32()
         self._asked = torch.zeros((), dtype=torch.int64)
         self._clock = time.perf_counter()
         self._introduction = _Introduction(stage, model)
@@ -100,6 +105,18 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         self.lr_scheduler = self.lr_scheduler or build_scheduler(optimizer or self.optimizer, self.stage)
         return self.lr_scheduler
 
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        """Forward and backward, part by part; processes exchange gradients after the last."""
+        *first, last = inputs["parts"]
+        losses = []
+        for part in first:
+            with self.accelerator.no_sync(model):
+                losses.append(super().training_step(model, part, num_items_in_batch))
+        losses.append(super().training_step(model, last, num_items_in_batch))
+        return torch.stack(losses).sum()
+
     def compute_loss(
         self,
         model: nn.Module,
@@ -116,13 +133,26 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         labels, targets = labels[:, 1:], targets[:, 1:]
         scored = (labels != -100).any(0).nonzero().squeeze(1)
         outputs = model(**inputs, logits_to_keep=scored, use_cache=False)
-        result = self.criterion(outputs.logits, labels[:, scored], targets[:, scored], num_items_in_batch)
+        with torch.autocast(self.args.device.type, enabled=False):
+            result = self.criterion(outputs.logits, labels[:, scored], targets[:, scored], num_items_in_batch)
         loss = result.loss
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes  # the processes' gradients are averaged
         self.meter.add(loss, result.sums)
         self._asked = self._asked + asked
         return (loss, outputs) if return_outputs else loss
+
+    def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> torch.autocast:
+        """Mixed precision in the forward pass, if the stage has it."""
+        return torch.autocast(
+            self.args.device.type, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=cache_enabled
+        )
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        """Number of answer tokens in the whole step."""
+        return super()._get_num_items_in_batch(
+            [part for batch in batch_samples for part in batch["parts"]], device
+        )
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not estimated: the estimate walks all parameters at every step and knows nothing of packed rows."""
