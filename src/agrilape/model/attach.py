@@ -8,8 +8,7 @@ break.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache, wraps
 from inspect import signature
 from typing import Any, TypeVar
@@ -20,14 +19,14 @@ from torch import Tensor, nn
 from agrilape.config.lape import AXES, LapeConfig
 from agrilape.errors import ModelError
 from agrilape.model import families as _families  # noqa: F401  (fills the registry)
-from agrilape.model.grids import ImageCall, extents_of
 from agrilape.model.initialise import initialise
 from agrilape.model.lape import Lape
+from agrilape.model.places import FACTS, places, remember_config
 
 Model = TypeVar("Model", bound=nn.Module)
 Method = Callable[..., Any]
 Extension = tuple[str, Callable[[Any], Method]]
-_IMAGE_FACTS = ("image_times", "image_sizes", "image_grid_thw", "batch_num_images", "input_ids")
+_IMAGE_FACTS = ("image_times", *FACTS)
 
 
 def attach(model: Model, config: LapeConfig, tokenizer: Any = None) -> Model:
@@ -50,7 +49,7 @@ def attach(model: Model, config: LapeConfig, tokenizer: Any = None) -> Model:
     """
     if lape_of(model) is not None:
         raise ModelError("LAPE is attached already", "call detach(model) first")
-    extents_of(model.config)
+    layout = remember_config(inner_model(model).config)
     if config.token_ids is None:
         raise ModelError("the position tokens have no vocabulary ids", "call add_position_tokens first")
     inner = inner_model(model)
@@ -65,6 +64,8 @@ def attach(model: Model, config: LapeConfig, tokenizer: Any = None) -> Model:
     for module, extensions in _extensions(inner):
         module.__class__ = _extended(module.__class__, extensions)
         module._lape = [lape]  # in a list, so that the rows are registered once, on the model
+    base = inner.base_model
+    base._layout, base._images, base._generating = layout, {}, {}
     return model
 
 
@@ -76,7 +77,8 @@ def detach(model: Model) -> Model:
     for module, _ in _extensions(inner):
         module.__class__ = type(module).__mro__[1]
         del module._lape
-    del inner.lape
+    base = inner.base_model
+    del inner.lape, base._layout, base._images, base._generating
     return model
 
 
@@ -144,8 +146,8 @@ def _get_image_features(cls: Any) -> Method:
         lape: Lape = self._lape[0]
         if lape.injects:
             named = {**dict(zip(names, args, strict=False)), **kwargs}
-            images = {**getattr(self, "_images", {}), **_given(named)}
-            outputs.pooler_output = inject(lape, outputs.pooler_output, self.config, pixel_values, images)
+            images = {**self._generating, **self._images, **_given(named)}
+            outputs.pooler_output = inject(lape, outputs.pooler_output, self._layout, pixel_values, images)
         return outputs
 
     return get_image_features
@@ -169,10 +171,14 @@ def _forward(cls: Any) -> Method:
 
     @wraps(cls.forward)
     def forward(self: Any, *args: Any, image_times: Tensor | None = None, **kwargs: Any) -> Any:
-        with _known_images(self, args, {**kwargs, "image_times": image_times}):
-            if not takes_sizes:
-                kwargs.pop("image_sizes", None)
-            return cls.forward(self, *args, **kwargs)
+        base = self.base_model
+        # No context manager: torch.compile cannot resume inside one. Every call sets the facts anew anyway.
+        base._images = _image_facts(args, {**kwargs, "image_times": image_times})
+        if not takes_sizes:
+            kwargs.pop("image_sizes", None)
+        outputs = cls.forward(self, *args, **kwargs)
+        base._images = {}
+        return outputs
 
     return forward
 
@@ -180,74 +186,48 @@ def _forward(cls: Any) -> Method:
 def _generate(cls: Any) -> Method:
     takes_sizes = "image_sizes" in signature(cls.forward).parameters
 
-    @wraps(cls.generate)
+    @wraps(cls.generate)  # its decoding steps call `forward`, but features are made once, before the first
     def generate(self: Any, *args: Any, image_times: Tensor | None = None, **kwargs: Any) -> Any:
-        with _known_images(self, args, {**kwargs, "image_times": image_times}):
-            if not takes_sizes:
-                kwargs.pop("image_sizes", None)
+        base = self.base_model
+        base._generating = _image_facts(args, {**kwargs, "image_times": image_times})
+        if not takes_sizes:
+            kwargs.pop("image_sizes", None)
+        try:
             return cls.generate(self, *args, **kwargs)
+        finally:
+            base._generating = {}
 
     return generate
 
 
-@contextmanager
-def _known_images(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
-    """Keep what the injection needs to know of the images while `forward` or `generate` runs."""
-    base = model.base_model
-    before = getattr(base, "_images", {})
+def _image_facts(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """What the injection needs to know of the images, from the arguments of `forward` or `generate`."""
     tokens = {"input_ids": kwargs.get("inputs", args[0] if args else None)}
-    base._images = {**before, **_given(tokens), **_given(kwargs)}
-    try:
-        yield
-    finally:
-        base._images = before
+    return {**_given(tokens), **_given(kwargs)}
 
 
 def _given(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: arguments[name] for name in _IMAGE_FACTS if arguments.get(name) is not None}
 
 
-def inject(lape: Lape, features: Any, config: Any, pixel_values: Tensor, images: dict[str, Any]) -> Any:
+def inject(lape: Lape, features: Any, layout: int, pixel_values: Tensor, images: dict[str, Any]) -> Any:
     """Add positions to visual features.
 
     Args:
         lape: The rows.
         features: `[images, G, D]`, or a list or tuple of `[G, D]`, in placeholder order.
-        config: Configuration of the vision-language model.
+        layout: Handle of the model's configuration, see `agrilape.model.places`.
         pixel_values: As given to the model.
-        images: What else is known of them: `image_times`, `image_sizes`, `image_grid_thw`, `input_ids`.
+        images: What else is known of them, see `agrilape.model.places`.
 
     Returns:
         New features of the same structure.
-
-    Raises:
-        ModelError: The images do not match what the family's layout says.
     """
-    known = {name: images[name] for name in _IMAGE_FACTS[1:] if name in images}
-    extents = extents_of(config)(ImageCall(config, pixel_values, **known))
     flat = features.flatten(0, -2) if isinstance(features, Tensor) else torch.cat(list(features))
-    lengths = [len(extent) for extent in extents]
-    if sum(lengths) != len(flat):
-        raise ModelError(
-            f"{len(flat)} visual tokens came out where {sum(lengths)} were expected ({len(extents)} images)",
-            "the image processor and the model's config disagree; load both from the same checkpoint",
-        )
-    times = _times(images.get("image_times"), lengths).to(flat.device)
+    extents, times = places(layout, pixel_values, images, len(flat))
     lape.calibrate(flat)
-    added = lape.injection(torch.cat(extents).to(flat.device), times).to(flat.dtype)
+    added = lape.injection(extents.to(flat.device), times.to(flat.device)).to(flat.dtype)
     if isinstance(features, Tensor):
         return features + added.view_as(features)
     parts = torch.split(added, [len(part) for part in features])
     return type(features)(part + extra for part, extra in zip(features, parts, strict=True))
-
-
-def _times(image_times: Tensor | None, lengths: list[int]) -> Tensor:
-    """One time per visual token, NaN for still images."""
-    if image_times is None:
-        return torch.full((sum(lengths),), torch.nan)
-    if len(image_times) != len(lengths):
-        raise ModelError(
-            f"{len(image_times)} image times for {len(lengths)} images",
-            "give one per image, NaN for a still one",
-        )
-    return image_times.float().repeat_interleave(torch.tensor(lengths, device=image_times.device))
