@@ -2,7 +2,7 @@
 
 On processors with AVX512-BF16, oneDNN multiplies bfloat16 matrices more than twice as fast as float32. The
 fused attention of CPUs is the exception: its bfloat16 backward takes several times as long, so it stays in
-float32 (a step of the nano model takes 0.57 s instead of 0.95 s of one core, and 0.85 s without the exception).
+float32. A step of the nano model takes 0.57 s of one core instead of 0.95 s; 0.85 s without the exception.
 """
 
 from __future__ import annotations
