@@ -27,6 +27,7 @@ _NAMES = {
 _ROLES = {name: role for role, names in _NAMES.items() for name in (role.replace("_", ""), *names)}
 
 RGB = ("red", "green", "blue")
+MASK_ROLES = ("scl", "cloud_mask")
 
 
 def role_of(name: str | None) -> str | None:

@@ -9,19 +9,17 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import geopandas
 import numpy as np
 import pandas
-import pyogrio
 import shapely
-from pyproj import CRS
 from shapely import Geometry
 
 from agrilape.errors import DataError
-from agrilape.geo.georeference import Georeference, parse_crs
-from agrilape.sources.crops import plain_crop
+from agrilape.geo.georeference import Georeference
+from agrilape.sources.crops import plain_crop, unnamed_code
 from agrilape.sources.dates import parse_date
 from agrilape.sources.scene import Parcel
+from agrilape.sources.vectors import polygons_only, read_near
 
 CROP_COLUMNS = (
     "crop", "crop_name", "crop_en", "ec_trans_n", "ec_hcat_n", "hcat_name", "hcat3_name", "crop:name_en",
@@ -35,6 +33,7 @@ EVENTS = {
     "peak": ("peak_date", "peak"),
     "harvest": ("harvest_date", "harvest"),
 }
+LISTED_CODES = 10  # of the unnamed ones, the most frequent
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,9 @@ def read_parcels(
     Raises:
         DataError: The file is unreadable, has no CRS or no polygons, or lies beside the image.
     """
-    table, notes = _on_map(path, georeference)
+    table, notes = read_near(path, georeference)
+    table, repairs = polygons_only(table)
+    notes += repairs
     outlines = georeference.to_pixels(np.asarray(table.geometry.array))
     image = shapely.box(0, 0, georeference.width, georeference.height)
     touching = np.flatnonzero(shapely.area(shapely.intersection(outlines, image)) > 0)
@@ -80,24 +81,18 @@ def read_parcels(
             "check that both show the same place and that both have their true coordinate system",
         )
     areas = [georeference.area_ha(geometry) for geometry in table.geometry.array[touching]]
-    parcels = _parcels(table.iloc[touching], outlines[touching], areas, crop_column, crops)
+    parcels, unnamed = _parcels(table.iloc[touching], outlines[touching], areas, crop_column, crops)
+    if unnamed:
+        listed = ", ".join(code for code, _ in unnamed.most_common(LISTED_CODES))
+        notes.append(f"the crop of {unnamed.total()} parcels is unknown: crops.csv has no name for {listed}")
+    parcels, repeated = _once(parcels)
+    if repeated:
+        notes.append(f"left out {repeated} parcels that repeat an outline")
     disordered = sum(not _in_order(parcel) for parcel in parcels)
     if disordered:
         notes.append(f"left out the dates of {disordered} parcels, which are out of order")
     parcels = [parcel if _in_order(parcel) else _undated(parcel) for parcel in parcels]
     return ParcelTable(tuple(_unique(parcels)), tuple(f"{path.name}: {note}" for note in notes))
-
-
-def _on_map(path: Path, georeference: Georeference) -> tuple[Any, list[str]]:
-    """Valid polygons near an image in its CRS, with notes on what that took."""
-    table = _read_near(path, georeference)
-    notes = []
-    target = parse_crs(georeference.crs)
-    if not _same_crs(table.crs, target):
-        notes.append(f"reprojected from {_name(table.crs)} to {_name(target)}")
-        table = table.to_crs(target)
-    table, repairs = _polygons_only(table)
-    return table, notes + repairs
 
 
 def _parcels(
@@ -106,11 +101,25 @@ def _parcels(
     areas: Sequence[float],
     crop_column: str | None,
     crops: Mapping[str, str] | None,
-) -> list[Parcel]:
+) -> tuple[list[Parcel], Counter[str]]:
+    """Parcels from the rows of a table, and crop codes that have no name."""
     facts = table.drop(columns=table.geometry.name)
     columns = _Columns.among([str(name) for name in facts.columns], crop_column)
     records = facts.to_dict("records")
-    return [_parcel(*row, columns, crops) for row in zip(records, outlines, areas, strict=True)]
+    parcels = [_parcel(*row, columns, crops) for row in zip(records, outlines, areas, strict=True)]
+    said = [record[columns.crop] for record in records] if columns.crop else []
+    return parcels, Counter(code for name in said if (code := unnamed_code(name, crops)))
+
+
+def _once(parcels: Sequence[Parcel]) -> tuple[list[Parcel], int]:
+    """Parcels with each outline once, and how many were left out; two crops on one outline are unknown."""
+    kept: dict[bytes, Parcel] = {}
+    for parcel in parcels:
+        shape = shapely.to_wkb(shapely.normalize(parcel.outline))
+        first = kept.setdefault(shape, parcel)
+        if first.crop != parcel.crop:
+            kept[shape] = replace(first, crop=None)
+    return list(kept.values()), len(parcels) - len(kept)
 
 
 @dataclass(frozen=True)
@@ -186,96 +195,3 @@ def _unique(parcels: Sequence[Parcel]) -> list[Parcel]:
         seen[name] += 1
         unique.append(replace(parcel, id=name if seen[name] == 1 else f"{name}-{seen[name]}"))
     return unique
-
-
-def read_vector(path: Path, layer: str | None = None, bounds: tuple[float, ...] | None = None) -> Any:
-    """A vector file as a GeoDataFrame, with its CRS.
-
-    Args:
-        path: The file.
-        layer: Layer of a GeoPackage; None for `parcels`, else the first with polygons.
-        bounds: Only features that touch this box (west, south, east, north), in the file's own CRS.
-
-    Raises:
-        DataError: It cannot be read, or has no CRS.
-    """
-    try:
-        if path.suffix.lower() in {".parquet", ".geoparquet"}:
-            table = geopandas.read_parquet(path)
-            table = table if bounds is None else table[table.intersects(shapely.box(*bounds))]
-        else:
-            table = geopandas.read_file(path, layer=layer or _layer(path), bbox=bounds)
-    except Exception as error:  # pyogrio, pyarrow and fsspec raise many kinds for one cause: not such a file
-        raise DataError(
-            f"{path} is not a readable vector file: {error}", "export it again, as GeoPackage"
-        ) from error
-    if not isinstance(table, geopandas.GeoDataFrame):
-        raise DataError(f"{path} holds no geometries", "export it again with geometries")
-    if table.crs is None:
-        raise DataError(
-            f"{path} has no coordinate reference system", "assign the true one; a shapefile needs its .prj"
-        )
-    return table
-
-
-def _read_near(path: Path, georeference: Georeference) -> Any:
-    """Features whose bounds touch the image; the image's bounds are first taken into the file's CRS."""
-    extent = geopandas.GeoSeries([georeference.extent], crs=parse_crs(georeference.crs))
-    crs = _crs_of(path)
-    if crs is not None:
-        extent = extent.segmentize(extent.length.iloc[0] / 64).to_crs(crs)
-    return read_vector(path, bounds=tuple(extent.total_bounds) if crs is not None else None)
-
-
-def _crs_of(path: Path) -> CRS | None:
-    """CRS from the header; None where only reading the file can tell."""
-    if path.suffix.lower() in {".parquet", ".geoparquet"}:
-        return None
-    try:
-        text = pyogrio.read_info(path, layer=_layer(path))["crs"]
-    except Exception:  # read_vector reads the same file next and says what is wrong with it
-        return None
-    return CRS.from_user_input(text) if text else None
-
-
-def _layer(path: Path) -> str | None:
-    """The layer that holds the parcels."""
-    layers = pyogrio.list_layers(path)
-    names = [name for name, kind in layers if kind and "Polygon" in kind]
-    if "parcels" in names or not names:
-        return "parcels" if names else None
-    return str(names[0])
-
-
-def _polygons_only(table: Any) -> tuple[Any, list[str]]:
-    """Valid two-dimensional polygons, with notes on what was repaired or left out."""
-    notes: list[str] = []
-    geometry = shapely.force_2d(np.asarray(table.geometry.array))
-    present = ~(shapely.is_missing(geometry) | shapely.is_empty(geometry))
-    invalid = present & ~shapely.is_valid(geometry)
-    geometry = geometry.copy()
-    geometry[invalid] = shapely.make_valid(geometry[invalid])
-    geometry = [_surface(one) if one is not None else None for one in geometry]
-    solid = np.array([one is not None and one.area > 0 for one in geometry], bool)
-    if invalid.any():
-        notes.append(f"repaired {int(invalid.sum())} invalid outlines")
-    if not solid.all():
-        notes.append(f"left out {int((~solid).sum())} features without area")
-    kept = table.set_geometry(geopandas.GeoSeries(geometry, index=table.index, crs=table.crs))[solid]
-    return kept, notes
-
-
-def _surface(geometry: Geometry) -> Geometry:
-    """The polygons of a geometry: repairing may leave lines and points behind."""
-    if geometry.geom_type in {"Polygon", "MultiPolygon"}:
-        return geometry
-    return shapely.union_all([part for part in shapely.get_parts(geometry) if "Polygon" in part.geom_type])
-
-
-def _same_crs(one: CRS, other: CRS) -> bool:
-    return bool(one == other or CRS(one).equals(other, ignore_axis_order=True))
-
-
-def _name(crs: CRS) -> str:
-    authority = CRS(crs).to_authority()
-    return ":".join(authority) if authority else str(CRS(crs).name)

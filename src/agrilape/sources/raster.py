@@ -15,49 +15,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import rasterio
-from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from agrilape.errors import DataError
-from agrilape.geo.georeference import Georeference
 from agrilape.sources import composite as composites
-from agrilape.sources.bands import roles
+from agrilape.sources.bands import MASK_ROLES, role_of, roles
+from agrilape.sources.cubes import read_variable
 from agrilape.sources.dates import acquisition_date, parse_date
+from agrilape.sources.facts import AS_THEY_SAY, Reading
+from agrilape.sources.layers import Band, Grid, RasterFile
+from agrilape.sources.scaling import Scaling, baseline_of, scaling_of
 from agrilape.sources.scene import PixelWindow
 
 OPEN_FILES = 64  # per thread; a file handle costs a few hundred kilobytes of GDAL state
-REFLECTANCE_SCALE = 1e-4  # the convention of Sentinel-2, Landsat and MODIS products in 16-bit integers
-MASK_ROLES = ("scl", "cloud_mask")
-
-
-@dataclass(frozen=True)
-class Band:
-    """One band of a file: physical value = number x scale + offset, none where number is `nodata`."""
-
-    path: str
-    number: int
-    scale: float = 1.0
-    offset: float = 0.0
-    nodata: float | None = None
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The pixel grid that every frame of a scene is read on; `crs` is None for pixels only."""
-
-    width: int
-    height: int
-    transform: Affine
-    crs: str | None
-
-    @property
-    def georeference(self) -> Georeference | None:
-        """Where the grid lies; None for pixels only."""
-        return Georeference(self.crs, self.transform, self.width, self.height) if self.crs else None
 
 
 @dataclass(frozen=True)
@@ -138,13 +112,16 @@ class RasterFrame:
             by_path.setdefault(self.layers[role].path, []).append(role)
         found: dict[str, NDArray[np.float32]] = {}
         for path, together in by_path.items():
-            resampling = Resampling.nearest if set(together) & set(MASK_ROLES) else Resampling.bilinear
-            numbers = [self.layers[role].number for role in together]
-            stack = read_bands(path, numbers, inside, self.grid, resampling)
-            for role, layer in zip(together, stack, strict=True):
-                nodata = self.layers[role].nodata
-                if nodata is not None:
-                    layer[layer == np.float32(nodata)] = np.nan
+            bands = [self.layers[role] for role in together]
+            if bands[0].variable is not None:
+                stack = [read_variable(path, band.variable or "", band.at, inside) for band in bands]
+            else:
+                masked = set(together) & set(MASK_ROLES)
+                resampling = Resampling.nearest if masked else Resampling.bilinear
+                stack = list(read_bands(path, [band.number for band in bands], inside, self.grid, resampling))
+            for band, layer in zip(bands, stack, strict=True):
+                if band.nodata is not None:
+                    layer[layer == np.float32(band.nodata)] = np.nan
             found.update(zip(together, stack, strict=True))
         return found
 
@@ -192,8 +169,7 @@ def _dataset(path: str, grid: Grid | None, resampling: Resampling) -> _Opened:
     """An open dataset, warped onto a grid if it lies on another one; kept open for the next read."""
     if _open_files.process != os.getpid():
         _open_files.__init__()  # type: ignore[misc]  # a forked child must not share file offsets
-    status = os.stat(path)
-    key = (path, status.st_mtime_ns, status.st_size, grid, resampling)
+    key = (path, _stamp(path), grid, resampling)
     datasets = _open_files.datasets
     if key in datasets:
         datasets.move_to_end(key)
@@ -211,6 +187,14 @@ def _dataset(path: str, grid: Grid | None, resampling: Resampling) -> _Opened:
     if len(datasets) > OPEN_FILES:
         datasets.popitem(last=False)[1].dataset.close()
     return datasets[key]
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Time and size of a local file, which tell when it was replaced; None for a remote one."""
+    if "://" in path or path.startswith("/vsi"):
+        return None
+    status = os.stat(path)
+    return status.st_mtime_ns, status.st_size
 
 
 def _same_grid(dataset: Any, grid: Grid) -> bool:
@@ -247,36 +231,12 @@ def read_bands(
     return values
 
 
-@dataclass(frozen=True)
-class RasterFile:
-    """What the header of an image file says.
-
-    Attributes:
-        path: The file.
-        grid: Its own pixel grid.
-        acquired: Acquisition date of the whole file; None if unknown or if every band has its own.
-        layers: Bands by role; empty for a stack of dates.
-        stacked: For a stack of dates: the role of all its bands.
-        dated: For a stack of dates: its bands with their dates, in file order.
-        eight_bit: Are the numbers 8-bit brightness, not physical values?
-    """
-
-    path: Path
-    grid: Grid
-    acquired: date | None
-    layers: Mapping[str, Band]
-    stacked: str = ""
-    dated: tuple[tuple[date, Band], ...] = ()
-    eight_bit: bool = False
-
-
-def inspect_raster(path: Path, crs: str | None = None, pixels_only: bool = False) -> RasterFile:
+def inspect_raster(path: Path | str, reading: Reading = AS_THEY_SAY) -> RasterFile:
     """Read the header of an image file, and its last pixels to see that it is whole.
 
     Args:
-        path: A GeoTIFF, or anything else that GDAL reads with a grid.
-        crs: Overrides the file's coordinate reference system.
-        pixels_only: Accept a file without one.
+        path: A GeoTIFF, or anything else that GDAL reads with a grid; the address of a remote one as text.
+        reading: What the user states of the file.
 
     Raises:
         DataError: The file is unreadable or truncated, or has no CRS.
@@ -284,15 +244,16 @@ def inspect_raster(path: Path, crs: str | None = None, pixels_only: bool = False
     try:
         with _strictly(), rasterio.open(path) as dataset:
             _check_whole(dataset)
-            system = crs or (dataset.crs.to_string() if dataset.crs else None)
-            if system is None and not pixels_only:
+            system = dataset.crs.to_string() if dataset.crs else reading.crs
+            if system is None and not reading.pixels_only:
                 raise DataError(
                     f"{path} has no coordinate reference system",
-                    "assign the true one (rio edit-info --crs EPSG:..., or --crs), or ask for pixels only",
+                    'assign the true one (rio edit-info --crs EPSG:..., or "crs" in scene.json), '
+                    "or ask for pixels only",
                 )
             grid = Grid(dataset.width, dataset.height, dataset.transform, system)
-            return _describe(path, dataset, grid)
-    except (RasterioIOError, OSError) as error:
+            return _describe(Path(path), dataset, grid, reading)
+    except (RasterioError, OSError) as error:
         raise DataError(
             f"{path} is not a readable image: {error}", "copy it again from its origin, or leave it out"
         ) from error
@@ -326,31 +287,46 @@ def _check_whole(dataset: Any) -> None:
     dataset.read(dataset.count, window=Window(left, top, dataset.width - left, dataset.height - top))
 
 
-def _describe(path: Path, dataset: Any, grid: Grid) -> RasterFile:
-    names = roles(dataset.descriptions, [colour.name for colour in dataset.colorinterp], path.stem)
+def _describe(path: Path, dataset: Any, grid: Grid, reading: Reading) -> RasterFile:
+    names = _names(path, dataset, reading)
     dates = [parse_date(text) if text else None for text in dataset.descriptions]
     eight_bit = all(dtype == "uint8" for dtype in dataset.dtypes)
-    if dataset.count > 1 and all(dates):
-        role = roles([None], ["gray"], path.stem)[0]
-        dated = tuple((day, _band(dataset, n, role)) for n, day in enumerate(dates, start=1) if day)
-        return RasterFile(path, grid, None, {}, role, dated, eight_bit)
-    acquired = acquisition_date(dataset.tags(), dataset.descriptions, path.stem)
-    layers = {role: _band(dataset, n, role) for n, role in enumerate(names, start=1) if role != "alpha"}
-    return RasterFile(path, grid, acquired, layers, eight_bit=eight_bit)
+    stack = dataset.count > 1 and all(dates)
+    if stack:
+        names = (roles([None], ["gray"], path.stem)[0],) * dataset.count
+    scalings = _scalings(path, dataset, names, reading)
+    notes = tuple(dict.fromkeys(scaling.note for scaling in scalings if scaling.note))
+    bands = [Band(dataset.name, n, *scaling[:3]) for n, scaling in enumerate(scalings, start=1)]
+    if stack:
+        dated = tuple((day, band) for day, band in zip(dates, bands, strict=True) if day)
+        return RasterFile(path, grid, None, {}, names[0], dated, eight_bit, notes)
+    acquired = acquisition_date(dataset.tags(), dataset.descriptions, path.stem) or reading.acquired
+    layers = {role: band for role, band in zip(names, bands, strict=True) if role != "alpha"}
+    return RasterFile(path, grid, acquired, layers, eight_bit=eight_bit, notes=notes)
 
 
-def _band(dataset: Any, number: int, role: str) -> Band:
-    nodata = dataset.nodatavals[number - 1]
-    without = (
-        nodata is None or np.isnan(nodata) or role in MASK_ROLES
-    )  # GeoTIFF's one nodata may be a mask's "clear"
-    return Band(dataset.name, number, *_scaling(dataset, number, role), None if without else nodata)
+def _names(path: Path, dataset: Any, reading: Reading) -> tuple[str, ...]:
+    """A role for each band of a file, from what is stated, else from what the file says."""
+    colours = [colour.name for colour in dataset.colorinterp]
+    if reading.bands is None:
+        return roles(dataset.descriptions, colours, path.stem)
+    if len(reading.bands) != dataset.count:
+        raise DataError(
+            f"{path} has {dataset.count} bands, but {len(reading.bands)} are named",
+            "name every band, in file order",
+        )
+    return tuple(role_of(name) or name for name in reading.bands)
 
 
-def _scaling(dataset: Any, number: int, role: str) -> tuple[float, float]:
-    """Scale and offset of a band: as the file says, else by the conventions of its data type."""
-    scale, offset = dataset.scales[number - 1], dataset.offsets[number - 1]
-    dtype = dataset.dtypes[number - 1]
-    if (scale, offset) != (1.0, 0.0) or role in MASK_ROLES or dtype.startswith("float"):
-        return scale, offset
-    return (1 / 255, 0.0) if dtype == "uint8" else (REFLECTANCE_SCALE, 0.0)
+def _scalings(path: Path, dataset: Any, names: tuple[str, ...], reading: Reading) -> list[Scaling]:
+    baseline = baseline_of(str(path), dataset.tags(), reading)
+    stated = zip(dataset.scales, dataset.offsets, map(_number, dataset.nodatavals), strict=True)
+    return [
+        scaling_of(dtype, role, said, reading, baseline)
+        for dtype, role, said in zip(dataset.dtypes, names, stated, strict=True)
+    ]
+
+
+def _number(nodata: float | None) -> float | None:
+    """A nodata value that can be compared with; NaN needs no comparison."""
+    return None if nodata is None or np.isnan(nodata) else nodata

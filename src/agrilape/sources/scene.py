@@ -67,14 +67,35 @@ class Parcel:
 
 
 @dataclass(frozen=True)
+class Zone:
+    """Ground that is no field of its own: a stressed part of one, a wood, a road.
+
+    Attributes:
+        kind: `stress` or `landcover`.
+        name: What it is: a cause (`drought`), a cover (`wood`).
+        outline: Polygon in pixel coordinates of the scene.
+        parcel: Id of the parcel that it is a part of; None for none.
+        share: Share of that parcel's area, in 0-1.
+        since: Date from which it shows.
+    """
+
+    kind: str
+    name: str
+    outline: Geometry
+    parcel: str | None = None
+    share: float | None = None
+    since: date | None = None
+
+
+@dataclass(frozen=True)
 class Observation:
     """Something known of one point: a land-use label, a growth stage at a date, a labelled season.
 
     Attributes:
         x: Column in pixel edges.
         y: Row in pixel edges.
-        kind: `land_use`, `bbch`, `leaf_area_index`, `rotation`.
-        value: Its value.
+        kind: `land_use`, `crop`, `bbch` (growth stage), `leaf_area_index`, `rotation`, `sowing`, `harvest`.
+        value: Its value; of `sowing` and `harvest` the crop, if known, else an empty text.
         observed: Date, or first date of the period.
         until: Last date of the period.
     """
@@ -106,6 +127,7 @@ class Scene:
             negative and nothing is counted.
         region: Pixel polygon in which the labels hold; None for everywhere.
         meta: Sensor, gsd_m, licence, citation and the like, JSON-ready.
+        zones: Stressed parts of fields, and what lies between fields.
     """
 
     id: str
@@ -121,3 +143,4 @@ class Scene:
     fully_labelled: bool = True
     region: Geometry | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+    zones: tuple[Zone, ...] = ()

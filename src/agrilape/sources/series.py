@@ -14,7 +14,8 @@ from agrilape.errors import DataError
 from agrilape.geo.georeference import apply_affine, shift_origin
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.sources.composite import percentile_stretch
-from agrilape.sources.raster import Band, Grid, RasterFile, RasterFrame
+from agrilape.sources.layers import Band, Grid, RasterFile
+from agrilape.sources.raster import RasterFrame
 from agrilape.sources.scene import PixelWindow
 
 CLEAR = {
@@ -23,6 +24,8 @@ CLEAR = {
 }
 SAMPLE_SIDE = 256  # pixels of a sampled window; four by four of them show what an image holds
 SAMPLES_PER_SIDE = 4
+FINER = 0.75  # a band of one date at two resolutions is one product's, and its finer file is read
+BRIGHTEST_REFLECTANCE = 1.5  # snow and cloud reach 1.2; a median above this is no reflectance
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,13 @@ class Series:
         grid: Their common pixel grid: that of the finest files, as far as they reach.
         frames: In order of date, at least one.
         empty: Dates left out because no sampled pixel was valid (no data, or all cloud).
+        notes: What was assumed in reading the files, for people.
     """
 
     grid: Grid
     frames: tuple[RasterFrame, ...]
     empty: tuple[date | None, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def assemble(files: Sequence[RasterFile], clear: Mapping[str, tuple[int, ...]] | None = None) -> Series:
@@ -51,6 +56,7 @@ def assemble(files: Sequence[RasterFile], clear: Mapping[str, tuple[int, ...]] |
         DataError: A date is missing, out of order in a stack, or covered twice; or no pixel is valid.
     """
     grid = _common_grid([file.grid for file in files])
+    _check_cubes(files, grid)
     frames = []
     for acquired, layers in sorted(_by_date(files).items(), key=lambda item: item[0] or date.min):
         if "nir" not in layers and "nir_narrow" in layers:  # indices accept either of Sentinel-2's two
@@ -63,7 +69,8 @@ def assemble(files: Sequence[RasterFile], clear: Mapping[str, tuple[int, ...]] |
             f"{files[0].path}: no pixel is valid on any date", "check its nodata value and cloud mask"
         )
     empty = tuple(frame.acquired for frame in frames if frame not in kept)
-    return Series(grid, tuple(replace(frame, stretch=stretch) for frame in kept), empty)
+    notes = dict.fromkeys(note for file in files for note in file.notes) | dict.fromkeys(_too_bright(stretch))
+    return Series(grid, tuple(replace(frame, stretch=stretch) for frame in kept), empty, tuple(notes))
 
 
 def season(days: Sequence[date | None], margin_days: int = 15) -> TimeWindow | None:
@@ -77,7 +84,7 @@ def season(days: Sequence[date | None], margin_days: int = 15) -> TimeWindow | N
 
 def _common_grid(grids: Sequence[Grid]) -> Grid:
     """The finest grid, grown to hold all others of its kind: acquisitions of one place differ in extent."""
-    finest = min(grids, key=_pixel_size)
+    finest = min(grids, key=lambda grid: grid.pixel_size)
     like = [grid for grid in grids if grid.crs == finest.crs and _same_pixels(grid, finest)]
     corners = np.array([(grid.transform.c, grid.transform.f) for grid in like])
     first = np.rint(apply_affine(~finest.transform, corners)).astype(int)
@@ -91,23 +98,37 @@ def _same_pixels(one: Grid, other: Grid) -> bool:
     return np.allclose(first, second, rtol=1e-6)
 
 
-def _pixel_size(grid: Grid) -> float:
-    """In metres where the grid lies on a map, else in its own units."""
-    return grid.georeference.gsd_m if grid.georeference else float(abs(grid.transform.determinant) ** 0.5)
+def _check_cubes(files: Sequence[RasterFile], grid: Grid) -> None:
+    """Cubes are read pixel by pixel and not warped."""
+    for file in files:
+        if file.grid != grid and any(band.variable for band in file.layers.values()):
+            raise DataError(
+                f"{file.path} is a cube on another pixel grid than its neighbours",
+                "put it into a folder of its own, or bring both onto one grid",
+            )
+
+
+def _too_bright(stretch: Mapping[str, tuple[float, float]]) -> list[str]:
+    bright = [role for role, (low, _) in stretch.items() if low > BRIGHTEST_REFLECTANCE]
+    return [f"{', '.join(bright)} hold no reflectance in 0-1: state `scale` in scene.json"] if bright else []
 
 
 def _by_date(files: Sequence[RasterFile]) -> dict[date | None, dict[str, Band]]:
     found: dict[date | None, dict[str, Band]] = {}
-    for file in files:
+    sizes: dict[str, float] = {}
+    for file in sorted(files, key=lambda file: file.grid.pixel_size):
         _check_order(file)
+        size = file.grid.pixel_size
         for acquired, role, band in _bands_of(file):
             layers = found.setdefault(acquired, {})
-            if role in layers:
+            sizes.setdefault(band.path, size)
+            if role not in layers:
+                layers[role] = band
+            elif sizes[layers[role].path] > FINER * size:
                 raise DataError(
                     f"{file.path.name} and {layers[role].path} both hold {role} of {acquired or 'no date'}",
                     "keep one image per date and place, or put other places into folders of their own",
                 )
-            layers[role] = band
     if None in found and len(found) > 1:
         undated = next(file for file in files if file.acquired is None and not file.dated)
         raise DataError(

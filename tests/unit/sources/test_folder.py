@@ -14,6 +14,7 @@ from agrilape import console
 from agrilape.config.recipe import FolderSource
 from agrilape.errors import DataError
 from agrilape.sources import PixelWindow, load_scenes, open_folder, read_raster
+from agrilape.sources.scaling import ASSUMED
 
 
 def scene(write_raster, write_parcels, folder, **options):
@@ -115,7 +116,7 @@ def test_parcels_in_a_folder_of_their_own(write_raster, write_parcels, tmp_path)
     write_parcels("labels/near.gpkg", to="EPSG:4326")
     opened = open_folder(tmp_path)
     assert len(opened.scenes[0].parcels) == 2
-    assert opened.notes == ("near.gpkg: reprojected from EPSG:4326 to EPSG:32632",)
+    assert opened.notes == (ASSUMED, "near.gpkg: reprojected from EPSG:4326 to EPSG:32632")
 
 
 def test_pictures_have_pixels_only(tmp_path):

@@ -109,7 +109,8 @@ def test_crop_codes_are_named_by_the_users_table(write_parcels, grid, tmp_path):
     codes.write_text("code,name\n11,Winter wheat\n216,Silage maize\n")
     path = write_parcels(AfgKode=[11, 999])
     table = read_parcels(path, grid, crop_column="AfgKode", crops=read_crop_table(codes))
-    assert [parcel.crop for parcel in table.parcels] == ["winter wheat", "999"]
+    assert [parcel.crop for parcel in table.parcels] == ["winter wheat", None]
+    assert table.notes == ("parcels.gpkg: the crop of 1 parcels is unknown: crops.csv has no name for 999",)
 
 
 def test_unknown_crop_column_is_an_error_with_the_columns(write_parcels, grid):
@@ -134,7 +135,9 @@ def test_crop_table_without_its_columns_is_an_error(tmp_path):
         ("", None),
         (None, None),
         (float("nan"), None),
-        (216.0, "216"),
+        (216.0, None),
+        ("BTH", None),
+        ("Mais", "mais"),
     ],
 )
 def test_plain_crop(said, plain):

@@ -13,7 +13,8 @@ from pyproj import Transformer
 
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.sources.folder import series_scene
-from agrilape.sources.raster import RasterFile, inspect_raster
+from agrilape.sources.layers import RasterFile
+from agrilape.sources.raster import inspect_raster
 from agrilape.sources.scene import Observation, Scene
 from agrilape.sources.series import assemble
 

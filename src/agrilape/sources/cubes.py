@@ -1,0 +1,226 @@
+"""NetCDF and Zarr cubes, read by window through xarray (extra `cubes`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import date
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from agrilape.errors import DataError
+from agrilape.sources.bands import role_of, roles
+from agrilape.sources.dates import acquisition_date, parse_date
+from agrilape.sources.facts import AS_THEY_SAY, Reading
+from agrilape.sources.layers import Band, Grid, RasterFile
+from agrilape.sources.scaling import baseline_of, scaling_of
+
+CUBE_SUFFIXES = {".nc", ".nc4", ".zarr"}
+OPEN_CUBES = 8
+IRREGULAR = 0.01  # of a pixel; coordinates that stray further are no grid
+_COLUMNS = ("x", "lon", "longitude", "easting")
+_ROWS = ("y", "lat", "latitude", "northing")
+_TIMES = ("time", "t", "date")
+_BAND_NAMES = ("band", "bands", "variable")
+
+
+def need(module: str, for_what: str) -> Any:
+    """An optional library.
+
+    Raises:
+        DataError: It is not installed; names the extra.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise DataError(f"{for_what} needs {module}", "pip install 'agrilape[cubes]'") from error
+
+
+def inspect_cube(path: Path, reading: Reading = AS_THEY_SAY) -> list[RasterFile]:
+    """Read the header of a cube: one file description per date.
+
+    Bands are the variables on y and x (and time), or the entries of a dimension `band` with names as its
+    coordinate. Rows that run south to north are turned over. Scale, offset and fill value follow the CF
+    conventions (`scale_factor`, `add_offset`, `_FillValue`), which xarray applies.
+
+    Args:
+        path: A NetCDF file or a Zarr store.
+        reading: What the user states of it.
+
+    Raises:
+        DataError: It cannot be read, is on no regular grid, or has no CRS.
+    """
+    cube = _open(path)
+    grid = _grid(path, cube, reading)
+    dates, notes = _dates(path, cube, reading)
+    files = []
+    for index, day in dates:
+        layers, said = _layers(path, cube, index, reading)
+        if not layers:
+            raise DataError(f"{path} holds no variable on y and x", "name its variables as in B04 or red")
+        files.append(RasterFile(path, grid, day, layers, notes=(*notes, *said)))
+    return files
+
+
+def read_variable(
+    path: str, variable: str, at: tuple[tuple[str, int], ...], window: Window
+) -> NDArray[np.float32]:
+    """A window of one layer of a cube as float32 `[height, width]`; only its chunks are read.
+
+    Raises:
+        DataError: The cube cannot be read.
+    """
+    layer = _open(Path(path))[variable].isel(dict(at))
+    row, column = int(window.row_off), int(window.col_off)
+    rows, columns = slice(row, row + int(window.height)), slice(column, column + int(window.width))
+    try:
+        values: NDArray[np.float32] = layer[rows, columns].to_numpy().astype(np.float32)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}", "copy it again from its origin") from error
+    return values
+
+
+def _open(path: Path) -> Any:
+    """The cube with dimensions (..., y, x), north up; kept open for the next read."""
+    try:
+        return _opened(str(path), path.stat().st_mtime_ns, os.getpid())
+    except DataError:
+        raise
+    except Exception as error:  # netCDF4, zarr and xarray raise many kinds for one cause: not such a cube
+        raise DataError(f"{path} is not a readable cube: {error}", "copy it again from its origin") from error
+
+
+@lru_cache(maxsize=OPEN_CUBES)
+def _opened(path: str, _changed: int, _process: int) -> Any:
+    xarray = need("xarray", path)
+    if path.endswith(".zarr"):
+        need("zarr", path)
+    else:
+        need("netCDF4", path)
+    engine = "zarr" if path.endswith(".zarr") else "netcdf4"
+    cube = xarray.open_dataset(path, engine=engine, decode_coords="all", chunks=None, cache=False)
+    names = {name: new for new, known in (("x", _COLUMNS), ("y", _ROWS), ("time", _TIMES))
+             for name in cube.sizes if str(name).lower() in known and name != new}  # fmt: skip
+    cube = cube.rename(names)
+    if not {"x", "y"} <= set(cube.sizes):
+        raise DataError(f"{path} has no dimensions y and x", "give a cube on a map grid")
+    cube = cube.transpose(..., "y", "x")
+    if "y" in cube.coords and cube.sizes["y"] > 1 and cube["y"][0] < cube["y"][-1]:
+        cube = cube.isel(y=slice(None, None, -1))
+    return cube
+
+
+def _grid(path: Path, cube: Any, reading: Reading) -> Grid:
+    (left, across, width), (top, down, height) = (_axis(path, cube, name) for name in ("x", "y"))
+    transform = Affine(across, 0, left - across / 2, 0, down, top - down / 2)
+    need("rioxarray", str(path))  # gives `.rio`, which knows the ways in which cubes state their CRS
+    system = cube.rio.crs
+    text = system.to_string() if system else reading.crs
+    if text is None and cube["x"].attrs.get("units", "").startswith("degree"):
+        text = "OGC:CRS84"  # CF: longitude and latitude need no grid mapping
+    if text is None and not reading.pixels_only:
+        raise DataError(
+            f"{path} has no coordinate reference system",
+            'write it with rioxarray (.rio.write_crs), or state "crs" in scene.json',
+        )
+    return Grid(width, height, transform, text)
+
+
+def _axis(path: Path, cube: Any, name: str) -> tuple[float, float, int]:
+    """Centre of the first pixel, step and number of pixels along an axis."""
+    if name not in cube.coords or cube.sizes[name] < 2:
+        raise DataError(f"{path} has no coordinates along {name}", "write the pixel centres as coordinates")
+    centres = cube[name].to_numpy().astype(np.float64)
+    step = float((centres[-1] - centres[0]) / (len(centres) - 1))
+    expected = centres[0] + step * np.arange(len(centres))
+    if step == 0 or np.abs(centres - expected).max() > IRREGULAR * abs(step):
+        raise DataError(f"{path} is not on a regular grid along {name}", "resample it onto a map grid first")
+    return float(centres[0]), step, len(centres)
+
+
+def _dates(path: Path, cube: Any, reading: Reading) -> tuple[list[tuple[int | None, date | None]], list[str]]:
+    """Indices along time with their dates in order; without a date, or a second time on one, left out."""
+    if "time" not in cube.sizes:
+        said = parse_date(cube["time"].to_numpy()) if "time" in cube.coords else None
+        texts = {str(key): str(value) for key, value in cube.attrs.items()}
+        return [(None, said or acquisition_date(texts, [], path.stem) or reading.acquired)], []
+    found: dict[date, int] = {}
+    for index, stamp in enumerate(cube["time"].to_numpy()):
+        if (day := parse_date(stamp)) is not None:
+            found.setdefault(day, index)
+    if not found:
+        raise DataError(f"{path} has no dates along time", "write dates as coordinates of time")
+    lost = cube.sizes["time"] - len(found)
+    notes = (
+        [f"{path.name}: left out {lost} times without a date or of a date that was there before"]
+        if lost
+        else []
+    )
+    return [(index, day) for day, index in sorted(found.items())], notes
+
+
+def _layers(
+    path: Path, cube: Any, index: int | None, reading: Reading
+) -> tuple[dict[str, Band], dict[str, None]]:
+    layers: dict[str, Band] = {}
+    notes: dict[str, None] = {}
+    baseline = baseline_of(str(path), _scalars(cube), reading)
+    for name, at in _places(cube, index):
+        variable = cube[name]
+        known = variable.encoding
+        dtype = str(known.get("dtype") or variable.dtype)
+        applied = known.get("scale_factor", 1.0) != 1.0 or known.get("add_offset", 0.0) != 0.0
+        role = _role(path, cube, name, at)
+        if role is None or role in layers:
+            continue
+        # What xarray has decoded is physical already.
+        scaling = scaling_of("float" if applied else dtype, role, (1.0, 0.0, None), reading, baseline)
+        if scaling.note:
+            notes[scaling.note] = None
+        layers[role] = Band(str(path), 1, *scaling[:3], variable=name, at=at)
+    return layers, notes
+
+
+def _places(cube: Any, index: int | None) -> Iterator[tuple[str, tuple[tuple[str, int], ...]]]:
+    """Every layer of one time: a variable, with its place on the dimensions other than y and x."""
+    for name, variable in cube.data_vars.items():
+        others = [str(dim) for dim in variable.dims if dim not in {"y", "x"}]
+        if not {"y", "x"} <= set(variable.dims) or variable.dtype.kind not in "iuf":
+            continue
+        at = (("time", index),) if index is not None and "time" in others else ()
+        rest = [dim for dim in others if dim != "time"]
+        if not rest:
+            yield str(name), at
+        elif rest[0] in _BAND_NAMES and len(rest) == 1:
+            for number in range(cube.sizes[rest[0]]):
+                yield str(name), (*at, (rest[0], number))
+
+
+def _role(path: Path, cube: Any, name: str, at: tuple[tuple[str, int], ...]) -> str | None:
+    """The role of a layer; a lone variable may be named by its file, others without a role are left out."""
+    dimension, number = at[-1] if at else ("time", 0)
+    if dimension in _BAND_NAMES:
+        label = str(cube[dimension][number].to_numpy()) if dimension in cube.coords else f"band_{number + 1}"
+        return role_of(label) or label
+    attributes = cube[name].attrs
+    said = role_of(name) or role_of(attributes.get("common_name")) or role_of(attributes.get("long_name"))
+    if said is None and len(cube.data_vars) == 1:
+        return roles([None], ["gray"], path.stem)[0]
+    return said
+
+
+def _scalars(cube: Any) -> Mapping[str, object]:
+    """Attributes and single-valued coordinates, such as stackstac's `s2:processing_baseline`."""
+    single = {
+        str(name): coordinate.to_numpy().item()
+        for name, coordinate in cube.coords.items()
+        if coordinate.size == 1
+    }
+    return {**cube.attrs, **single}

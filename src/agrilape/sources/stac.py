@@ -1,0 +1,109 @@
+"""Local STAC items and collections, read through pystac (extra `cubes`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from agrilape.errors import DataError
+from agrilape.sources.bands import role_of
+from agrilape.sources.cubes import need
+from agrilape.sources.dates import parse_date
+from agrilape.sources.facts import AS_THEY_SAY, Reading
+from agrilape.sources.layers import RasterFile
+from agrilape.sources.raster import inspect_raster
+from agrilape.sources.scaling import BOA_OFFSET, baseline_of
+
+_NO_DATA_ROLES = {"thumbnail", "overview", "visual", "metadata"}
+
+
+def is_stac(path: Path) -> bool:
+    """Is a JSON file a STAC item, collection or catalogue?"""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and "stac_version" in content
+
+
+def inspect_stac(
+    path: Path, leave_out: Callable[[Path, str], None], reading: Reading = AS_THEY_SAY
+) -> list[RasterFile]:
+    """The image files of an item, or of all items of a collection: one description per asset.
+
+    Roles come from the assets' band metadata, else their keys; scale, offset and nodata from `raster:bands`
+    (`bands` in STAC 1.1), corrected by what is known of the Sentinel-2 baseline.
+
+    Args:
+        path: JSON file of an item, collection or catalogue; assets may be remote.
+        leave_out: Told of assets that cannot be used, and why.
+        reading: What the user states of the files.
+
+    Raises:
+        DataError: The JSON is no valid STAC.
+    """
+    pystac = need("pystac", str(path))
+    try:
+        root = pystac.read_file(str(path))
+        items = [root] if isinstance(root, pystac.Item) else list(root.get_items(recursive=True))
+    except Exception as error:  # pystac raises many kinds for one cause: not such a file, or a link is broken
+        raise DataError(f"{path} is not readable STAC: {error}", "export it again with pystac") from error
+    return [file for item in items for file in _item(item, leave_out, reading)]
+
+
+def _item(item: Any, leave_out: Callable[[Path, str], None], reading: Reading) -> Iterator[RasterFile]:
+    taken: set[str] = set()
+    properties = item.properties
+    day = parse_date(properties.get("datetime")) or parse_date(properties.get("start_datetime"))
+    for key, asset in item.assets.items():
+        names = _band_roles(key, asset)
+        if not names or taken & set(names):  # `red-jp2` beside `red`
+            continue
+        try:
+            href = asset.get_absolute_href() or asset.href
+            file = inspect_raster(href, _stated(item, asset, names, reading))
+        except DataError as error:
+            leave_out(Path(item.get_self_href() or item.id), str(error))
+        else:
+            taken |= set(names)
+            yield replace(file, acquired=day or file.acquired)  # a file's tags may tell when it was made
+
+
+def _band_roles(key: str, asset: Any) -> list[str]:
+    """The roles of an asset's bands; none for what is no band: previews, metadata, quality layers."""
+    media = str(asset.media_type or "image")
+    if set(asset.roles or ()) & _NO_DATA_ROLES or not media.startswith("image"):
+        return []
+    described = [
+        role_of(band.get("eo:common_name") or band.get("common_name")) or role_of(band.get("name"))
+        for band in asset.extra_fields.get("eo:bands") or asset.extra_fields.get("bands") or ()
+    ]
+    if len(described) > 1:
+        return [role or f"band_{number}" for number, role in enumerate(described, start=1)]
+    role = role_of(key) or (described[0] if described else None)
+    return [role] if role else []
+
+
+def _stated(item: Any, asset: Any, names: list[str], reading: Reading) -> Reading:
+    """What the item states of an asset, unless the user states otherwise.
+
+    Earth Search gives an offset of -0.1 in `raster:bands` whether or not it was taken off already; its
+    `earthsearch:boa_offset_applied` decides.
+    """
+    known: dict[str, Any] = {"bands": tuple(names)}
+    baseline = baseline_of(asset.href, item.properties, reading)
+    if baseline is not None:
+        known |= {"processing_baseline": str(baseline.version), "boa_offset_applied": baseline.applied}
+    listed = asset.extra_fields.get("raster:bands") or asset.extra_fields.get("bands") or [{}]
+    said = {key.removeprefix("raster:"): value for key, value in listed[0].items()}  # a prefix since STAC 1.1
+    if isinstance(said.get("nodata"), int | float):
+        known["nodata"] = said["nodata"]
+    if "scale" in said or "offset" in said:
+        offset = said.get("offset") or 0.0
+        if baseline is not None and offset in {0.0, BOA_OFFSET}:
+            offset = baseline.offset
+        known |= {"scale": said.get("scale") or 1.0, "offset": offset}
+    return Reading(**(known | reading.model_dump(include=set(Reading.model_fields), exclude_none=True)))

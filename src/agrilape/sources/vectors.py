@@ -1,0 +1,188 @@
+"""Vector files near an image, brought onto its map: GeoPackage, GeoJSON, GeoParquet, shapefile."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pyarrow.parquet
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS
+from shapely import Geometry
+
+from agrilape.errors import DataError
+from agrilape.geo.georeference import Georeference, parse_crs
+
+PARQUET_SUFFIXES = {".parquet", ".geoparquet"}
+VECTOR_SUFFIXES = {".gpkg", ".geojson", ".json", ".shp", ".fgb", *PARQUET_SUFFIXES}
+PARCELS_LAYER = "parcels"
+EXTENT_POINTS = 64  # along the image's border: a straight line on one map is a curve on another
+TURN = 360.0  # degrees
+
+
+def read_vector(path: Path, layer: str | None = None, bounds: tuple[float, ...] | None = None) -> Any:
+    """A vector file as a GeoDataFrame, with its CRS.
+
+    Args:
+        path: The file.
+        layer: Layer of a GeoPackage; None for `parcels`, else the first with polygons.
+        bounds: Only features that touch this box (west, south, east, north), in the file's own CRS. A
+            GeoParquet file is filtered while reading if it has a bounding-box column (`covering`).
+
+    Raises:
+        DataError: It cannot be read, or has no CRS.
+    """
+    try:
+        if path.suffix.lower() in PARQUET_SUFFIXES:
+            table = _read_parquet(path, bounds)
+        else:
+            table = geopandas.read_file(path, layer=layer or parcels_layer(path), bbox=bounds)
+    except Exception as error:  # pyogrio, pyarrow and fsspec raise many kinds for one cause: not such a file
+        raise DataError(
+            f"{path} is not a readable vector file: {error}", "export it again, as GeoPackage"
+        ) from error
+    if not isinstance(table, geopandas.GeoDataFrame):
+        raise DataError(f"{path} holds no geometries", "export it again with geometries")
+    if table.crs is None:
+        raise DataError(
+            f"{path} has no coordinate reference system", "assign the true one; a shapefile needs its .prj"
+        )
+    return table
+
+
+def read_near(path: Path, georeference: Georeference, layer: str | None = None) -> tuple[Any, list[str]]:
+    """Features near an image, in its CRS, with notes on what that took.
+
+    What lies across the antimeridian is brought to the image's side of it.
+
+    Args:
+        path: The file.
+        georeference: Grid of the image.
+        layer: See `read_vector`.
+
+    Raises:
+        DataError: It cannot be read, or has no CRS.
+    """
+    crs = _crs_of(path, layer)
+    table = read_vector(path, layer, None if crs is None else _bounds_in(crs, georeference))
+    target = parse_crs(georeference.crs)
+    notes = []
+    if not _same_crs(table.crs, target):
+        notes.append(f"reprojected from {_name(table.crs)} to {_name(target)}")
+        table = table.to_crs(target)
+        table = table[~np.isinf(table.bounds.to_numpy()).any(1)]  # beyond what the image's CRS can show
+    if target.is_geographic and len(table):
+        near = _unwrap(np.asarray(table.geometry.array), georeference.extent.centroid.x)
+        table = table.set_geometry(geopandas.GeoSeries(near, index=table.index, crs=table.crs))
+    return table, notes
+
+
+def polygons_only(table: Any) -> tuple[Any, list[str]]:
+    """Valid two-dimensional polygons, with notes on what was repaired or left out."""
+    notes: list[str] = []
+    geometry = shapely.force_2d(np.asarray(table.geometry.array))
+    present = ~(shapely.is_missing(geometry) | shapely.is_empty(geometry))
+    invalid = present & ~shapely.is_valid(geometry)
+    geometry = geometry.copy()
+    geometry[invalid] = shapely.make_valid(geometry[invalid])
+    geometry = [_surface(one) if one is not None else None for one in geometry]
+    solid = np.array([one is not None and one.area > 0 for one in geometry], bool)
+    if invalid.any():
+        notes.append(f"repaired {int(invalid.sum())} invalid outlines")
+    if not solid.all():
+        notes.append(f"left out {int((~solid).sum())} features without area")
+    kept = table.set_geometry(geopandas.GeoSeries(geometry, index=table.index, crs=table.crs))[solid]
+    return kept, notes
+
+
+def layers_of(path: Path) -> list[str]:
+    """Names of the layers of a vector file; none if it cannot be read."""
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        return []
+    try:
+        return [str(name) for name in pyogrio.list_layers(path)[:, 0]]
+    except Exception:  # whoever reads the file next says what is wrong with it
+        return []
+
+
+def parcels_layer(path: Path) -> str | None:
+    """The layer that holds the parcels, or None for the only one."""
+    names = [str(name) for name, kind in pyogrio.list_layers(path) if kind and "Polygon" in kind]
+    if PARCELS_LAYER in names or not names:
+        return PARCELS_LAYER if names else None
+    return names[0]
+
+
+def _read_parquet(path: Path, bounds: tuple[float, ...] | None) -> Any:
+    if bounds is None:
+        return geopandas.read_parquet(path)
+    covered = "covering" in _geo_column(path)
+    table = geopandas.read_parquet(path, bbox=bounds if covered else None)
+    return table[table.intersects(shapely.box(*bounds))]
+
+
+def _geo_column(path: Path) -> dict[str, Any]:
+    """GeoParquet's metadata of the geometry column."""
+    metadata = pyarrow.parquet.read_schema(path).metadata or {}
+    geo = json.loads(metadata.get(b"geo", b"{}"))
+    found: dict[str, Any] = geo.get("columns", {}).get(geo.get("primary_column"), {})
+    return found
+
+
+def _crs_of(path: Path, layer: str | None) -> CRS | None:
+    """CRS from the header; None where only reading the file can tell."""
+    try:
+        if path.suffix.lower() in PARQUET_SUFFIXES:
+            text = _geo_column(path).get("crs", "OGC:CRS84")  # what the format says if it says nothing
+        else:
+            text = pyogrio.read_info(path, layer=layer or parcels_layer(path))["crs"]
+        return CRS.from_user_input(text) if text else None
+    except Exception:  # read_vector reads the same file next and says what is wrong with it
+        return None
+
+
+def _bounds_in(crs: CRS, georeference: Georeference) -> tuple[float, ...]:
+    """Bounds of the image in another CRS; all longitudes if it lies at the antimeridian."""
+    extent = geopandas.GeoSeries([georeference.extent], crs=parse_crs(georeference.crs))
+    extent = extent.segmentize(extent.length.iloc[0] / EXTENT_POINTS).to_crs(crs)
+    west, south, east, north = extent.total_bounds
+    if crs.is_geographic and (east - west > TURN / 2 or west < -TURN / 2 or east > TURN / 2):
+        west, east = -TURN, TURN
+    return float(west), float(south), float(east), float(north)
+
+
+def _unwrap(geometry: NDArray[np.object_], longitude: float) -> NDArray[np.object_]:
+    """Geometries in degrees, each as one piece and within half a turn of a longitude."""
+    west, _, east, _ = shapely.bounds(geometry).T
+    torn = np.flatnonzero(east - west > TURN / 2)  # its vertices lie on both sides of the antimeridian
+    geometry = geometry.copy()
+    geometry[torn] = shapely.transform(geometry[torn], lambda xy: np.stack([xy[:, 0] % TURN, xy[:, 1]], -1))
+    west, _, east, _ = shapely.bounds(geometry).T
+    turns = np.nan_to_num(np.round((longitude - (west + east) / 2) / TURN))
+    for turn in np.unique(turns[turns != 0]):
+        away = turns == turn
+        geometry[away] = shapely.transform(
+            geometry[away], lambda xy, by=turn * TURN: xy + np.array([by, 0.0])
+        )
+    return geometry
+
+
+def _surface(geometry: Geometry) -> Geometry:
+    """The polygons of a geometry: repairing may leave lines and points behind."""
+    if geometry.geom_type in {"Polygon", "MultiPolygon"}:
+        return geometry
+    return shapely.union_all([part for part in shapely.get_parts(geometry) if "Polygon" in part.geom_type])
+
+
+def _same_crs(one: CRS, other: CRS) -> bool:
+    return bool(one == other or CRS(one).equals(other, ignore_axis_order=True))
+
+
+def _name(crs: CRS) -> str:
+    authority = CRS(crs).to_authority()
+    return ":".join(authority) if authority else str(CRS(crs).name)
