@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
+from pyproj import CRS
 from rasterio.windows import Window
 
 from agrilape.errors import DataError
+from agrilape.geo.georeference import parse_crs
 from agrilape.sources.bands import role_of, roles
 from agrilape.sources.dates import acquisition_date, parse_date
 from agrilape.sources.facts import AS_THEY_SAY, Reading
@@ -105,7 +107,7 @@ def _opened(path: str, _changed: int, _process: int) -> Any:
     else:
         need("netCDF4", path)
     engine = "zarr" if path.endswith(".zarr") else "netcdf4"
-    cube = xarray.open_dataset(path, engine=engine, decode_coords="all", chunks=None, cache=False)
+    cube = xarray.open_dataset(path, engine=engine, chunks=None, cache=False)
     names = {name: new for new, known in (("x", _COLUMNS), ("y", _ROWS), ("time", _TIMES))
              for name in cube.sizes if str(name).lower() in known and name != new}  # fmt: skip
     cube = cube.rename(names)
@@ -120,9 +122,7 @@ def _opened(path: str, _changed: int, _process: int) -> Any:
 def _grid(path: Path, cube: Any, reading: Reading) -> Grid:
     (left, across, width), (top, down, height) = (_axis(path, cube, name) for name in ("x", "y"))
     transform = Affine(across, 0, left - across / 2, 0, down, top - down / 2)
-    need("rioxarray", str(path))  # gives `.rio`, which knows the ways in which cubes state their CRS
-    system = cube.rio.crs
-    text = system.to_string() if system else reading.crs
+    text = _crs(cube) or reading.crs
     if text is None and cube["x"].attrs.get("units", "").startswith("degree"):
         text = "OGC:CRS84"  # CF: longitude and latitude need no grid mapping
     if text is None and not reading.pixels_only:
@@ -131,6 +131,19 @@ def _grid(path: Path, cube: Any, reading: Reading) -> Grid:
             'write it with rioxarray (.rio.write_crs), or state "crs" in scene.json',
         )
     return Grid(width, height, transform, text)
+
+
+def _crs(cube: Any) -> str | None:
+    """The CRS of a CF grid mapping, found even where variables have lost their reference to it, or of `crs`."""
+    marks = {"crs_wkt", "spatial_ref", "grid_mapping_name"}
+    variables = [variable.attrs for variable in cube.variables.values()]
+    mapping = next((attrs for attrs in variables if marks & set(attrs)), None)
+    named = next((attrs["crs"] for attrs in [cube.attrs, *variables] if "crs" in attrs), None)
+    if mapping is None and named is None:
+        return None
+    system = CRS.from_cf(mapping) if mapping is not None else parse_crs(str(named))
+    code = system.to_epsg()
+    return f"EPSG:{code}" if code else str(system.to_wkt())
 
 
 def _axis(path: Path, cube: Any, name: str) -> tuple[float, float, int]:
@@ -211,7 +224,7 @@ def _role(path: Path, cube: Any, name: str, at: tuple[tuple[str, int], ...]) -> 
         return role_of(label) or label
     attributes = cube[name].attrs
     said = role_of(name) or role_of(attributes.get("common_name")) or role_of(attributes.get("long_name"))
-    if said is None and len(cube.data_vars) == 1:
+    if said is None and sum({"y", "x"} <= set(variable.dims) for variable in cube.data_vars.values()) == 1:
         return roles([None], ["gray"], path.stem)[0]
     return said
 

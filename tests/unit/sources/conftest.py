@@ -11,6 +11,7 @@ import shapely
 from affine import Affine
 
 from agrilape.geo.georeference import Georeference
+from agrilape.sources import PixelWindow
 
 TRANSFORM = Affine(10, 0, 600_000, 0, -10, 5_400_000)
 SIZE = 96
@@ -75,3 +76,8 @@ def write_parcels(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+def window_of(frame, bands):
+    """All pixels of a frame."""
+    return frame.read(PixelWindow(0, 0, frame.grid.width, frame.grid.height), bands)

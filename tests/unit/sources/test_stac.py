@@ -1,0 +1,125 @@
+"""Local STAC items and collections with their assets."""
+
+import json
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+from tests.unit.sources.conftest import SIZE, window_of
+
+from agrilape.sources import open_folder
+
+pystac = pytest.importorskip("pystac", reason="extra `cubes` is not installed")
+
+BANDS = {"red": "B04", "nir": "B08"}
+TIFF = "image/tiff; application=geotiff; profile=cloud-optimized"
+
+
+def item(write_raster, folder, day, value=3000, properties=None, said=None, scl=4):
+    """A Sentinel-2 item as Earth Search has them: a file per band, previews, and each band once more."""
+    made = pystac.Item(
+        f"S2_{day:%Y%m%d}", None, None, datetime(day.year, day.month, day.day, 10, tzinfo=UTC), properties or {}
+    )
+    for key, name in BANDS.items():
+        path = write_raster(
+            f"{folder}/{name}.tif", np.full((1, SIZE, SIZE), value, np.uint16), None,
+            tags={"TIFFTAG_DATETIME": "2024:01:01 00:00:00"},
+        )  # fmt: skip
+        extra = {"raster:bands": [said]} if said else {}
+        for suffix in ("", "-copy"):
+            asset = pystac.Asset(path.name, media_type=TIFF, roles=["data"], extra_fields=extra)
+            made.add_asset(key + suffix, asset)
+    made.add_asset("scl", pystac.Asset("SCL.tif", media_type=TIFF, roles=["data"]))
+    codes = np.full((1, SIZE, SIZE), scl, np.uint8)
+    codes[:, :8] = 9
+    write_raster(f"{folder}/SCL.tif", codes, None)
+    made.add_asset("visual", pystac.Asset("TCI.tif", media_type=TIFF, roles=["visual"]))
+    made.add_asset("aot", pystac.Asset("AOT.tif", media_type=TIFF, roles=["data"]))
+    made.add_asset("metadata", pystac.Asset("tile.xml", media_type="application/xml", roles=["metadata"]))
+    return made
+
+
+def save(made, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(made.to_dict(include_self_link=False)))
+
+
+def test_item_gives_bands_by_role_under_its_clouds_and_date(write_raster, tmp_path):
+    made = item(write_raster, "a", date(2021, 5, 3))
+    save(made, tmp_path / "a/item.json")
+    opened = open_folder(tmp_path, images="**/*.json")
+    assert opened.problems == ()
+    (scene,) = opened.scenes
+    (frame,) = scene.frames
+    assert (frame.acquired, frame.bands[:2]) == (date(2021, 5, 3), ("red", "nir"))
+    red = window_of(frame, ("red",))[0]
+    assert np.isnan(red[:8]).all()
+    assert red[8:].mean() == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("properties", "said", "reflectance"),
+    [
+        ({"s2:processing_baseline": "03.01"}, None, 0.3),
+        ({"s2:processing_baseline": "04.00"}, None, 0.2),
+        ({"s2:processing_baseline": "05.09"}, {"scale": 1e-4, "nodata": 0}, 0.2),
+        # Earth Search states the offset in either case; the flag decides (earth-search issue 66).
+        (
+            {"s2:processing_baseline": "05.09", "earthsearch:boa_offset_applied": True},
+            {"scale": 1e-4, "offset": -0.1},
+            0.3,
+        ),
+        (
+            {"s2:processing_baseline": "05.09", "earthsearch:boa_offset_applied": False},
+            {"scale": 1e-4, "offset": -0.1},
+            0.2,
+        ),
+        ({}, {"scale": 1e-4, "offset": -0.1}, 0.2),
+        ({}, {"scale": 2.75e-5, "offset": -0.2}, 3000 * 2.75e-5 - 0.2),  # Landsat Collection 2
+        ({}, None, 0.3),
+    ],
+)
+def test_reflectance_is_right_for_every_baseline(write_raster, tmp_path, properties, said, reflectance):
+    save(item(write_raster, "a", date(2022, 5, 3), 3000, properties, said), tmp_path / "a/item.json")
+    opened = open_folder(tmp_path, images="**/*.json")
+    red = window_of(opened.scenes[0].frames[0], ("red",))[0]
+    assert np.nanmean(red) == pytest.approx(reflectance, rel=1e-5)
+    assert any("no scale is stated" in note for note in opened.notes) == (not properties and not said)
+
+
+def test_collection_is_a_series_across_the_change_of_baseline(write_raster, tmp_path):
+    """The same ground before and after 25 January 2022 has the same reflectance."""
+    extent = pystac.Extent(
+        pystac.SpatialExtent([[8, 48, 9, 49]]),
+        pystac.TemporalExtent([[datetime(2021, 1, 1, tzinfo=UTC), None]]),
+    )
+    collection = pystac.Collection("s2", "Two dates", extent)
+    for day, value, baseline in ((date(2021, 5, 3), 2000, "03.00"), (date(2022, 5, 3), 3000, "04.00")):
+        made = item(write_raster, f"S2_{day:%Y%m%d}", day, value, {"s2:processing_baseline": baseline})
+        collection.add_item(made)
+    collection.normalize_and_save(str(tmp_path), pystac.CatalogType.SELF_CONTAINED)
+    opened = open_folder(tmp_path, images="collection.json")
+    (scene,) = opened.scenes
+    assert [frame.acquired.year for frame in scene.frames] == [2021, 2022]
+    means = [np.nanmean(window_of(frame, ("red",))) for frame in scene.frames]
+    assert means == pytest.approx([0.2, 0.2])
+
+
+def test_missing_asset_is_left_out_and_the_rest_used(write_raster, tmp_path):
+    made = item(write_raster, "a", date(2021, 5, 3))
+    save(made, tmp_path / "a/item.json")
+    (tmp_path / "a/B08.tif").unlink()
+    opened = open_folder(tmp_path, images="**/*.json")
+    assert opened.scenes[0].frames[0].bands == ("red",)
+    assert any("B08.tif is not a readable image" in problem.reason for problem in opened.problems)
+
+
+def test_other_json_is_passed_over_and_bad_stac_listed(write_raster, tmp_path):
+    save(item(write_raster, "a", date(2021, 5, 3)), tmp_path / "a/item.json")
+    (tmp_path / "scene.json").write_text("{}")
+    (tmp_path / "notes.json").write_text("[1, 2]")
+    (tmp_path / "bad.json").write_text('{"stac_version": "1.0.0", "type": "Feature", "id": 3}')
+    opened = open_folder(tmp_path, images="**/*.json")
+    assert len(opened.scenes) == 1
+    assert [problem.path.name for problem in opened.problems] == ["bad.json"]
+    assert "not readable STAC" in opened.problems[0].reason
