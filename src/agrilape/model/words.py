@@ -1,8 +1,8 @@
-"""A small byte-level BPE tokenizer for the built-in models: the words of farmland are single tokens."""
+"""A small byte-level BPE tokenizer for the built-in models: words and crop names are single tokens."""
 
 from __future__ import annotations
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from agrilape.samples.phrasings import load_phrasings
@@ -14,6 +14,12 @@ sugarcane cotton pea peas bean beans lentil lentils alfalfa lucerne clover grass
 fallow bare soil vineyard orchard olive fruit vegetables legumes forage hemp flax millet peanut tobacco
 coffee cereal cereals crop crops other mixed
 """
+# Names of several words are one token too: each cell of a `layout` answer then stands at a fixed distance from its
+# place in the image, without which a model trained from scratch does not learn to look there.
+_NAMES = (
+    "winter wheat", "spring wheat", "durum wheat", "winter barley", "spring barley", "sugar beet", "oilseed rape",
+    "top left", "top right", "bottom left", "bottom right",
+)  # fmt: skip
 _LAND = """
 annual permanent herbaceous vegetation forest wood woodland tree trees shrub highway road industrial
 residential buildings farmstead river lake sea water wetland cropland field fields land ground background
@@ -64,6 +70,8 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator(_texts(), trainer)
+    names = [text for name in _NAMES for text in (name, f" {name}", name.capitalize())]
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in names])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<|pad|>",  # noqa: S106
