@@ -134,7 +134,7 @@ def _grid(path: Path, cube: Any, reading: Reading) -> Grid:
 
 
 def _crs(cube: Any) -> str | None:
-    """The CRS of a CF grid mapping, found even where variables have lost their reference to it, or of `crs`."""
+    """The CRS of a CF grid mapping, even where variables have lost their reference to it, or of `crs`."""
     marks = {"crs_wkt", "spatial_ref", "grid_mapping_name"}
     variables = [variable.attrs for variable in cube.variables.values()]
     mapping = next((attrs for attrs in variables if marks & set(attrs)), None)

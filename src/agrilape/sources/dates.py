@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, timedelta
 
+_YEAR = r"(?P<year>(?:19|20)\d\d)"
+_DAY = r"(?P<day>0?[1-9]|[12]\d|3[01])"
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = rf"(?P<month>(?:{'|'.join(_MONTHS)})[a-z]*)\.?"
 # A run of digits that reads year, month, day, with one kind of separator or none.
 _YEAR_FIRST = re.compile(
-    r"(?<!\d)((?:19|20)\d\d)([-_.:/]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d{1,5}(?!\d))"
+    rf"(?<!\d){_YEAR}([-_.:/]?)(?P<month>0[1-9]|1[0-2])\2"
+    r"(?P<day>0[1-9]|[12]\d|3[01])(?!\d{1,5}(?!\d))"
 )
-_DAY_FIRST = re.compile(r"(?<!\d)(0?[1-9]|[12]\d|3[01])[-./](0?[1-9]|1[0-2])[-./]((?:19|20)\d\d)(?!\d)")
+_DAY_FIRST = re.compile(rf"(?<!\d){_DAY}[-./](?P<month>0?[1-9]|1[0-2])[-./]{_YEAR}(?!\d)")
+_DAY_MONTH = re.compile(rf"(?<!\d){_DAY}(?:st|nd|rd|th)?[ -]{_MONTH}[ ,-]+{_YEAR}(?!\d)", re.IGNORECASE)
+_MONTH_DAY = re.compile(rf"(?<![a-z]){_MONTH} {_DAY}(?:st|nd|rd|th)?,? {_YEAR}(?!\d)", re.IGNORECASE)
+_ORDINAL = re.compile(rf"(?<![A-Za-z0-9])(?:A|doy){_YEAR}(?P<ordinal>[0-3]\d\d)(?!\d)")
 # Tags of GDAL drivers and common writers, the surest first.
 _TAGS = (
     "ACQUISITION_DATE",
@@ -25,20 +33,25 @@ _TAGS = (
 def parse_date(text: object) -> date | None:
     """The first calendar date in a text; None if there is none.
 
-    Year first (`2021-05-03`, `20210503T103021`, `2021:05:03 10:30:21`) or, with separators, day first
-    (`3.5.2021`): the American month first cannot be told from it and is not guessed.
+    Year first (`2021-05-03`, `20210503T103021`, `2021:05:03 10:30:21`), with separators day first
+    (`3.5.2021`), with the month by its English name (`3 May 2021`, `May 3, 2021`), or year and day of the
+    year as NASA writes them (`A2021123`). The American month first cannot be told from day first and is not
+    guessed.
     """
-    found = _YEAR_FIRST.search(str(text))
-    year, month, day = (found[1], found[3], found[4]) if found else ("", "", "")
-    if not found:
-        found = _DAY_FIRST.search(str(text))
-        if not found:
-            return None
-        year, month, day = found[3], found[2], found[1]
+    found = str(text)
+    for form in (_YEAR_FIRST, _DAY_FIRST, _DAY_MONTH, _MONTH_DAY, _ORDINAL):
+        if match := form.search(found):
+            return _calendar_day(**match.groupdict())
+    return None
+
+
+def _calendar_day(year: str, month: str = "1", day: str = "1", ordinal: str = "1") -> date | None:
+    number = int(month) if month.isdigit() else 1 + _MONTHS.index(month[:3].lower())
     try:
-        return date(int(year), int(month), int(day))
+        found = date(int(year), number, int(day)) + timedelta(days=int(ordinal) - 1)
     except ValueError:  # the 31st of June
         return None
+    return found if found.year == int(year) else None
 
 
 def acquisition_date(tags: Mapping[str, str], descriptions: Iterable[str | None], stem: str) -> date | None:

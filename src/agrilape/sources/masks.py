@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+import geopandas
 import rasterio
 import rasterio.features
 import shapely
-from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
-from rasterio.vrt import WarpedVRT
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from shapely.geometry import shape
 
 from agrilape.errors import DataError
@@ -36,8 +35,8 @@ def is_mask(path: Path) -> bool:
 def parcels_from_mask(path: Path, grid: Grid, crops: Mapping[str, str] | None = None) -> tuple[Parcel, ...]:
     """Patches of one class in a label raster as parcels; 0 and nodata are unlabelled.
 
-    A mask on another grid is laid onto the image's. Patches join along pixel sides, not corners, so two
-    fields of one crop that touch are one parcel.
+    Patches join along pixel sides, not corners, so two fields of one crop that touch are one parcel. A mask
+    on another grid keeps the outlines of its own pixels.
 
     Args:
         path: A single-band raster of integer codes.
@@ -48,36 +47,46 @@ def parcels_from_mask(path: Path, grid: Grid, crops: Mapping[str, str] | None = 
         DataError: It cannot be read, or has neither a place on the map nor the image's size.
     """
     georeference = grid.georeference
+    image = shapely.box(0, 0, grid.width, grid.height)
     found = []
     for number, (code, outline) in enumerate(_patches(path, grid)):
-        area = georeference.area_ha(georeference.from_pixels(outline)) if georeference else None
-        found.append(Parcel(f"{path.stem}-{number}", outline, plain_crop(code, crops), area))
+        if shapely.intersection(outline, image).area > 0:
+            area = georeference.area_ha(georeference.from_pixels(outline)) if georeference else None
+            found.append(Parcel(f"{path.stem}-{number}", outline, plain_crop(code, crops), area))
     return tuple(found)
 
 
-def _patches(path: Path, grid: Grid) -> Iterator[tuple[int, shapely.Polygon]]:
-    """Code and outline in pixels of each patch."""
+def _patches(path: Path, grid: Grid) -> Iterator[tuple[int, shapely.Geometry]]:
+    """Code and outline, in pixels of the image, of each patch."""
     try:
-        with ExitStack() as stack:
-            mask: Any = stack.enter_context(rasterio.open(path))
-            unlabelled = {0, mask.nodata}
-            if mask.crs is not None and grid.crs is not None:
-                mask = stack.enter_context(WarpedVRT(
-                    mask, crs=grid.crs, transform=grid.transform, width=grid.width, height=grid.height,
-                    resampling=Resampling.nearest,
-                ))  # fmt: skip
-            elif (mask.width, mask.height) != (grid.width, grid.height):
+        with _without_place(), rasterio.open(path) as mask:
+            placed = mask.crs is not None and grid.crs is not None
+            if not placed and (mask.width, mask.height) != (grid.width, grid.height):
                 raise DataError(
                     f"{path} has {mask.width} x {mask.height} pixels, the image {grid.width} x {grid.height}",
                     "draw the labels on the image's own pixels, or georeference both",
                 )
-            to_pixels = ~mask.transform
-            for outline, code in rasterio.features.shapes(rasterio.band(mask, 1), connectivity=4):
-                patch = shapely.transform(shape(outline), lambda xy: apply_affine(to_pixels, xy))
-                if code not in unlabelled and patch.area >= SMALLEST_PIXELS:
-                    yield int(code), patch
+            smallest = SMALLEST_PIXELS * abs(mask.transform.determinant)
+            drawn = [
+                (int(code), patch)
+                for outline, code in rasterio.features.shapes(rasterio.band(mask, 1), connectivity=4)
+                if code not in {0, mask.nodata} and (patch := shape(outline)).area >= smallest
+            ]
+            outlines = geopandas.GeoSeries([patch for _, patch in drawn], crs=mask.crs)
+            outlines = outlines.to_crs(grid.crs) if placed else outlines
+            to_pixels = ~(grid.transform if placed else mask.transform)
     except (RasterioError, OSError) as error:
         raise DataError(f"{path} is not a readable label raster: {error}", "export it again") from error
+    for (code, _), outline in zip(drawn, outlines, strict=True):
+        yield code, shapely.transform(outline, lambda xy: apply_affine(to_pixels, xy))
+
+
+@contextmanager
+def _without_place() -> Iterator[None]:
+    """Let masks of plain pictures pass without rasterio's warning that they have no place on the map."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
 
 
 def parcels_from_boxes(path: Path, picture: str) -> tuple[Parcel, ...]:

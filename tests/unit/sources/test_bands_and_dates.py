@@ -31,10 +31,15 @@ def test_roles(descriptions, colours, stem, expected):
 
 @given(
     st.dates(date(1950, 1, 1), date(2099, 12, 31)),
-    st.sampled_from(["%Y-%m-%d", "%Y%m%d", "%Y:%m:%d %H:%M:%S", "%d.%m.%Y"]),
+    st.sampled_from(["%Y-%m-%d", "%Y%m%d", "%Y:%m:%d %H:%M:%S", "%d.%m.%Y", "%d %B %Y", "%b %d, %Y"]),
 )
 def test_dates_of_several_forms(day, form):
     assert parse_date(f"S2A_{day.strftime(form)}_L2A") == day
+
+
+@given(st.dates(date(1950, 1, 1), date(2099, 12, 31)))
+def test_day_of_the_year(day):
+    assert parse_date(f"MOD13Q1.{day.strftime('A%Y%j')}.h12v10.tif") == day
 
 
 @given(st.text())
@@ -43,7 +48,20 @@ def test_any_text_is_a_date_or_none(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "20211301", "2021-06-31", "tile 31TEJ", "123456789012", "1:20210503999"]
+    "text",
+    [
+        "",
+        "20211301",
+        "2021-06-31",
+        "tile 31TEJ",
+        "123456789012",
+        "1:20210503999",
+        "A2021367",
+        "May 2021",
+        "NaT",
+        "nan",
+        "05/13/2021",
+    ],
 )
 def test_what_is_no_date(text):
     assert parse_date(text) is None

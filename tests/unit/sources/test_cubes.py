@@ -57,7 +57,7 @@ def test_cube_is_a_series_with_its_bands_by_role(tmp_path, write_parcels, name, 
     ]  # fmt: skip
     for index, frame in enumerate(scene.frames):
         np.testing.assert_array_equal(window_of(frame, ("red", "nir")), REFLECTANCE[:, index])
-    assert [parcel.outline.bounds for parcel in scene.parcels][0] == pytest.approx((10, 10, 40, 30), abs=1e-6)
+    assert scene.parcels[0].outline.bounds == pytest.approx((10, 10, 40, 30), abs=1e-6)
 
 
 def test_window_beyond_the_cube_is_no_data_and_frames_travel(tmp_path):
@@ -73,7 +73,9 @@ def test_only_the_window_is_read(tmp_path):
     write(cube(), tmp_path / "c.zarr", encoding={name: {"chunks": (1, 20, 20)} for name in ("B04", "B08")})
     frame = open_folder(tmp_path, images="*.zarr").scenes[0].frames[0]
     (tmp_path / "c.zarr/B04/c/0/1/1").write_bytes(b"torn")
-    np.testing.assert_array_equal(frame.read(PixelWindow(0, 0, 20, 20), ("red",))[0], REFLECTANCE[0, 0, :20, :20])
+    np.testing.assert_array_equal(
+        frame.read(PixelWindow(0, 0, 20, 20), ("red",))[0], REFLECTANCE[0, 0, :20, :20]
+    )
     with pytest.raises(DataError, match=r"c.zarr cannot be read"):
         frame.read(PixelWindow(20, 20, 20, 20), ("red",))
 
@@ -142,9 +144,7 @@ def test_times_that_are_strings_missing_or_twice(tmp_path):
     write(made, tmp_path / "cube.nc")
     opened = open_folder(tmp_path, images="*.nc")
     assert [frame.acquired for frame in opened.scenes[0].frames] == [date(2021, 5, 3), date(2021, 6, 12)]
-    np.testing.assert_array_equal(
-        window_of(opened.scenes[0].frames[1], ("red",))[0], REFLECTANCE[0, 2]
-    )
+    np.testing.assert_array_equal(window_of(opened.scenes[0].frames[1], ("red",))[0], REFLECTANCE[0, 2])
     assert any("left out 2 times" in note for note in opened.notes)
 
 

@@ -18,7 +18,11 @@ TIFF = "image/tiff; application=geotiff; profile=cloud-optimized"
 def item(write_raster, folder, day, value=3000, properties=None, said=None, scl=4):
     """A Sentinel-2 item as Earth Search has them: a file per band, previews, and each band once more."""
     made = pystac.Item(
-        f"S2_{day:%Y%m%d}", None, None, datetime(day.year, day.month, day.day, 10, tzinfo=UTC), properties or {}
+        f"S2_{day:%Y%m%d}",
+        None,
+        None,
+        datetime(day.year, day.month, day.day, 10, tzinfo=UTC),
+        properties or {},
     )
     for key, name in BANDS.items():
         path = write_raster(

@@ -1,0 +1,182 @@
+"""Zones, points, masks and boxes beside the imagery."""
+
+import gzip
+from datetime import date
+
+import geopandas
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from PIL import Image
+from tests.unit.sources.conftest import SIZE, field
+
+from agrilape.config.recipe import SimulateSource
+from agrilape.errors import DataError
+from agrilape.simulate import simulate_scene
+from agrilape.sources import open_folder, read_observations, read_point_series
+
+
+def test_simulated_zones_lie_in_their_parcels(tmp_path):
+    folder = simulate_scene(tmp_path, SimulateSource(scenes=1, size=256, dates=2, seed=2), 0)
+    (scene,) = open_folder(folder).scenes
+    parcels = {parcel.id: parcel for parcel in scene.parcels}
+    stress = [zone for zone in scene.zones if zone.kind == "stress"]
+    assert stress
+    for zone in stress:
+        parcel = parcels[zone.parcel]
+        assert zone.outline.intersection(parcel.outline).area == pytest.approx(zone.outline.area, rel=1e-6)
+        assert zone.share == pytest.approx(zone.outline.area / parcel.outline.area, abs=2e-3)
+        assert scene.window.start <= zone.since <= scene.window.end
+    cover = {zone.name for zone in scene.zones if zone.kind == "landcover"}
+    assert cover <= {"road", "track", "wood", "farmstead", "water", "river", "hedge", "pond"}
+    assert len(cover) >= 2
+
+
+def test_zones_in_a_file_of_their_own(write_raster, write_parcels, tmp_path):
+    write_raster("20210503.tif")
+    write_parcels()
+    write_parcels(
+        "stress_zones.geojson", geometry=[field(12, 12, 20, 20), field(900, 0, 910, 9)], to="EPSG:4326",
+        cause=["Drought", "pest"], parcel_id=["a", "z"], share=[0.1, 0.2], onset_date=["12 June 2021", None],
+    )  # fmt: skip
+    opened = open_folder(tmp_path, parcels="*.g*")
+    (zone,) = opened.scenes[0].zones
+    assert (zone.kind, zone.name, zone.parcel, zone.share) == ("stress", "drought", "a", 0.1)
+    assert zone.since == date(2021, 6, 12)
+    assert zone.outline.bounds == pytest.approx((12, 12, 20, 20), abs=1e-3)
+    assert len(opened.scenes[0].parcels) == 2  # a zone is no parcel
+
+
+def test_observations_of_a_table_in_degrees(write_raster, tmp_path):
+    write_raster("a/20210503.tif")
+    places = geopandas.GeoSeries([shapely.Point(600_105, 5_399_795)] * 3, crs="EPSG:32632").to_crs(
+        "EPSG:4326"
+    )
+    rows = [
+        "lon,lat,date,growth_stage,crop,sowing_date,harvest_date",
+        f"{places.x[0]},{places.y[0]},3.5.2021,31,winter wheat,2020-10-01,",
+        f"{places.x[0]},{places.y[0]},,65,,,",
+        f"{places.x[0]},{places.y[0]},2021-06-12,unrated,,,20210801",
+        "8,10,2021-05-03,31,maize,,",
+        ",,2021-05-03,31,maize,,",
+    ]
+    (tmp_path / "observations.csv").write_text("\n".join(rows))
+    opened = open_folder(tmp_path)
+    (scene,) = opened.scenes
+    found = [(seen.kind, seen.value, seen.observed) for seen in scene.observations]
+    assert found == [
+        ("bbch", 31.0, date(2021, 5, 3)),
+        ("crop", "winter wheat", date(2021, 5, 3)),
+        ("sowing", "winter wheat", date(2020, 10, 1)),
+        ("harvest", "", date(2021, 8, 1)),
+    ]
+    assert (scene.observations[0].x, scene.observations[0].y) == pytest.approx((10.5, 20.5), abs=1e-3)
+    assert not scene.fully_labelled  # points say nothing about the ground between them
+    assert "observations.csv: left out 1 observations without a date" in opened.notes
+
+
+def test_observations_of_a_vector_one_per_row(write_parcels, grid):
+    path = write_parcels(
+        "observations.geojson", geometry=[shapely.Point(600_105, 5_399_795)] * 3, to="EPSG:4326",
+        kind=["bbch", "Sowing", "land_use"], value=["31", "2021-04-20", "Pasture"], date=["2021-05-03"] * 3,
+    )  # fmt: skip
+    found, notes = read_observations(path, grid)
+    assert [(seen.kind, seen.value, seen.observed.month) for seen in found] == [
+        ("bbch", 31.0, 5), ("sowing", "", 4), ("land_use", "pasture", 5)
+    ]  # fmt: skip
+    assert notes == ()
+
+
+def test_observations_without_places_are_an_error(tmp_path, grid):
+    (tmp_path / "observations.csv").write_text("date,bbch\n2021-05-03,31\n")
+    with pytest.raises(DataError, match="no columns longitude and latitude"):
+        read_observations(tmp_path / "observations.csv", grid)
+
+
+def test_point_series(tmp_path):
+    rows = [
+        "id,label,longitude,latitude,date,red,ndvi",
+        "2,Pasture,8.2,50,2021-06-01,0.1,0.5",
+        "1,Cropland,8.1,50,2021-06-01,0.2,0.6",
+        "1,Cropland,8.1,50,2021-05-01,0.3,",
+        "1,Cropland,8.1,50,never,0.3,0.1",
+    ]
+    path = tmp_path / "series.csv.gz"
+    path.write_bytes(gzip.compress("\n".join(rows).encode()))
+    first, second = read_point_series(path)
+    assert (first.id, first.label, first.longitude) == ("1", "cropland", 8.1)
+    assert first.dates == (date(2021, 5, 1), date(2021, 6, 1))
+    assert first.values["red"] == (0.3, 0.2)
+    assert np.isnan(first.values["ndvi"][0])
+    assert second.values == {"red": (0.1,), "ndvi": (0.5,)}
+
+
+def test_point_series_without_its_columns_is_an_error(tmp_path):
+    path = tmp_path / "series.csv"
+    path.write_text("id,date\n1,2021-05-03\n")
+    with pytest.raises(DataError, match="lacks the columns latitude, longitude"):
+        read_point_series(path)
+
+
+def test_mask_of_crop_codes_gives_parcels(write_raster, tmp_path):
+    codes = np.zeros((1, SIZE // 2, SIZE // 2), np.uint8)
+    codes[0, 5:15, 5:20] = 11
+    codes[0, 20:30, 20:30] = 216
+    codes[0, 24:26, 24:26] = 0  # a hole
+    codes[0, 40, 40] = 11  # noise
+    codes[0, 0:5, 0:5] = 255
+    write_raster("20210503.tif")
+    write_raster("labels.tif", codes, None, transform=Affine(20, 0, 600_000, 0, -20, 5_400_000), nodata=255)
+    (tmp_path / "crops.csv").write_text("code;name\n11;Winter wheat\n")
+    (scene,) = open_folder(tmp_path).scenes
+    assert [(parcel.crop, parcel.outline.bounds) for parcel in scene.parcels] == [
+        ("winter wheat", (10, 10, 40, 30)), (None, (40, 40, 60, 60))
+    ]  # fmt: skip
+    assert [parcel.area_ha for parcel in scene.parcels] == pytest.approx([6.0, 3.84], rel=2e-3)
+
+
+def test_picture_with_a_mask_or_boxes(tmp_path):
+    for name in ("one", "two"):
+        Image.fromarray(np.full((40, 60, 3), 100, np.uint8)).save(tmp_path / f"{name}.png")
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:20, 30:50] = 1
+    Image.fromarray(mask).save(tmp_path / "one_labels.png")
+    (tmp_path / "crops.csv").write_text("code,name\n1,maize\n")
+    (tmp_path / "boxes.csv").write_text(
+        "image,left,top,right,bottom,crop\ntwo.png,1,2,11,12,Winter_Wheat\nthree.png,0,0,1,1,rice\n"
+    )
+    opened = open_folder(tmp_path, images="*.png")
+    one, two = opened.scenes
+    assert [(parcel.crop, parcel.outline.bounds) for parcel in one.parcels] == [("maize", (30, 10, 50, 20))]
+    (box,) = two.parcels
+    assert (box.crop, box.outline.bounds, box.area_ha) == ("winter wheat", (1, 2, 11, 12), None)
+    assert box.attributes == {"box_only": True}
+    assert opened.notes == ("2 pictures have no place on the map: pixels only",)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [("a.png,1,2,three,4,maize", "line 2"), ("a.png,9,2,1,4,maize", "no area"), ("a.png,1,2", "line 2")],
+)
+def test_bad_box_names_its_line(tmp_path, line, reason):
+    Image.fromarray(np.full((40, 60, 3), 100, np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "boxes.csv").write_text(f"image,left,top,right,bottom,crop\n{line}\n")
+    opened = open_folder(tmp_path, images="*.png")
+    assert opened.scenes == ()
+    assert reason in opened.problems[0].reason
+
+
+def test_mask_of_another_size_is_left_out(tmp_path):
+    Image.fromarray(np.full((40, 60, 3), 100, np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.ones((20, 30), np.uint8)).save(tmp_path / "a_labels.png")
+    assert "30 x 20 pixels, the image 60 x 40" in open_folder(tmp_path, images="*.png").problems[0].reason
+
+
+def test_crop_column_and_codes_may_be_stated_above(write_raster, write_parcels, tmp_path):
+    write_raster("a/20210503.tif")
+    write_parcels("a/parcels.gpkg", AfgKode=[11, 216])
+    (tmp_path / "scene.json").write_text('{"crop_column": "AfgKode"}')
+    (tmp_path / "crops.csv").write_text("code,name\n11,Winter wheat\n216,Silage maize\n")
+    (scene,) = open_folder(tmp_path).scenes
+    assert [parcel.crop for parcel in scene.parcels] == ["winter wheat", "silage maize"]
