@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow.parquet
 import pyogrio
 import shapely
-from numpy.typing import NDArray
 from pyproj import CRS
 from shapely import Geometry
 
@@ -23,6 +22,7 @@ VECTOR_SUFFIXES = {".gpkg", ".geojson", ".json", ".shp", ".fgb", *PARQUET_SUFFIX
 PARCELS_LAYER = "parcels"
 EXTENT_POINTS = 64  # along the image's border: a straight line on one map is a curve on another
 TURN = 360.0  # degrees
+SEAM = 1.0  # degrees from the antimeridian within which fields may lie across it
 
 
 def read_vector(path: Path, layer: str | None = None, bounds: tuple[float, ...] | None = None) -> Any:
@@ -69,16 +69,15 @@ def read_near(path: Path, georeference: Georeference, layer: str | None = None) 
         DataError: It cannot be read, or has no CRS.
     """
     crs = _crs_of(path, layer)
-    table = read_vector(path, layer, None if crs is None else _bounds_in(crs, georeference))
+    bounds = None if crs is None else _bounds_in(crs, georeference)
+    table = _this_side(read_vector(path, layer, bounds), georeference)
     target = parse_crs(georeference.crs)
     notes = []
     if not _same_crs(table.crs, target):
         notes.append(f"reprojected from {_name(table.crs)} to {_name(target)}")
         table = table.to_crs(target)
         table = table[~np.isinf(table.bounds.to_numpy()).any(1)]  # beyond what the image's CRS can show
-    if target.is_geographic and len(table):
-        near = _unwrap(np.asarray(table.geometry.array), georeference.extent.centroid.x)
-        table = table.set_geometry(geopandas.GeoSeries(near, index=table.index, crs=table.crs))
+        table = _this_side(table, georeference)
     return table, notes
 
 
@@ -148,28 +147,39 @@ def _crs_of(path: Path, layer: str | None) -> CRS | None:
 
 def _bounds_in(crs: CRS, georeference: Georeference) -> tuple[float, ...]:
     """Bounds of the image in another CRS; all longitudes if it lies at the antimeridian."""
-    extent = geopandas.GeoSeries([georeference.extent], crs=parse_crs(georeference.crs))
-    extent = extent.segmentize(extent.length.iloc[0] / EXTENT_POINTS).to_crs(crs)
-    west, south, east, north = extent.total_bounds
-    if crs.is_geographic and (east - west > TURN / 2 or west < -TURN / 2 or east > TURN / 2):
+    border = shapely.segmentize(georeference.extent, georeference.extent.length / EXTENT_POINTS)
+    extent = geopandas.GeoSeries([border], crs=parse_crs(georeference.crs)).to_crs(crs)
+    west, south, east, north = (float(edge) for edge in extent.total_bounds)
+    if crs.is_geographic and max(-west, east) > TURN / 2 - SEAM:
         west, east = -TURN, TURN
-    return float(west), float(south), float(east), float(north)
+    return west, south, east, north
 
 
-def _unwrap(geometry: NDArray[np.object_], longitude: float) -> NDArray[np.object_]:
-    """Geometries in degrees, each as one piece and within half a turn of a longitude."""
-    west, _, east, _ = shapely.bounds(geometry).T
-    torn = np.flatnonzero(east - west > TURN / 2)  # its vertices lie on both sides of the antimeridian
-    geometry = geometry.copy()
-    geometry[torn] = shapely.transform(geometry[torn], lambda xy: np.stack([xy[:, 0] % TURN, xy[:, 1]], -1))
-    west, _, east, _ = shapely.bounds(geometry).T
-    turns = np.nan_to_num(np.round((longitude - (west + east) / 2) / TURN))
-    for turn in np.unique(turns[turns != 0]):
-        away = turns == turn
-        geometry[away] = shapely.transform(
-            geometry[away], lambda xy, by=turn * TURN: xy + np.array([by, 0.0])
-        )
-    return geometry
+def _this_side(table: Any, georeference: Georeference) -> Any:
+    """Features in degrees whole and on the image's side of the antimeridian, if the image lies near it."""
+    if not table.crs.is_geographic or _bounds_in(table.crs, georeference)[0] > -TURN:
+        return table
+    in_degrees = parse_crs(georeference.crs).is_geographic  # an image's own may run beyond 180
+    longitude = georeference.extent.centroid.x if in_degrees else georeference.centre_wgs84()[0]
+    whole = [_unwrapped(one, longitude) for one in table.geometry.array]
+    return table.set_geometry(geopandas.GeoSeries(whole, index=table.index, crs=table.crs))
+
+
+def _unwrapped(geometry: Geometry | None, longitude: float) -> Geometry | None:
+    """A geometry in degrees as one piece within half a turn of a longitude, if it was torn or cut at 180."""
+
+    def turned(part: Geometry) -> Geometry:
+        west, _, east, _ = part.bounds
+        if east - west > TURN / 2:  # torn: its vertices lie on both sides of the antimeridian
+            part = shapely.transform(part, lambda xy: np.stack([xy[:, 0] % TURN, xy[:, 1]], -1))
+            west, _, east, _ = part.bounds
+        by = TURN * round((longitude - (west + east) / 2) / TURN)
+        return shapely.transform(part, lambda xy: xy + np.array([by, 0.0]))
+
+    parts = [turned(part) for part in shapely.get_parts(geometry) if not part.is_empty]
+    if len(parts) > 1:
+        return shapely.union_all(shapely.make_valid(parts))
+    return parts[0] if parts else None
 
 
 def _surface(geometry: Geometry) -> Geometry:
