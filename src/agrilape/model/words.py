@@ -14,8 +14,8 @@ sugarcane cotton pea peas bean beans lentil lentils alfalfa lucerne clover grass
 fallow bare soil vineyard orchard olive fruit vegetables legumes forage hemp flax millet peanut tobacco
 coffee cereal cereals crop crops other mixed
 """
-# Names of several words are one token too: each cell of a `layout` answer then stands at a fixed distance from
-# its place in the image, without which a model trained from scratch does not learn to look there.
+# Names of several words are one token too: each cell of a `layout` answer then stands at a fixed distance
+# from its place in the image, without which a model trained from scratch does not learn to look there.
 _NAMES = (
     "winter wheat", "spring wheat", "durum wheat", "winter barley", "spring barley", "sugar beet",
     "oilseed rape", "top left", "top right", "bottom left", "bottom right",
