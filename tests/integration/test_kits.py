@@ -4,16 +4,18 @@ import os
 from collections import Counter
 from datetime import date
 from functools import cache
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import shapely
+from pyproj import Transformer
 
 from agrilape.config.recipe import KitSource
 from agrilape.errors import DataError
 from agrilape.sources import KITS, PixelWindow, Scene, load_scenes
-from agrilape.sources.kits import kits_folder
+from agrilape.sources.kits import kits_folder, open_point_series
 
 pytestmark = pytest.mark.skipif(
     not kits_folder().is_dir(),
@@ -176,3 +178,26 @@ def test_kits_folder_follows_the_environment(monkeypatch):
     monkeypatch.delenv("AGRILAPE_KITS", raising=False)
     assert kits_folder() == Path("../shared/kits")
     assert os.environ.get("AGRILAPE_KITS") is None
+
+
+def test_point_series_of_brazil_agree_with_the_image():
+    """Points inside the image have its NDVI, up to half a pixel of displacement."""
+    (scene,) = scenes("br_cbers4_ndvi_2018_19")
+    series = open_point_series("br_cbers4_ndvi_2018_19")
+    assert Counter(point.label for point in series) == {
+        "pasture": 188, "cropland": 180, "cerrado": 141, "cerradao": 110,
+    }  # fmt: skip
+    assert {point.dates for point in series} == {tuple(frame.acquired for frame in scene.frames)}
+    to_map = Transformer.from_crs("OGC:CRS84", scene.georeference.crs, always_xy=True)
+    places = [scene.georeference.to_normalised(*to_map.transform(p.longitude, p.latitude)) for p in series]
+    inside = [0 <= place.x < 1 and 0 <= place.y < 1 for place in places]
+    assert sum(inside) == len(scene.observations)
+    stack = np.stack([frame.read(whole(scene), ("ndvi",))[0] for frame in scene.frames])
+    imaged = [stack[:, int(p.y * scene.height), int(p.x * scene.width)] for p in compress(places, inside)]
+    measured = [point.values["ndvi"] for point in compress(series, inside)]
+    assert np.corrcoef(np.ravel(imaged), np.ravel(measured))[0, 1] > 0.94
+
+
+def test_kit_without_point_series_is_an_error():
+    with pytest.raises(DataError, match="no point series"):
+        open_point_series("dk_s2_lpis2016")

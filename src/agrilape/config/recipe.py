@@ -28,12 +28,14 @@ class SimulateSource(Settings):
 
 
 class FolderSource(Settings):
-    """The user's own imagery and parcels: GeoTIFFs and parcel vectors below one folder."""
+    """The user's own imagery and labels below one folder; a `scene.json` in it says what files do not."""
 
     kind: Literal["folder"]
     path: Path = Field(description="Folder that holds both.")
-    images: str = Field("**/*.tif", description="Glob of the GeoTIFFs.")
-    parcels: str = Field("**/*.gpkg", description="Glob of the parcel vectors.")
+    images: str = Field(
+        "**/*.tif", description="Glob of the images: GeoTIFF, JPEG 2000, NetCDF, Zarr, STAC items, PNG."
+    )
+    parcels: str = Field("**/*.gpkg", description="Glob of the vectors: GeoPackage, GeoJSON, GeoParquet.")
 
 
 class KitSource(Settings):

@@ -114,8 +114,8 @@ def _parcels(
 def _once(parcels: Sequence[Parcel]) -> tuple[list[Parcel], int]:
     """Parcels with each outline once, and how many were left out; two crops on one outline are unknown."""
     kept: dict[bytes, Parcel] = {}
-    for parcel in parcels:
-        shape = shapely.to_wkb(shapely.normalize(parcel.outline))
+    shapes = shapely.to_wkb(shapely.normalize([parcel.outline for parcel in parcels]))
+    for shape, parcel in zip(shapes, parcels, strict=True):
         first = kept.setdefault(shape, parcel)
         if first.crop != parcel.crop:
             kept[shape] = replace(first, crop=None)

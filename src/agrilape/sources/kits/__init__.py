@@ -16,6 +16,7 @@ from agrilape.sources.kits.eurosat import eurosat_rgb
 from agrilape.sources.kits.france import sentinel2_2018
 from agrilape.sources.kits.switzerland import wheat_bbch2022
 from agrilape.sources.kits.united_states import naip_fields
+from agrilape.sources.observations import PointSeries, read_point_series
 from agrilape.sources.scene import Scene
 
 KITS: dict[str, Callable[[Path], Iterator[Scene]]] = {
@@ -27,6 +28,7 @@ KITS: dict[str, Callable[[Path], Iterator[Scene]]] = {
     "fr_s2_ts2018": sentinel2_2018,
     "us_naip_field_polygons": naip_fields,
 }
+POINT_SERIES = {"br_cbers4_ndvi_2018_19": "point_series_16d.csv.gz"}
 
 
 def kits_folder() -> Path:
@@ -40,6 +42,22 @@ def open_kit(name: str) -> Iterator[Scene]:
     Raises:
         DataError: There is no such kit, or it is not there.
     """
+    folder = _kit_folder(name)
+    return KITS[name](folder)
+
+
+def open_point_series(name: str) -> tuple[PointSeries, ...]:
+    """The labelled series of a kit at points, most of which lie beside its images.
+
+    Raises:
+        DataError: The kit has none, or it is not there.
+    """
+    if name not in POINT_SERIES:
+        raise DataError(f"no point series in the kit {name!r}", f"choose one of: {', '.join(POINT_SERIES)}")
+    return read_point_series(_kit_folder(name) / POINT_SERIES[name])
+
+
+def _kit_folder(name: str) -> Path:
     if name not in KITS:
         raise DataError(f"no kit {name!r}", f"choose one of: {', '.join(KITS)}")
     folder = kits_folder() / name
@@ -47,4 +65,4 @@ def open_kit(name: str) -> Iterator[Scene]:
         raise DataError(
             f"the kit {name} is not in {kits_folder()}", "set AGRILAPE_KITS to the folder with the kits"
         )
-    return KITS[name](folder)
+    return folder
