@@ -178,3 +178,62 @@ def test_parcel_outlines_lie_on_their_pixels(write_raster, write_parcels, tmp_pa
     rows, columns = np.mgrid[:SIZE, :SIZE] + 0.5
     inside = shapely.contains_xy(only.parcels[0].outline, columns, rows)
     np.testing.assert_array_equal(inside, red > 0.2)
+
+
+def test_ndvi_only_series_of_one_file_per_date(write_raster, tmp_path):
+    for month, value in ((4, 2000), (6, 8000), (8, 5000)):
+        stored = np.full((1, SIZE, SIZE), value, np.int16)
+        stored[:, :10] = -3000
+        write_raster(f"MOD13Q1_NDVI_2021{month:02d}07.tif", stored, None, nodata=-3000)
+    (only,) = open_folder(tmp_path).scenes
+    assert [frame.bands for frame in only.frames] == [("ndvi",)] * 3
+    read = [frame.read(PixelWindow(0, 0, SIZE, SIZE), ("ndvi",))[0] for frame in only.frames]
+    assert [np.nanmean(ndvi) for ndvi in read] == pytest.approx([0.2, 0.8, 0.5])
+    assert np.isnan(read[0][:10]).all()
+    assert only.frames[1].picture(PixelWindow(0, 0, SIZE, SIZE), "ndvi")[20, 20].argmax() == 1  # green
+
+
+def test_one_file_per_band_and_date(write_raster, tmp_path):
+    for day in ("20210503", "20210612"):
+        for role in ("B04", "B08"):
+            write_raster(f"T32UNF_{day}T103021_{role}_10m.tif", reflectance(bands=1), None)
+        write_raster(f"T32UNF_{day}T103021_SCL_20m.tif", np.full((1, SIZE, SIZE), 5, np.uint8), None)
+    (only,) = open_folder(tmp_path).scenes
+    assert [frame.acquired.month for frame in only.frames] == [5, 6]
+    assert [set(frame.bands) for frame in only.frames] == [{"red", "nir", "ndvi", "evi2", "savi"}] * 2
+
+
+def test_undated_image_among_dated_ones_is_a_scene_of_its_own(write_raster, tmp_path):
+    for name in ("20210503", "20210612", "undated"):
+        write_raster(f"{name}.tif")
+    first, second = open_folder(tmp_path).scenes
+    assert [len(found.frames) for found in (first, second)] == [2, 1]
+    assert (second.id, second.window) == ("undated", None)
+
+
+def test_date_may_be_stated_for_an_image_without_one(write_raster, tmp_path):
+    write_raster("field.tif")
+    (tmp_path / "scene.json").write_text('{"acquired": "2021-05-03"}')
+    assert open_folder(tmp_path).scenes[0].frames[0].acquired == date(2021, 5, 3)
+
+
+def test_images_without_a_place_are_used_if_asked_for_and_that_is_said(write_raster, write_parcels, tmp_path):
+    write_raster("drone.tif", crs=None)
+    write_parcels()
+    (tmp_path / "scene.json").write_text('{"pixels_only": true}')
+    opened = open_folder(tmp_path)
+    (only,) = opened.scenes
+    assert (only.georeference, only.parcels) == (None, ())
+    assert "drone: no place on the map, pixels only" in opened.notes
+
+
+def test_corrupt_labels_are_listed_with_their_scene(write_raster, write_parcels, tmp_path):
+    for folder, name in (("a", "stress_zones.geojson"), ("b", "observations.csv"), ("c", "labels.tif")):
+        scene(write_raster, write_parcels, folder)
+        (tmp_path / folder / name).write_bytes(b"\x00 nothing")
+    scene(write_raster, write_parcels, "good")
+    opened = open_folder(tmp_path)
+    assert [found.id for found in opened.scenes] == ["good"]
+    assert [problem.path.name for problem in opened.problems] == ["a", "b", "c"]
+    for problem, name in zip(opened.problems, ("stress_zones", "observations", "labels"), strict=True):
+        assert name in problem.reason
