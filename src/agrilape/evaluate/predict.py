@@ -9,7 +9,7 @@ import torch
 
 from agrilape.config.lape import LapeConfig
 from agrilape.evaluate.rows import Prediction
-from agrilape.model import Checkpoint
+from agrilape.model import Checkpoint, lape_of
 from agrilape.samples.types import Example, Sample
 from agrilape.tokens import Chat, Coordinates, Parsed, PositionCodec, PositionIds, prompt_batch
 from agrilape.tokens.decode import CoordinateGrammar, expected_positions, read_answers
@@ -110,6 +110,8 @@ class Answerer:
     def __call__(self, asked: Sequence[tuple[Example, Sample]]) -> list[tuple[str, Parsed]]:
         """Text and parts of the answer to each question, all in one batch."""
         batch = prompt_batch(self.chat, [(example, (sample,)) for example, sample in asked])
+        if lape_of(self.model) is None:
+            del batch["image_times"]  # only LAPE reads them, and a plain model refuses them
         inputs = {name: value.to(self.model.device) for name, value in batch.items()}
         length = inputs["input_ids"].shape[1]
         finer = self._positions if self.decoding.expectation else None

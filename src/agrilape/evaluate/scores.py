@@ -201,6 +201,7 @@ TASK_METRICS: Mapping[str, tuple[Metric, ...]] = {
     "crop_boxes": SEVERAL_BOXES,
     "field_boxes": SEVERAL_BOXES,
     "scene": NAME,
+    "crop_at_point": NAME,
     "crop_in_box": NAME,
     "crop_at_place": NAME,
     "place_of_crop": NAME,

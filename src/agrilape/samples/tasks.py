@@ -23,6 +23,7 @@ from agrilape.samples.view import RASTER, Field, Spot, View
 
 MAX_BOXES = 8  # longest list that is asked for; a longer answer teaches little and costs much
 MAJORITY = 0.5  # share of a grid cell or box that a crop must cover to be its answer
+POINTS_PER_FIELD = 3  # asked about, in a chip
 
 
 @dataclass(frozen=True)
@@ -214,9 +215,22 @@ def field_boxes(view: View, rng: random.Random, phrasings: Phrasings) -> Iterato
 def field_at_point(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The box of the field that a random point lies in."""
     for one in view.clear_fields:
-        yield Draft(
-            {"point": random_point(one.interior, rng)}, (one.box,), _facts(one), {"parcels": [one.id]}
-        )
+        for point in _points(one, rng):
+            yield Draft({"point": point}, (one.box,), _facts(one), {"parcels": [one.id]})
+
+
+@_task("what grows at a point")
+def crop_at_point(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+    """The crop of the field that a random point lies in."""
+    for one in view.clear_fields:
+        if one.crop:
+            for point in _points(one, rng):
+                yield Draft({"point": point}, (one.crop,), _facts(one), {"parcels": [one.id]})
+
+
+def _points(one: Field, rng: random.Random) -> list[Point]:
+    """Random points in a field: the same answer from several places is what teaches its extent."""
+    return [random_point(one.interior, rng) for _ in range(POINTS_PER_FIELD)]
 
 
 @_task("what grows in a box")
