@@ -157,7 +157,7 @@ def _on_map(
     places = group_places(plain, facts, lambda path, reason: problems.append(Problem(path, reason)))
     for files in places:
         try:
-            scene, said = _open_scene(root, folder, files, vectors, facts)
+            scene, said = _open_scene(root, folder, _name(root, folder, files, places), files, vectors, facts)
         except AgrilapeError as error:
             problems.append(Problem(files[0].path if len(files) == 1 else folder, str(error)))
             continue
@@ -171,11 +171,13 @@ def _on_map(
 
 
 def _open_scene(
-    root: Path, folder: Path, files: Sequence[RasterFile], vectors: Sequence[Path], facts: SceneFacts
+    root: Path,
+    folder: Path,
+    name: str,
+    files: Sequence[RasterFile],
+    vectors: Sequence[Path],
+    facts: SceneFacts,
 ) -> tuple[Scene, list[str]]:
-    name = folder.relative_to(root).as_posix()
-    if name == "." or len({file.path for file in files}) == 1:
-        name = files[0].path.relative_to(root).with_suffix("").as_posix()
     series = assemble(files)
     scene = series_scene(name, root.name, series, meta=facts.meta)
     if facts.window is not None:
@@ -185,6 +187,13 @@ def _open_scene(
         return scene, [*notes, f"{name}: no place on the map, pixels only"]
     scene, said = label_scene(scene, root, folder, vectors, facts)
     return scene, notes + said
+
+
+def _name(root: Path, folder: Path, files: Sequence[RasterFile], places: Sequence[object]) -> str:
+    """A scene's name: its folder's, or its first file's if that is the only one or other scenes lie there."""
+    if folder == root or len(places) > 1 or len({file.path for file in files}) == 1:
+        return files[0].path.relative_to(root).with_suffix("").as_posix()
+    return folder.relative_to(root).as_posix()
 
 
 def _pictures(

@@ -51,10 +51,14 @@ def inspect_stac(
         items = [root] if isinstance(root, pystac.Item) else list(root.get_items(recursive=True))
     except Exception as error:  # pystac raises many kinds for one cause: not such a file, or a link is broken
         raise DataError(f"{path} is not readable STAC: {error}", "export it again with pystac") from error
-    return [file for item in items for file in _item(item, leave_out, reading)]
+    return [file for item in items for file in _item(item, path.parent, leave_out, reading)]
 
 
-def _item(item: Any, leave_out: Callable[[Path, str], None], reading: Reading) -> Iterator[RasterFile]:
+def _item(
+    item: Any, folder: Path, leave_out: Callable[[Path, str], None], reading: Reading
+) -> Iterator[RasterFile]:
+    """The bands of an item, under its own name in the folder: assets may lie anywhere."""
+    name = folder / f"{item.id.replace('/', '_')}.json"
     taken: set[str] = set()
     properties = item.properties
     day = parse_date(properties.get("datetime")) or parse_date(properties.get("start_datetime"))
@@ -66,10 +70,11 @@ def _item(item: Any, leave_out: Callable[[Path, str], None], reading: Reading) -
             href = asset.get_absolute_href() or asset.href
             file = inspect_raster(href, _stated(item, asset, names, reading))
         except DataError as error:
-            leave_out(Path(item.get_self_href() or item.id), str(error))
+            leave_out(name, str(error))
         else:
             taken |= set(names)
-            yield replace(file, acquired=day or file.acquired)  # a file's tags may tell when it was made
+            # A file's own tags may tell when it was made, not when it was taken.
+            yield replace(file, path=name, acquired=day or file.acquired)
 
 
 def _band_roles(key: str, asset: Any) -> list[str]:

@@ -34,7 +34,7 @@ def cube(crs="EPSG:32632", south_up=False, **variables):
 
 def write(made, path, **options):
     if path.suffix == ".zarr":
-        made.to_zarr(path, **options)
+        made.to_zarr(path, consolidated=False, **options)
     else:
         made.to_netcdf(path, **options)
 

@@ -110,6 +110,15 @@ def test_other_places_of_one_folder_are_other_scenes(write_raster, tmp_path):
     assert len(open_folder(tmp_path).scenes) == 2
 
 
+def test_scenes_of_one_folder_have_names_of_their_own(write_raster, tmp_path):
+    for day in ("20210503", "20210612"):
+        write_raster(f"a/here_{day}.tif")
+        write_raster(f"a/there_{day}.tif", transform=Affine(10, 0, 700_000, 0, -10, 5_400_000))
+    scenes = open_folder(tmp_path).scenes
+    assert [found.id for found in scenes] == ["a/here_20210503", "a/there_20210503"]
+    assert [len(found.frames) for found in scenes] == [2, 2]
+
+
 def test_parcels_in_a_folder_of_their_own(write_raster, write_parcels, tmp_path):
     write_raster("images/20210503.tif")
     write_parcels("labels/far.gpkg", geometry=[field(9000, 0, 9050, 50)], crop=["maize"])

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
+from affine import Affine
 from tests.unit.sources.conftest import SIZE, window_of
 
 from agrilape.sources import open_folder
@@ -107,6 +108,20 @@ def test_collection_is_a_series_across_the_change_of_baseline(write_raster, tmp_
     assert [frame.acquired.year for frame in scene.frames] == [2021, 2022]
     means = [np.nanmean(window_of(frame, ("red",))) for frame in scene.frames]
     assert means == pytest.approx([0.2, 0.2])
+
+
+def test_items_of_several_places_are_scenes_by_their_ids(write_raster, tmp_path):
+    catalog = pystac.Catalog("fields", "Two places")
+    for name, west in (("north/1", 600_000), ("south.2", 700_000)):
+        made = pystac.Item(name, None, None, datetime(2021, 5, 3, tzinfo=UTC), {})
+        path = write_raster(f"data/{west}.tif", transform=Affine(10, 0, west, 0, -10, 5_400_000))
+        fields = {"eo:bands": [{"common_name": role} for role in ("blue", "green", "red", "nir")]}
+        made.add_asset("data", pystac.Asset(str(path), media_type=TIFF, extra_fields=fields))
+        catalog.add_item(made)
+    catalog.normalize_and_save(str(tmp_path / "index"), pystac.CatalogType.ABSOLUTE_PUBLISHED)
+    scenes = open_folder(tmp_path / "index", images="catalog.json").scenes
+    assert [scene.id for scene in scenes] == ["north_1", "south.2"]
+    assert {scene.frames[0].bands[:4] for scene in scenes} == {("blue", "green", "red", "nir")}
 
 
 def test_missing_asset_is_left_out_and_the_rest_used(write_raster, tmp_path):
