@@ -102,12 +102,11 @@ def _open(path: Path) -> Any:
 @lru_cache(maxsize=OPEN_CUBES)
 def _opened(path: str, _changed: int, _process: int) -> Any:
     xarray = need("xarray", path)
+    how: dict[str, Any] = {"engine": "netcdf4"}
     if path.endswith(".zarr"):
-        need("zarr", path)
-    else:
-        need("netCDF4", path)
-    engine = "zarr" if path.endswith(".zarr") else "netcdf4"
-    cube = xarray.open_dataset(path, engine=engine, chunks=None, cache=False)
+        how = {"engine": "zarr", "consolidated": False}  # which spares requests to remote stores only
+    need("zarr" if path.endswith(".zarr") else "netCDF4", path)
+    cube = xarray.open_dataset(path, chunks=None, cache=False, **how)
     names = {name: new for new, known in (("x", _COLUMNS), ("y", _ROWS), ("time", _TIMES))
              for name in cube.sizes if str(name).lower() in known and name != new}  # fmt: skip
     cube = cube.rename(names)

@@ -41,7 +41,9 @@ class SceneFacts(Reading):
     model_config = ConfigDict(extra="allow")
 
     window: TimeWindow | None = Field(None, description="Calendar of the season: start and end.")
-    fully_labelled: bool = Field(True, description="Is every field of the images among the parcels?")
+    fully_labelled: bool = Field(
+        True, description="Is every field of the images labelled? Points, masks and boxes need it said."
+    )
     crop_column: str | None = Field(None, description="Column of the parcels that holds the crop.")
 
     @property

@@ -209,7 +209,7 @@ def _pictures(
             name = path.relative_to(root).with_suffix("").as_posix()
             try:
                 scene = picture_scene(path, name, root.name, meta={"group": name} | facts.meta)
-                scenes.append(label_picture(scene, root, path))
+                scenes.append(label_picture(scene, root, path, facts))
             except DataError as error:
                 problems.append(Problem(path, str(error)))
     if scenes:

@@ -62,11 +62,11 @@ def label_scene(
         observations, said = read_observations(points, georeference, crops)
         notes += said
         scene = replace(scene, observations=observations)
-    only_points = bool(scene.observations) and not scene.parcels
-    return replace(scene, fully_labelled=facts.fully_labelled and not only_points), notes
+    partly = bool(masks) or (bool(scene.observations) and not scene.parcels)
+    return replace(scene, fully_labelled=_complete(facts, partly)), notes
 
 
-def label_picture(scene: Scene, root: Path, image: Path) -> Scene:
+def label_picture(scene: Scene, root: Path, image: Path, facts: SceneFacts) -> Scene:
     """A plain picture with the mask `<name>_labels.png` or the lines of `boxes.csv` beside it.
 
     Raises:
@@ -78,7 +78,12 @@ def label_picture(scene: Scene, root: Path, image: Path) -> Scene:
     mask, boxes = image.with_name(f"{image.stem}{MASK_ENDING}.png"), image.parent / BOXES_FILE
     parcels = parcels_from_mask(mask, grid, crops) if mask.is_file() else ()
     parcels += parcels_from_boxes(boxes, image.name) if boxes.is_file() else ()
-    return replace(scene, parcels=parcels)
+    return replace(scene, parcels=parcels, fully_labelled=_complete(facts, partly=bool(parcels)))
+
+
+def _complete(facts: SceneFacts, partly: bool) -> bool:
+    """Is every field labelled? Points, masks and boxes leave ground out (`partly`) unless it is stated."""
+    return facts.fully_labelled and ("fully_labelled" in facts.model_fields_set or not partly)
 
 
 def _zone_files(folder: Path, vectors: Sequence[Path]) -> list[Path]:

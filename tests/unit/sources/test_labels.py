@@ -152,6 +152,10 @@ def test_picture_with_a_mask_or_boxes(tmp_path):
     (box,) = two.parcels
     assert (box.crop, box.outline.bounds, box.area_ha) == ("winter wheat", (1, 2, 11, 12), None)
     assert box.attributes == {"box_only": True}
+    assert not one.fully_labelled  # a mask's 0 and the ground beside boxes may be anything
+    assert not two.fully_labelled
+    (tmp_path / "scene.json").write_text('{"fully_labelled": true}')
+    assert all(scene.fully_labelled for scene in open_folder(tmp_path, images="*.png").scenes)
     assert opened.notes == ("2 pictures have no place on the map: pixels only",)
 
 
