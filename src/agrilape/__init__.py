@@ -1,3 +1,42 @@
-"""agrilape: where and when for vision-language models of farmland."""
+"""agrilape: where and when for vision-language models of farmland.
+
+The names below are imported when they are first used, since torch and transformers take seconds to load.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agrilape.config import LapeConfig
+    from agrilape.model import Checkpoint, attach, detach, load_adapter, merge, save_adapter
+    from agrilape.model import load_checkpoint as from_pretrained
+    from agrilape.tokens import add_position_tokens
 
 __version__ = "0.1.0"
+__all__ = [
+    "Checkpoint",
+    "LapeConfig",
+    "add_position_tokens",
+    "attach",
+    "detach",
+    "from_pretrained",
+    "load_adapter",
+    "merge",
+    "save_adapter",
+]
+
+_HOMES = {"LapeConfig": "config", "add_position_tokens": "tokens"}  # the rest lives in `model`
+_NAMES = {"from_pretrained": "load_checkpoint"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = import_module(f"agrilape.{_HOMES.get(name, 'model')}")
+    return getattr(home, _NAMES.get(name, name))
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -6,10 +6,12 @@ import errno
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from agrilape import __version__
@@ -159,6 +161,28 @@ def report(
     say(f"wrote {write_report(run) if style == 'html' else write_markdown(run)}")
 
 
+@app.command(rich_help_panel="Look inside")
+def score(
+    predictions: Annotated[Path, typer.Argument(help="JSON or JSON-lines file of predictions.")],
+    style: Annotated[
+        str,
+        typer.Option("--format", help="agrilape, earthdial, geochat, vrsbench, agromind, llava_st or coco."),
+    ] = "agrilape",
+    truth: Annotated[
+        Path | None, typer.Option(help="File of the truths, where the predictions do not hold them.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score the predictions of this or another system, by stated rules."""
+    from agrilape.evaluate.peers import score_file
+
+    scores = score_file(style, predictions, truth)
+    if as_json:
+        out.print_json(json.dumps(scores))
+    else:
+        _print_facts(scores)
+
+
 @app.command(rich_help_panel="On the map")
 def predict(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder, or a run folder.")],
@@ -203,6 +227,27 @@ def inspect(
         out.print_json(json.dumps(facts))
     else:
         _print_facts(facts)
+
+
+@app.command(rich_help_panel="Look inside")
+def parity(
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random weights.")] = 0, as_json: AsJson = False
+) -> None:
+    """Check LAPE against the published formulas, in float64 on random weights."""
+    from agrilape.train.parity import TOLERANCE, check_parity
+
+    checks = check_parity(seed)
+    if as_json:
+        rows = [{**asdict(check), "passed": check.passed} for check in checks]
+        out.print_json(json.dumps({"tolerance": TOLERANCE, "checks": rows}))
+    else:
+        table = Table("LAPE", "as published", "largest difference", "", box=None)
+        for check in checks:
+            verdict = "[green]equal[/]" if check.passed else "[bold red]differs[/]"
+            table.add_row(check.name, escape(check.formula), f"{check.difference:.1e}", verdict)
+        out.print(table)
+    if not all(check.passed for check in checks):
+        raise typer.Exit(1)
 
 
 def count_parameters(hidden_size: int, num_spatial_tokens: int, num_temporal_tokens: int) -> dict[str, Any]:

@@ -31,12 +31,41 @@ def test_module_equals_command():
 
 
 @pytest.mark.parametrize(
-    "command", ["quickstart", "simulate", "prepare", "train", "evaluate", "predict", "report", "inspect"]
+    "command",
+    ["quickstart", "simulate", "prepare", "train", "evaluate", "predict", "report", "inspect", "parity"],
 )
 def test_every_command_has_help(command):
     done = run(command, "--help")
     assert done.returncode == 0
     assert "Usage" in done.stdout
+
+
+def test_parity_compares_every_formula_and_passes():
+    done = run("parity", "--json")
+    checks = json.loads(done.stdout)["checks"]
+    assert done.returncode == 0
+    assert len(checks) == 6
+    assert all(check["passed"] and 0 <= check["difference"] < 1e-10 for check in checks)
+
+
+def test_parity_fails_when_a_formula_differs():
+    code = (
+        "import sys, torch; from agrilape.model.lape import Lape; inject = Lape.injection\n"
+        "Lape.injection = lambda *a: inject(*a) * (1 + 1e-6)\n"
+        "sys.argv[1:] = ['parity']; from agrilape.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout.count("differs") == 1
+
+
+def test_public_names_are_imported_on_first_use():
+    code = (
+        "import sys, agrilape; assert 'torch' not in sys.modules\n"
+        "assert all(callable(getattr(agrilape, name)) for name in agrilape.__all__)\n"
+        "assert set(agrilape.__all__) <= set(dir(agrilape)) and not hasattr(agrilape, 'nothing')"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_help_is_quick_because_it_imports_no_torch():
