@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from agrilape.cli import app
 from agrilape.errors import DataError, RecipeError
 from agrilape.evaluate.peers import score_file
 from agrilape.evaluate.peers.agromind import read_option, read_region
@@ -235,3 +237,42 @@ def test_reversed_boxes_are_wrong_answers_not_missing_ones(write):
     path = write([{"answer": "[[70, 50, 50, 70, 0]]", "gt_bbox": "[[50, 50, 70, 70, 0]]"}])
     found = score_file("earthdial", path)
     assert (found["acc_50"], found["boxes"]["predicted"]) == (0, 1)
+
+
+def test_truths_in_another_file_are_joined_by_id(write):
+    truth = write([{"id": n, "gt_bbox": "[[50, 50, 70, 70, 0]]"} for n in (1, 2)], "truth.jsonl")
+    found = score_file("earthdial", write([{"id": 2, "answer": "[[50, 50, 70, 70, 0]]"}]), truth)
+    assert (found["acc_50"], found["n"], found["unparsable"]) == (0.5, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("ids", "true_ids", "problem"),
+    [
+        ([1, 1], [1, 2], "two predictions"),
+        ([1, None], [1, 2], "have no id"),
+        ([3], [1, 2], "have no truth"),
+        ([None], [None, None], "without ids"),
+    ],
+)
+def test_doubtful_ids_are_refused(write, ids, true_ids, problem):
+    box = "[[50, 50, 70, 70, 0]]"
+    with pytest.raises(DataError, match=problem):
+        score_file(
+            "earthdial",
+            write([{"id": name, "answer": box} for name in ids]),
+            write([{"id": name, "gt_bbox": box} for name in true_ids], "truth.jsonl"),
+        )
+
+
+def test_agrilape_rows_against_those_of_another_run(write, make_row):
+    truth = write([make_row("count", ["3"], ["4"]).to_json()], "truth.jsonl")
+    found = score_file("agrilape", write([{"id": "1", "prediction": ["3"]}]), truth)
+    assert found["tasks"]["count"]["exact"]["value"] == 1
+    assert "IoU >= 0.5" in found["protocol"]
+
+
+def test_the_command_prints_json(write):
+    path = write([{"answer": "[[50, 50, 70, 70, 0]]", "gt_bbox": "[[50, 50, 70, 70, 0]]"}])
+    done = CliRunner().invoke(app, ["score", "--format", "earthdial", str(path), "--json"])
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["f1"] == 1

@@ -8,15 +8,31 @@ from typing import Any, TypeAlias
 
 from agrilape.errors import DataError, RecipeError
 from agrilape.evaluate.peers import agromind, coco, grounding
-from agrilape.evaluate.rows import read_rows
+from agrilape.evaluate.peers.files import read_joined
+from agrilape.evaluate.rows import Prediction, read_rows
 from agrilape.evaluate.summary import summarise
 
 Scorer: TypeAlias = Callable[[Path, Path | None], dict[str, Any]]
 
 
 def _agrilape(predictions: Path, truth: Path | None) -> dict[str, Any]:
-    """Rows of `agrilape evaluate`, which hold their truth."""
-    return summarise(read_rows(predictions), {})
+    """Rows of `agrilape evaluate`, which hold their truth, or rows of `id` and `prediction` beside such."""
+    if truth is None:
+        rows = read_rows(predictions)
+    else:
+        rows = [Prediction.from_json(row) for row in read_joined(predictions, truth, "prediction")]
+    if not rows:
+        raise DataError(f"{predictions} is empty", "give a file with at least one row")
+    scores = summarise(rows, {})
+    failed = scores["parse_failures"]["total"]
+    return {
+        **scores,
+        "n": failed["n"],
+        "unparsable": failed["count"],
+        "protocol": "coordinates 0 to 1 of the image; the first answer where one is asked for, one-to-one "
+        "matching at IoU >= 0.5 where several are; unparsable answers count as wrong; 95 % intervals by "
+        "bootstrap over scenes",
+    }
 
 
 FORMATS: Mapping[str, Scorer] = {
@@ -39,7 +55,7 @@ def score_file(style: str, predictions: Path, truth: Path | None = None) -> dict
         truth: A file of truths, where the predictions do not hold them.
 
     Returns:
-        Scores as JSON, with the `protocol` that they follow where it is not agrilape's own.
+        Scores as JSON, with the `protocol` that they follow.
 
     Raises:
         RecipeError: The format is unknown.

@@ -20,7 +20,7 @@ from agrilape.evaluate.metrics.arrays import Floats, floats
 from agrilape.evaluate.metrics.matching import Matches, count_matches, f1_score, precision, recall
 from agrilape.evaluate.metrics.polygons import polygon_iou_matrix, rotated_boxes
 from agrilape.evaluate.metrics.time import recall_at_1, temporal_iou
-from agrilape.evaluate.peers.files import read_table
+from agrilape.evaluate.peers.files import read_joined
 
 _NUMBER = r"\s*(-?\d{1,6}(?:\.\d{1,9})?)\s*"
 _LIST_OF_5 = re.compile(rf"\[{','.join([_NUMBER] * 5)}\]")
@@ -62,7 +62,7 @@ LLAVA_ST = Notation("llava_st", _LIST_OF_4, 1)
 
 def earthdial(predictions: Path, truth: Path | None = None) -> dict[str, Any]:
     """Rows with `answer` and `gt_bbox`, both `[[l, t, r, b, degrees]]` repeated, 0 to 100."""
-    rows = read_table(predictions)
+    rows = read_joined(predictions, truth)
     return _score(
         EARTHDIAL, [(EARTHDIAL.read(row["answer"]), EARTHDIAL.read(row["gt_bbox"])) for row in rows]
     )
@@ -70,16 +70,12 @@ def earthdial(predictions: Path, truth: Path | None = None) -> dict[str, Any]:
 
 def geochat(predictions: Path, truth: Path | None = None) -> dict[str, Any]:
     """Rows with `answer` and `ground_truth`, both `{<l><t><r><b>|<degrees>}`, 0 to 100."""
-    rows = read_table(predictions)
-    return _score(GEOCHAT, [(GEOCHAT.read(row["answer"]), GEOCHAT.read(row["ground_truth"])) for row in rows])
+    return _score(GEOCHAT, _with_ground_truth(GEOCHAT, read_joined(predictions, truth)))
 
 
 def vrsbench(predictions: Path, truth: Path | None = None) -> dict[str, Any]:
     """Rows with `answer` and `ground_truth`, both `{<l><t><r><b>}`, 0 to 100; without a "+1 pixel"."""
-    rows = read_table(predictions)
-    return _score(
-        VRSBENCH, [(VRSBENCH.read(row["answer"]), VRSBENCH.read(row["ground_truth"])) for row in rows]
-    )
+    return _score(VRSBENCH, _with_ground_truth(VRSBENCH, read_joined(predictions, truth)))
 
 
 def llava_st(predictions: Path, truth: Path | None = None) -> dict[str, Any]:
@@ -87,7 +83,7 @@ def llava_st(predictions: Path, truth: Path | None = None) -> dict[str, Any]:
 
     Position tokens are read as index / 99, `[l, t, r, b]` a box and `{start, end}` a span.
     """
-    rows = read_table(predictions)
+    rows = read_joined(predictions, truth, "outputs")
     answers = [_TOKEN.sub(lambda token: f"{int(token[1]) / 99:.5f},", str(row["outputs"])) for row in rows]
     if "gt_bbox" in rows[0]:
         pairs = [
@@ -96,6 +92,10 @@ def llava_st(predictions: Path, truth: Path | None = None) -> dict[str, Any]:
         ]
         return _score(LLAVA_ST, pairs)
     return _score_spans(answers, [row["gt"] for row in rows])
+
+
+def _with_ground_truth(notation: Notation, rows: Iterable[dict[str, Any]]) -> list[tuple[Floats, Floats]]:
+    return [(notation.read(row["answer"]), notation.read(row["ground_truth"])) for row in rows]
 
 
 def _score(notation: Notation, pairs: list[tuple[Floats, Floats]]) -> dict[str, Any]:
