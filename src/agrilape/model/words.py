@@ -5,8 +5,6 @@ from __future__ import annotations
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from agrilape.samples.phrasings import load_phrasings
-
 _CROPS = """
 winter wheat spring wheat durum wheat winter barley spring barley rye oats triticale maize corn silage grain
 sorghum rice soybean soybeans sunflower rapeseed canola oilseed rape potato potatoes beet sugar beet
@@ -14,11 +12,15 @@ sugarcane cotton pea peas bean beans lentil lentils alfalfa lucerne clover grass
 fallow bare soil vineyard orchard olive fruit vegetables legumes forage hemp flax millet peanut tobacco
 coffee cereal cereals crop crops other mixed
 """
-# Names of several words are one token too: each cell of a `layout` answer then stands at a fixed distance
-# from its place in the image, without which a model trained from scratch does not learn to look there.
+# One token each, also with the comma or semicolon after it: the 64 cells of a `layout` answer then follow the 64
+# visual tokens at one fixed distance, which is how a model trained from scratch soon learns to look at the image.
+_COVER = (
+    "winter wheat", "winter barley", "rapeseed", "maize", "sugar beet", "potato", "sunflower", "grassland", "fallow",
+    "other",
+)  # fmt: skip
 _NAMES = (
-    "winter wheat", "spring wheat", "durum wheat", "winter barley", "spring barley", "sugar beet",
-    "oilseed rape", "top left", "top right", "bottom left", "bottom right",
+    "spring wheat", "durum wheat", "spring barley", "oilseed rape",
+    "top left", "top right", "bottom left", "bottom right",
 )  # fmt: skip
 _LAND = """
 annual permanent herbaceous vegetation forest wood woodland tree trees shrub highway road industrial
@@ -70,8 +72,9 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator(_texts(), trainer)
-    names = [text for name in _NAMES for text in (name, f" {name}", name.capitalize())]
-    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in names])
+    cells = [name + separator for name in _COVER for separator in ("", ",", ";")]
+    tokens = [form for name in (*cells, *_NAMES) for form in (name, f" {name}", name.capitalize())]
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in tokens])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<|pad|>",  # noqa: S106
@@ -84,6 +87,9 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _texts() -> list[str]:
+    # Imported here, since samples bring the geospatial libraries, which models of the hub do without.
+    from agrilape.samples.phrasings import load_phrasings
+
     questions = [text for templates in load_phrasings().questions.values() for text in templates]
     words = {word for text in (*questions, _CROPS, _LAND, _SPEECH) for word in text.split() if word.isalpha()}
     forms = sorted(words | {word.capitalize() for word in words})

@@ -9,7 +9,7 @@ axis, `hard` takes the label.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -84,25 +84,26 @@ class AnswerCriterion:
         Returns:
             The loss and its parts.
         """
-        answered = labels != IGNORED
-        rows, wanted, exact = logits[answered], labels[answered], position_targets[answered]
+        rows, wanted, exact = _answered(logits, labels, position_targets)
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
-        entropy = F.cross_entropy(rows, wanted, reduction="none")
-        weights = torch.ones_like(entropy)
-        sums = entropy.new_zeros(len(KINDS), 4)
-        is_text = torch.ones_like(wanted, dtype=torch.bool)
+        width = max([self._spread(axis) for axis in self.axes], default=1)
+        columns = wanted[:, None].repeat(1, width)
+        shares = F.pad(
+            rows.new_ones(len(wanted), 1), (0, width - 1)
+        )  # all of it on the label, as text has it
+        weights = rows.new_ones(len(wanted))
+        kinds, errors = torch.zeros_like(wanted), torch.zeros_like(weights)
         for axis in self.axes:
             chosen, bins = self._on_axis(axis, wanted)
-            is_text[chosen] = False
-            if not len(chosen):
-                continue
-            entropy, error = self._soften(axis, entropy, rows, chosen, bins, exact)
-            weights[chosen] = axis.weight
-            hits = rows.detach()[chosen].argmax(-1) == wanted[chosen]
-            sums[KINDS.index(axis.name)] = _row(entropy.detach()[chosen], hits, error)
-        if is_text.any():
-            hits = rows.detach()[is_text].argmax(-1) == wanted[is_text]
-            sums[0] = _row(entropy.detach()[is_text], hits, entropy.new_zeros(()))
+            kinds[chosen], weights[chosen] = KINDS.index(axis.name), axis.weight
+            position = torch.where(exact[chosen].isnan(), bins, exact[chosen]).to(rows.dtype)
+            errors[chosen] = self._error(axis, rows.detach(), chosen, position)
+            spread = self._spread(axis)
+            columns[chosen, :spread], shares[chosen, :spread] = self._target(axis, bins, position)
+        entropy: Tensor = _TargetEntropy.apply(rows, columns, shares)  # type: ignore[no-untyped-call]
+        hits = rows.detach().argmax(-1) == wanted
+        facts = torch.stack([entropy.detach(), torch.ones_like(errors), hits.to(errors.dtype), errors], dim=1)
+        sums = facts.new_zeros(len(KINDS), 4).index_add_(0, kinds, facts)
         total = normaliser if normaliser is not None else max(len(wanted), 1)
         return AnswerLoss((entropy * weights).sum() / total, sums)
 
@@ -113,39 +114,60 @@ class AnswerCriterion:
         chosen, bins = matches.nonzero(as_tuple=True)
         return chosen, bins
 
-    def _soften(
-        self, axis: _AxisTokens, entropy: Tensor, rows: Tensor, chosen: Tensor, bins: Tensor, exact: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Replace hard cross-entropies of an axis by soft ones; also sum the coordinate error."""
-        columns = rows[chosen][:, axis.ids.to(rows.device)]
-        hard = bins.to(columns.dtype)
-        position = torch.where(exact[chosen].isnan(), hard, exact[chosen].to(columns.dtype))
-        places = torch.arange(columns.shape[1], device=columns.device, dtype=columns.dtype)
-        expected = columns.detach().softmax(-1) @ places
-        error = (expected - position).abs().sum()
+    @staticmethod
+    def _error(axis: _AxisTokens, rows: Tensor, chosen: Tensor, position: Tensor) -> Tensor:
+        """Distance of the expected coordinate from the true one, `[P]` bins."""
+        likely = rows[chosen[:, None], axis.ids.to(rows.device)].softmax(-1)
+        places = torch.arange(len(axis.ids), device=rows.device, dtype=rows.dtype)
+        return (likely @ places - position).abs()
+
+    def _spread(self, axis: _AxisTokens) -> int:
+        """Over how many tokens the target of a position is spread."""
+        return {"hard": 1, "two_hot": 2, "gaussian": len(axis.ids)}[self.config.targets]
+
+    def _target(self, axis: _AxisTokens, bins: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens around each position [P] and the share of the target on each: two of [P, spread]."""
+        ids = axis.ids.to(bins.device)
         if self.config.targets == "hard":
-            return entropy, error
-        # entropy = logsumexp - hard logit, so only the logit is exchanged
-        at_label = columns.gather(1, bins[:, None]).squeeze(1)
-        softened = entropy[chosen] + at_label - self._target_logit(columns, position, places)
-        return entropy.index_copy(0, chosen, softened), error
-
-    def _target_logit(self, columns: Tensor, position: Tensor, places: Tensor) -> Tensor:
-        """Expectation of an axis' logits [P, N] under the target distribution around each position [P]."""
-        if self.config.targets == "gaussian":
-            distance = (places - position[:, None]) / self.config.gaussian_sigma
-            return ((-0.5 * distance**2).softmax(-1) * columns).sum(-1)
-        low = position.floor().clamp(0, columns.shape[1] - 2)
-        share = position - low
-        index = low.long()[:, None]
-        at_low, at_high = columns.gather(1, index).squeeze(1), columns.gather(1, index + 1).squeeze(1)
-        return (1 - share) * at_low + share * at_high
+            return ids[bins, None], torch.ones_like(position)[:, None]
+        if self.config.targets == "two_hot":
+            low = position.floor().clamp(0, len(ids) - 2)
+            share = (position - low)[:, None]
+            neighbours = low.long()[:, None] + torch.arange(2, device=ids.device)
+            return ids[neighbours], torch.cat([1 - share, share], dim=1)
+        places = torch.arange(len(ids), device=ids.device, dtype=position.dtype)
+        distance = (places - position[:, None]) / self.config.gaussian_sigma
+        return ids.expand(len(position), -1), (-0.5 * distance**2).softmax(-1)
 
 
-def _row(entropy: Tensor, hits: Tensor, error: Tensor) -> Tensor:
-    """One row of `AnswerLoss.sums`."""
-    count = torch.tensor(float(len(entropy)), device=entropy.device)
-    return torch.stack([entropy.sum(), count, hits.sum().to(entropy.dtype), error.to(entropy.dtype)])
+class _TargetEntropy(torch.autograd.Function):
+    """Cross-entropy `[R]` of logits `[R, V]` against targets that lie on K tokens each.
+
+    The gradient, softmax minus target, is written over the log-probabilities that the forward pass kept. The
+    library's cross-entropy holds two more `[R, V]` tensors at that moment; at V = 150,000 each costs as much
+    as the logits. A second backward pass through the same graph is an error, which autograd raises.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, columns: Tensor, shares: Tensor) -> Tensor:
+        log_probabilities = logits.log_softmax(-1)
+        ctx.save_for_backward(log_probabilities, columns, shares)
+        return -(log_probabilities.gather(1, columns) * shares).sum(1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        log_probabilities, columns, shares = ctx.saved_tensors
+        upstream = gradients[0].unsqueeze(1)
+        gradient = log_probabilities.exp_().mul_(upstream)
+        return gradient.scatter_add_(1, columns, -shares * upstream), None, None
+
+
+def _answered(logits: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The places that are scored, `[R, V]`, `[R]`, `[R]`; logits are copied only if there are others."""
+    chosen = labels != IGNORED
+    if chosen.all():
+        return logits.flatten(0, 1), labels.flatten(), targets.flatten()
+    return logits[chosen], labels[chosen], targets[chosen]
 
 
 def summarise(sums: Tensor) -> dict[str, float]:
