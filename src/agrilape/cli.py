@@ -135,12 +135,21 @@ def train(recipe: RecipeArgument, overrides: Overrides = None, output: Output = 
 
 @app.command(rich_help_panel="The road")
 def evaluate(
-    recipe: RecipeArgument, overrides: Overrides = None, output: Output = None, as_json: AsJson = False
+    recipe: Annotated[
+        str, typer.Argument(help="A run folder, a checkpoint folder in it, or a recipe.", metavar="RUN")
+    ],
+    overrides: Overrides = None,
+    output: Output = None,
+    suite: Annotated[
+        str | None, typer.Option(help="What is measured: agri, quick, or your own YAML file.")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Predict on the places kept out of training, and score beside blind baselines."""
     from agrilape.road import evaluate_run
 
-    loaded = _recipe(recipe, overrides, output)
+    chosen = [f"evaluation.suite={suite}"] if suite else []
+    loaded = _recipe(recipe, [*(overrides or []), *chosen], output)
     metrics = evaluate_run(loaded)
     if as_json:
         out.print_json(json.dumps(metrics))

@@ -160,6 +160,20 @@ def test_second_evaluation_predicts_nothing_anew(run, monkeypatch):
     assert evaluate_run(recipe(run), run) == first
 
 
+def test_a_suite_narrows_without_predicting_anew(run, tmp_path, monkeypatch):
+    evaluate_run(recipe(run), run)
+    path = tmp_path / "names.yaml"
+    path.write_text("tasks: {crop_in_box: [macro_f1]}\nlimit: 3\nbreakdowns: [season]")
+    monkeypatch.setattr("agrilape.evaluate.run.load_checkpoint", lambda _: pytest.fail("predicted again"))
+    metrics = evaluate_run(recipe(run, suite=str(path)), run)
+    assert (metrics["suite"], metrics["samples"]) == ("names", 3)
+    assert list(metrics["tasks"]["crop_in_box"]) == ["macro_f1"]
+    assert metrics["versus_baseline"]["crop_in_box"]["baseline"] in metrics["baselines"]
+    assert list(metrics["by"]["season"]) == ["2021"]
+    with pytest.raises(RecipeError, match="no samples of these tasks"):
+        evaluate_run(recipe(run, tasks=["count"]), run)
+
+
 def test_limit_and_a_changed_checkpoint_predict_anew(run):
     limited = recipe(run, limit=2)
     assert evaluate_run(limited, run)["samples"] == 6

@@ -24,12 +24,16 @@ STRATEGY_NAMES = {
     "temporal_pos_weight": "loss.temporal_pos_weight",
 }
 
+RESOLVED = "recipe.yaml"
+"""What a run folder calls its recipe."""
+
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply overrides.
 
     Args:
-        path: A YAML file, or the name of a recipe that ships with the package (`quickstart`, `kits`).
+        path: A YAML file, the name of a recipe that ships with the package (`quickstart`, `kits`), a run
+            folder (its recipe), or the checkpoint folder of one of its stages (its recipe up to that stage).
         overrides: `a.b=value` each, value in YAML; list items by number or name (`stages.align.steps=10`),
             all items by `*`; the strategy's own names (`num_spatial_tokens=100`) are accepted.
 
@@ -48,6 +52,8 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         ) from error
     if not isinstance(raw, dict):
         raise RecipeError(f"the recipe {file} holds no settings", "see recipes/quickstart.yaml for the form")
+    if file.name == RESOLVED and Path(path).is_dir():
+        _adopt(raw, file.parent, Path(path))
     for override in overrides:
         _apply(raw, override)
     return parse_recipe(raw, str(file))
@@ -88,11 +94,11 @@ def dump_recipe(recipe: Recipe, path: Path) -> None:
 def shipped_recipes() -> list[str]:
     """Names of the recipes inside the package."""
     return sorted(
-        file.name.removesuffix(".yaml") for file in _recipes().iterdir() if file.name.endswith(".yaml")
+        file.name.removesuffix(".yaml") for file in recipe_folder().iterdir() if file.name.endswith(".yaml")
     )
 
 
-def _recipes() -> Path:
+def recipe_folder() -> Path:
     """The recipe folder: `recipes/` of a checkout, or its copy inside an installed package."""
     inside = Path(__file__).resolve().parents[1] / "recipes"
     return inside if inside.is_dir() else Path(__file__).resolve().parents[3] / "recipes"
@@ -102,7 +108,10 @@ def _find(path: Path | str) -> Path:
     given = Path(path)
     if given.is_file():
         return given
-    shipped = _recipes() / f"{path}.yaml"
+    for run in (given, given.resolve().parent.parent) if given.is_dir() else ():
+        if (run / RESOLVED).is_file():
+            return run / RESOLVED
+    shipped = recipe_folder() / f"{path}.yaml"
     if shipped.is_file():
         return shipped
     near = difflib.get_close_matches(str(path), shipped_recipes(), n=1, cutoff=0.4)
@@ -110,6 +119,14 @@ def _find(path: Path | str) -> Path:
     raise RecipeError(
         f"there is no recipe '{path}'", f"{hint}Name a YAML file or one of {', '.join(shipped_recipes())}"
     )
+
+
+def _adopt(raw: dict[str, Any], run: Path, asked: Path) -> None:
+    """Make a run's recipe one of where the run lies now, ending with the stage that was asked for."""
+    raw["output"] = str(run)
+    names = [f"{number}-{stage['name']}" for number, stage in enumerate(raw["stages"], start=1)]
+    if asked.name in names and asked.resolve().parent.name == "stages":
+        raw["stages"] = raw["stages"][: names.index(asked.name) + 1]
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

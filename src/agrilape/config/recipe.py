@@ -156,6 +156,10 @@ class EvaluationConfig(Settings):
 
     datasets: tuple[str, ...] = Field(description="Data sets whose split is evaluated.")
     split: Literal["val", "test"] = "test"
+    suite: str | None = Field(
+        None, description="A suite that ships (agri, quick) or a YAML file; what follows narrows it."
+    )
+    tasks: tuple[str, ...] | None = Field(None, min_length=1, description="Only these tasks; null: all.")
     limit: int | None = Field(None, ge=1, description="Most samples per task; null: all.")
     batch_size: int = Field(64, ge=1)
     expectation: bool = Field(

@@ -48,6 +48,7 @@ class Prediction:
         truth: Facts of the sample beyond its answer.
         georeference: Where the chip lies; None for pixels only.
         window: Calendar that times refer to; None for a chip without time.
+        meta: Facts of the chip: sensor, season, share of each picture that cloud hides (`unseen`).
     """
 
     id: str
@@ -63,6 +64,7 @@ class Prediction:
     truth: Mapping[str, Any] = field(default_factory=dict)
     georeference: Georeference | None = None
     window: TimeWindow | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -88,6 +90,7 @@ class Prediction:
             truth=sample.truth,
             georeference=chip.georeference,
             window=chip.window,
+            meta=chip.meta,
         )
 
     @property
@@ -115,6 +118,7 @@ class Prediction:
             "gsd_m": self.georeference.gsd_m if self.georeference else None,
             "ground_m": self.ground_m,
             "window": window_to_json(self.window),
+            "meta": dict(self.meta),
         }
 
     @classmethod
@@ -139,6 +143,7 @@ class Prediction:
                 truth=dict(row["truth"]),
                 georeference=georeference_from_json(row.get("georeference")),
                 window=window_from_json(row.get("window")),
+                meta=dict(row.get("meta") or {}),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from PIL import Image
 
@@ -23,9 +23,16 @@ from agrilape.evaluate.predict import Decoding, predict_samples
 from agrilape.evaluate.rows import Prediction, refuse_repeats
 from agrilape.evaluate.scores import agreement, by_task
 from agrilape.evaluate.subset import Subset
-from agrilape.evaluate.summary import summarise
+from agrilape.evaluate.suites import suite_of
+from agrilape.evaluate.summary import choose_rivals, summarise
 from agrilape.model import load_checkpoint
 from agrilape.samples import read_manifest, read_store
+
+Answers: TypeAlias = dict[str, list[Prediction | None]]
+WHICH_SAMPLES = {"batch_size", "suite", "tasks", "limit"}
+"""Settings of an evaluation on which no single prediction depends."""
+REHEARSAL = 500
+"""Most samples of each task and data set, of the train split, on which the best baseline is chosen."""
 
 
 def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
@@ -44,21 +51,29 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
         RecipeError: There is no trained stage, or nothing to evaluate.
     """
     checkpoint = last_checkpoint(recipe, run)
-    subsets = [_subset(recipe, run, name) for name in recipe.evaluation.datasets]
+    suite = suite_of(recipe.evaluation)
+    subsets = [
+        Subset(name, read_store(run / "data" / name, recipe.evaluation.split), suite.limit, suite.tasks)
+        for name in recipe.evaluation.datasets
+    ]
     order = [sample.id for subset in subsets for example in subset for sample in example.samples]
     refuse_repeats(order)
     if not order:
         raise RecipeError(
-            f"no samples in the {recipe.evaluation.split} split of {', '.join(recipe.evaluation.datasets)}",
-            "prepare more scenes, or give the split a larger share in the recipe",
+            f"no samples {'of these tasks ' * bool(suite.tasks)}in the {recipe.evaluation.split} split of "
+            f"{', '.join(recipe.evaluation.datasets)}",
+            "prepare more scenes, give the split a larger share, or evaluate other tasks",
         )
     journal = Journal(run / "evaluation" / "predictions.jsonl", _key(recipe, run, checkpoint))
-    _predict(journal, checkpoint, subsets, recipe.evaluation, len(order))
+    _predict(journal, checkpoint, subsets, recipe.evaluation, order)
     journal.sort(order)
     rows = list(journal.rows.values())
     examples = _examples(rows)
+    guesses, rehearsal = _guesses(recipe, run, subsets)
+    rivals = choose_rivals(rehearsal, suite.metrics)
     metrics = {
-        **summarise(rows, _guesses(recipe, run, subsets)),
+        **summarise(rows, guesses, rivals, suite.metrics, suite.breakdowns),
+        "suite": suite.name,
         "split": recipe.evaluation.split,
         "datasets": list(recipe.evaluation.datasets),
         "checkpoint": str(checkpoint.relative_to(run)),
@@ -83,16 +98,12 @@ def last_checkpoint(recipe: Recipe, run: Path) -> Path:
     return folder
 
 
-def _subset(recipe: Recipe, run: Path, name: str) -> Subset:
-    return Subset(name, read_store(run / "data" / name, recipe.evaluation.split), recipe.evaluation.limit)
-
-
 def _key(recipe: Recipe, run: Path, checkpoint: Path) -> str:
     """Digest of what predictions depend on: settings, data, the checkpoint's files by size and time."""
     files = sorted(path for path in checkpoint.iterdir() if path.is_file())
     facts = {
         "version": __version__,
-        "evaluation": recipe.evaluation.model_dump(mode="json", exclude={"batch_size"}),
+        "evaluation": recipe.evaluation.model_dump(mode="json", exclude=WHICH_SAMPLES),
         "data": [read_manifest(run / "data" / name).key for name in recipe.evaluation.datasets],
         "checkpoint": [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files],
     }
@@ -100,15 +111,20 @@ def _key(recipe: Recipe, run: Path, checkpoint: Path) -> str:
 
 
 def _predict(
-    journal: Journal, folder: Path, subsets: Sequence[Subset], settings: EvaluationConfig, total: int
+    journal: Journal,
+    folder: Path,
+    subsets: Sequence[Subset],
+    settings: EvaluationConfig,
+    order: Sequence[str],
 ) -> None:
     """Answer what the journal does not hold yet; a checkpoint is loaded only if something is left to do."""
-    if len(journal.rows) >= total:
+    left = sum(name not in journal.rows for name in order)
+    if not left:
         return
     checkpoint = load_checkpoint(folder)
     decoding = Decoding(expectation=settings.expectation, constrained=settings.constrained)
-    with progress("evaluate", total, "samples") as track:
-        track(len(journal.rows))
+    with progress("evaluate", len(order), "samples") as track:
+        track(len(order) - left)
         for subset in subsets:
             began = time.perf_counter()
             for rows in predict_samples(
@@ -119,15 +135,21 @@ def _predict(
                 began = time.perf_counter()
 
 
-def _guesses(recipe: Recipe, run: Path, subsets: Sequence[Subset]) -> dict[str, list[Prediction | None]]:
-    """Every baseline's rows, in the order of the samples, fitted on the same data set's train split."""
-    guesses: dict[str, list[Prediction | None]] = {name: [] for name in baselines.BASELINES}
+def _guesses(recipe: Recipe, run: Path, subsets: Sequence[Subset]) -> tuple[Answers, Answers]:
+    """Every baseline's rows to the samples in their order, and to samples of the train split.
+
+    Each is fitted on the train split of the data set that it is asked about.
+    """
+    guesses: Answers = {name: [] for name in baselines.BASELINES}
+    rehearsal: Answers = {name: [] for name in baselines.BASELINES}
     for dataset, subset in zip(recipe.evaluation.datasets, subsets, strict=True):
-        known = baselines.fit(read_store(run / "data" / dataset, "train"))
-        for example in subset:
-            for name, rows in guesses.items():
-                rows += [baselines.guess(known, name, example.chip, sample) for sample in example.samples]
-    return guesses
+        train = read_store(run / "data" / dataset, "train")
+        known = baselines.fit(train)
+        for answers, examples in ((guesses, subset), (rehearsal, Subset(dataset, train, REHEARSAL))):
+            for example in examples:
+                for name, rows in answers.items():
+                    rows += [baselines.guess(known, name, example.chip, one) for one in example.samples]
+    return guesses, rehearsal
 
 
 def _examples(rows: Sequence[Prediction]) -> dict[str, dict[str, str]]:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from agrilape.errors import RecipeError
 from agrilape.evaluate import read
 from agrilape.evaluate.metrics import crops, quantities
 from agrilape.evaluate.metrics.arrays import Floats, divide, floats
@@ -30,6 +31,9 @@ from agrilape.geo.shapes import Box, Instant, Span
 
 Scores: TypeAlias = dict[str, Estimate]
 TaskScores: TypeAlias = dict[str, Scores]
+Wanted: TypeAlias = Mapping[str, Sequence[str]]
+"""Names of the metrics that are wanted of a task."""
+EVERY_METRIC: Wanted = {}
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,14 @@ class Metric:
         chosen = self.select(rows)
         known = self.columns(chosen) if columns is None else columns
         return estimate(known, [cluster(row) for row in chosen], self.statistic)
+
+    def point(self, rows: Rows) -> float:
+        """The score of rows without an interval; NaN where it is defined for none."""
+        return (
+            float(self.statistic(self.columns(chosen).sum(axis=0)))
+            if (chosen := self.select(rows))
+            else np.nan
+        )
 
     def difference(self, first: Rows, second: Rows) -> Difference:
         """Second minus first, on the same samples in the same order."""
@@ -216,8 +228,23 @@ TASK_METRICS: Mapping[str, tuple[Metric, ...]] = {
 """Metrics of each task, the one that stands for it first."""
 
 
-def metrics_of(task: str, rows: Rows) -> tuple[Metric, ...]:
-    """Metrics of a task; one that is not in the table is measured by the kind of its answers."""
+def metrics_of(task: str, rows: Rows, wanted: Wanted = EVERY_METRIC) -> tuple[Metric, ...]:
+    """Metrics of a task, all or those wanted, the first standing for it.
+
+    A task that is not in the table is measured by the kind of its answers.
+
+    Raises:
+        RecipeError: A wanted metric is none of the task's.
+    """
+    known = _known_metrics(task, rows)
+    by_name = {metric.name: metric for metric in known}
+    names = wanted.get(task) or by_name
+    if strangers := [name for name in names if name not in by_name]:
+        raise RecipeError(f"{task} has no metric {strangers[0]!r}", f"use {', '.join(by_name)}")
+    return tuple(by_name[name] for name in names)
+
+
+def _known_metrics(task: str, rows: Rows) -> tuple[Metric, ...]:
     if task in TASK_METRICS:
         return TASK_METRICS[task]
     if any(len(read.all_boxes(row.answer)) > 1 for row in rows):
@@ -235,14 +262,17 @@ def by_task(rows: Rows) -> dict[str, list[Prediction]]:
     return dict(sorted(groups.items()))
 
 
-def score_tasks(rows: Rows, most: int | None = None) -> TaskScores:
+def score_tasks(rows: Rows, wanted: Wanted = EVERY_METRIC, most: int | None = None) -> TaskScores:
     """Scores of each task.
 
     Args:
         rows: Predictions of any tasks.
+        wanted: Metrics of each task; a task without an entry has all.
         most: Only the first metrics of each task; None for all.
     """
-    return {task: _score(metrics_of(task, group)[:most], group) for task, group in by_task(rows).items()}
+    return {
+        task: _score(metrics_of(task, group, wanted)[:most], group) for task, group in by_task(rows).items()
+    }
 
 
 def _score(metrics: Sequence[Metric], rows: Rows) -> Scores:
@@ -261,7 +291,7 @@ def _score(metrics: Sequence[Metric], rows: Rows) -> Scores:
 def agreement(row: Prediction) -> float:
     """How well one answer meets the truth, 0 to 1, in order to find the best, median and worst of a task."""
     metric = metrics_of(row.task, [row])[0]
-    value = metric.score([row]).value
+    value = metric.point([row])
     if metric.lower_is_better:
         days = row.window.days if row.window else quantities.BBCH_RANGE
         return max(0.0, 1 - value / days)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from typing import overload
 
@@ -18,14 +18,23 @@ class Subset(Sequence[Example]):
         name: Name of the data set.
         examples: All its chips; read one at a time.
         limit: Most samples per task; None for all.
+        tasks: Only samples of these; None for all.
     """
 
-    def __init__(self, name: str, examples: Sequence[Example], limit: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        examples: Sequence[Example],
+        limit: int | None = None,
+        tasks: Container[str] | None = None,
+    ) -> None:
         self._name = name
         self._examples = examples
         places: dict[str, list[tuple[int, int]]] = {}
         for chip, example in enumerate(examples):
             for number, sample in enumerate(example.samples):
+                if tasks is not None and sample.task not in tasks:
+                    continue
                 places.setdefault(sample.task, []).append((chip, number))
         chosen = sorted(place for task in places.values() for place in _spread(task, limit))
         samples: dict[int, list[int]] = {}

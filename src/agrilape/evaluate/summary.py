@@ -6,43 +6,83 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
+from agrilape.evaluate.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWNS
 from agrilape.evaluate.read import Rows, is_readable
 from agrilape.evaluate.rows import Prediction
-from agrilape.evaluate.scores import TaskScores, by_task, metrics_of, score_tasks
+from agrilape.evaluate.scores import EVERY_METRIC, TaskScores, Wanted, by_task, metrics_of, score_tasks
 
 Json: TypeAlias = dict[str, Any]
+Guesses: TypeAlias = Mapping[str, Sequence[Prediction | None]]
+NO_RIVALS: Mapping[str, str] = {}
 HEADLINE = 2
 """Metrics of each task that are broken down: the first ones."""
 
-BREAKDOWNS: Mapping[str, Callable[[Prediction], Any]] = {
-    "crop": lambda row: row.truth.get("crop"),
-    "size": lambda row: row.truth.get("size"),
-    "source": lambda row: row.source,
-}
 
-
-def summarise(rows: Rows, baselines: Mapping[str, Sequence[Prediction | None]]) -> Json:
+def summarise(
+    rows: Rows,
+    baselines: Guesses,
+    rivals: Mapping[str, str] = NO_RIVALS,
+    wanted: Wanted = EVERY_METRIC,
+    by: Iterable[str] = DEFAULT_BREAKDOWNS,
+) -> Json:
     """All scores as JSON.
 
     Args:
         rows: The model's predictions.
         baselines: Each baseline's rows to the same samples in the same order; None where it has no answer.
+        rivals: Of each task, the baseline that the model is compared with, see `choose_rivals`.
+        wanted: Metrics of each task; a task without an entry has all.
+        by: Names of the breakdowns.
 
     Returns:
         `tasks`: task -> metric -> `{value, low, high, n}`; `baselines`: name -> the same; `versus_baseline`:
-        task -> the model minus the best baseline on the task's first metric; `by`: property -> value ->
-        task -> metric; `parse_failures`: answers that lack what was asked for.
+        task -> the model minus its rival on the task's first metric; `by`: property -> value -> task ->
+        metric; `parse_failures`: answers that lack what was asked for.
     """
-    scores = score_tasks(rows)
-    rivals = {name: score_tasks([row for row in guesses if row]) for name, guesses in baselines.items()}
+    scores = score_tasks(rows, wanted)
+    guesses = {name: [row for row in given if row] for name, given in baselines.items()}
+    scored = {name: score_tasks(given, wanted) for name, given in guesses.items() if given}
     return {
         "samples": len(rows),
         "tasks": to_json(scores),
-        "baselines": {name: to_json(tasks) for name, tasks in rivals.items() if tasks},
-        "versus_baseline": _versus(rows, baselines),
-        "by": {name: _breakdown(rows, key) for name, key in BREAKDOWNS.items()},
+        "baselines": {name: to_json(tasks) for name, tasks in scored.items()},
+        "versus_baseline": {
+            task: found
+            for task, name in rivals.items()
+            if (found := _versus(task, name, rows, baselines[name], wanted))
+        },
+        "by": {name: _breakdown(rows, BREAKDOWNS[name], wanted) for name in by},
         "parse_failures": _failures(rows),
     }
+
+
+def choose_rivals(rehearsal: Guesses, wanted: Wanted = EVERY_METRIC) -> dict[str, str]:
+    """Of each task, the baseline that does best on samples that the model is not judged by.
+
+    Chosen on the judging samples themselves, the best of several guesses would be best by luck too: on a few
+    dozen samples `random` may beat every rule, and the comparison would be too hard or, after a search for a
+    weak one, too easy.
+
+    Args:
+        rehearsal: Each baseline's rows to samples of the train split; None where it has no answer.
+        wanted: Metrics of each task; the first decides.
+    """
+    tasks: dict[str, dict[str, list[Prediction]]] = {}
+    for name, given in rehearsal.items():
+        for task, rows in by_task([row for row in given if row]).items():
+            tasks.setdefault(task, {})[name] = rows
+    return {task: _best(task, answers, wanted) for task, answers in tasks.items()}
+
+
+def _best(task: str, answers: Mapping[str, Rows], wanted: Wanted) -> str:
+    """Name of the best of those baselines that answer every sample."""
+    most = max(map(len, answers.values()))
+    candidates = {name: rows for name, rows in answers.items() if len(rows) == most}
+    metric = metrics_of(task, next(iter(candidates.values())), wanted)[0]
+    sign = -1 if metric.lower_is_better else 1
+    return max(candidates, key=lambda name: sign * np.nan_to_num(metric.point(candidates[name]), nan=-np.inf))
 
 
 def to_json(scores: TaskScores) -> Json:
@@ -53,34 +93,26 @@ def to_json(scores: TaskScores) -> Json:
     }
 
 
-def _versus(rows: Rows, baselines: Mapping[str, Sequence[Prediction | None]]) -> Json:
-    return {task: found for task in by_task(rows) if (found := _best_rival(task, rows, baselines))}
-
-
-def _best_rival(task: str, rows: Rows, baselines: Mapping[str, Sequence[Prediction | None]]) -> Json | None:
-    """The paired difference to the best of the baselines that answer every sample of a task."""
-    chosen = [index for index, row in enumerate(rows) if row.task == task]
-    own = [rows[index] for index in chosen]
-    metric = metrics_of(task, own)[0]
-    sign = -1 if metric.lower_is_better else 1
-    rivals = {
-        name: answers
-        for name, guesses in baselines.items()
-        if len(answers := [guess for index in chosen if (guess := guesses[index])]) == len(chosen)
-    }
-    if not rivals or not metric.select(own):
+def _versus(
+    task: str, name: str, rows: Rows, guesses: Sequence[Prediction | None], wanted: Wanted
+) -> Json | None:
+    """The paired difference to a baseline that answers every sample of a task; None if it does not."""
+    pairs = [(row, guess) for row, guess in zip(rows, guesses, strict=True) if row.task == task]
+    own, rival = [row for row, _ in pairs], [guess for _, guess in pairs if guess]
+    if not own or len(rival) < len(own):
         return None
-    best = max(rivals, key=lambda name: sign * metric.score(rivals[name]).value)
-    difference = metric.difference(rivals[best], own)
-    return {"metric": metric.name, "baseline": best, **_finite(difference._asdict())}
+    metric = metrics_of(task, own, wanted)[0]
+    if not metric.select(own):
+        return None
+    return {"metric": metric.name, "baseline": name, **_finite(metric.difference(rival, own)._asdict())}
 
 
-def _breakdown(rows: Rows, key: Callable[[Prediction], Any]) -> Json:
+def _breakdown(rows: Rows, key: Callable[[Prediction], str | None], wanted: Wanted) -> Json:
     groups: dict[str, list[Prediction]] = {}
     for row in rows:
         if (value := key(row)) is not None:
-            groups.setdefault(str(value), []).append(row)
-    return {value: to_json(score_tasks(groups[value], HEADLINE)) for value in sorted(groups)}
+            groups.setdefault(value, []).append(row)
+    return {value: to_json(score_tasks(groups[value], wanted, HEADLINE)) for value in sorted(groups)}
 
 
 def _failures(rows: Rows) -> Json:

@@ -95,3 +95,16 @@ def test_a_dumped_recipe_reads_back_equal(recipe_file, tmp_path):
 def test_missing_parts_are_named():
     with pytest.raises(RecipeError, match="evaluation is missing"):
         parse_recipe({key: value for key, value in MINIMAL.items() if key != "evaluation"})
+
+
+def test_a_run_folder_is_a_recipe_of_where_it_lies_and_a_checkpoint_one_of_its_stages(tmp_path):
+    recipe = load_recipe("quickstart")
+    run = tmp_path / "moved"
+    dump_recipe(recipe, run / "recipe.yaml")
+    (run / "stages" / "2-lape_warmup").mkdir(parents=True)
+    assert load_recipe(run) == recipe.model_copy(update={"output": run})
+    partial = load_recipe(run / "stages" / "2-lape_warmup", ["seed=3"])
+    assert (partial.output, partial.seed) == (run, 3)
+    assert [stage.name for stage in partial.stages] == ["align", "lape_warmup"]
+    with pytest.raises(RecipeError, match="there is no recipe"):
+        load_recipe(tmp_path)

@@ -6,7 +6,7 @@ import pytest
 
 from agrilape.evaluate.read import is_readable
 from agrilape.evaluate.scores import agreement, metrics_of, score_tasks
-from agrilape.evaluate.summary import summarise
+from agrilape.evaluate.summary import choose_rivals, summarise
 from agrilape.geo.shapes import Box, Instant, Span
 from agrilape.samples.tasks import TASKS
 
@@ -139,7 +139,9 @@ def test_summary(make_row):
     ]
     rows.append(make_row("greenest", [Instant(0.5)], [], id="t", window=SEASON))
     wrong = [make_row("crop_box", [TRUE], [Box(0, 0, 1, 1)], id=row.id, scene=row.scene) for row in rows[:4]]
-    found = summarise(rows, {"whole image": [*wrong, None], "silent": [None] * 5})
+    baselines = {"whole image": [*wrong, None], "silent": [None] * 5}
+    rivals = {"crop_box": "whole image", "greenest": "silent", "count": "silent"}
+    found = summarise(rows, baselines, rivals)
     assert found["tasks"]["crop_box"]["acc_90"] == {"value": 1, "low": 1, "high": 1, "n": 4}
     assert found["baselines"]["whole image"]["crop_box"]["acc_50"]["value"] == 0
     assert "silent" not in found["baselines"]
@@ -150,3 +152,16 @@ def test_summary(make_row):
     assert versus["value"] == pytest.approx(1 - TRUE.area)
     assert versus["p"] == 2 / 8
     assert "greenest" not in found["versus_baseline"]
+
+
+def test_the_rival_is_chosen_where_the_model_is_not_judged(make_row):
+    def rows(task, answer, predictions):
+        return [make_row(task, [answer], [given], window=SEASON) if given else None for given in predictions]
+
+    near, far, box = Instant(0.5), Instant(0.9), TRUE
+    rehearsal = {
+        "early": [*rows("greenest", near, [near, near]), *rows("crop_box", box, [None, None])],
+        "late": [*rows("greenest", near, [far, far]), *rows("crop_box", box, [Box(0, 0, 1, 1)] * 2)],
+        "partial": [*rows("greenest", near, [None, None]), *rows("crop_box", box, [box, None])],
+    }
+    assert choose_rivals(rehearsal) == {"greenest": "early", "crop_box": "late"}

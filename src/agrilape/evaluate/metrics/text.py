@@ -72,7 +72,7 @@ def bleu(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> float
         import sacrebleu
     except ImportError as error:
         raise DataError(
-            "captions are scored by sacrebleu, which is missing", "pip install sacrebleu"
+            "captions are scored by sacrebleu, which is missing", "pip install agrilape[captions]"
         ) from error
     width = max(map(len, references))
     # sacrebleu wants one list per reference number, with None where an image has fewer.
@@ -90,7 +90,7 @@ def rouge_l(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> fl
         from rouge_score.rouge_scorer import RougeScorer  # type: ignore[import-untyped]
     except ImportError as error:
         raise DataError(
-            "captions are scored by rouge_score, which is missing", "pip install rouge-score"
+            "captions are scored by rouge_score, which is missing", "pip install agrilape[captions]"
         ) from error
     scorer = RougeScorer(["rougeL"])
     best = [

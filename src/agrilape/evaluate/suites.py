@@ -1,0 +1,102 @@
+"""Suites: which tasks are measured, by which metrics, on how many samples, broken down by what.
+
+A suite is a YAML file: one of those that ship in `recipes/suites`, or the user's own.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from agrilape.config.base import Settings
+from agrilape.config.load import recipe_folder
+from agrilape.config.recipe import EvaluationConfig
+from agrilape.errors import RecipeError
+from agrilape.evaluate.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWNS
+from agrilape.evaluate.scores import TASK_METRICS, metrics_of
+
+
+class Suite(Settings):
+    """What is measured."""
+
+    name: str = "all"
+    tasks: dict[str, tuple[str, ...]] | None = Field(
+        None, description="Metrics of each task, the first standing for it; [] for all. Null: every task."
+    )
+    limit: int | None = Field(None, ge=1, description="Most samples per task; null: all.")
+    breakdowns: tuple[str, ...] = Field(DEFAULT_BREAKDOWNS, description=f"Of {', '.join(BREAKDOWNS)}.")
+
+    @property
+    def metrics(self) -> dict[str, tuple[str, ...]]:
+        """Metrics of each task that does not have all."""
+        return {task: names for task, names in (self.tasks or {}).items() if names}
+
+
+def suite_of(settings: EvaluationConfig) -> Suite:
+    """The suite that an evaluation names, narrowed by the evaluation's own tasks and limit.
+
+    Raises:
+        RecipeError: The suite cannot be read, or names what does not exist; or no task is left.
+    """
+    suite = load_suite(settings.suite) if settings.suite else Suite()
+    limits = [limit for limit in (suite.limit, settings.limit) if limit]
+    tasks = suite.tasks
+    if settings.tasks is not None:
+        known = suite.tasks if suite.tasks is not None else dict.fromkeys(settings.tasks, ())
+        tasks = {task: known[task] for task in settings.tasks if task in known}
+        if not tasks:
+            raise RecipeError(
+                f"the suite {suite.name} has none of the tasks {', '.join(settings.tasks)}",
+                f"use some of {', '.join(known)}",
+            )
+    return suite.model_copy(update={"tasks": tasks, "limit": min(limits, default=None)})
+
+
+def load_suite(name: str | Path) -> Suite:
+    """Read a suite.
+
+    Args:
+        name: A YAML file, or the name of a suite that ships.
+
+    Raises:
+        RecipeError: There is none, or it names a key, task, metric or breakdown that does not exist.
+    """
+    folder = recipe_folder() / "suites"
+    path = Path(name) if Path(name).is_file() else folder / f"{name}.yaml"
+    if not path.is_file():
+        shipped = sorted(file.stem for file in folder.glob("*.yaml"))
+        raise RecipeError(f"there is no suite '{name}'", f"name a YAML file, or one of {', '.join(shipped)}")
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        suite = Suite.model_validate({"name": path.stem, **raw} if isinstance(raw, dict) else raw)
+    except (UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        raise RecipeError(
+            f"{path} is no suite: {_first_line(error)}", f"its keys are {', '.join(Suite.model_fields)}"
+        ) from error
+    _check(suite, path)
+    return suite
+
+
+def _check(suite: Suite, path: Path) -> None:
+    _check_names(suite.tasks or (), TASK_METRICS, "task", path)
+    _check_names(suite.breakdowns, BREAKDOWNS, "breakdown", path)
+    for task in suite.metrics:
+        metrics_of(task, (), suite.metrics)
+
+
+def _check_names(names: Any, known: Any, what: str, path: Path) -> None:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, list(known), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"use some of {', '.join(known)}"
+            raise RecipeError(f"{path} names the unknown {what} '{name}'", hint)
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+    return " ".join(str(error).split())
