@@ -1,0 +1,107 @@
+"""DIOR-RSVG: one described object per question (Zhan et al. 2023, github.com/ZhanYang-nwpu/RSVG-pytorch).
+
+`Annotations/*.xml` in Pascal VOC's form, each `object` with `name`, `bndbox` (pixels) and `description`;
+`JPEGImages/*.jpg`. `train.txt`, `val.txt` and `test.txt` hold no file names but running numbers of objects:
+0 is the first object of the first XML file in order of name, and the count goes on through all files.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from agrilape.errors import DataError
+from agrilape.samples.formats.common import Asked, Shown, picture_examples
+from agrilape.samples.formats.conventions import Size, pixels
+from agrilape.samples.types import Example
+from agrilape.sources.formats.common import Omissions, PictureFolder, Row, published
+
+SPLITS = ("train", "val", "test")
+EDGES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
+    """Examples, one per picture and split: objects of one picture may be in several splits."""
+    splits = _splits(folder)
+    rows: dict[str, list[Row]] = {}
+    for row in _objects(folder, omissions):
+        rows.setdefault(splits.get(row.value["number"], "none"), []).append(row)
+    pictures = PictureFolder(folder)
+    for split, group in rows.items():
+        for example in picture_examples("dior_rsvg", group, pictures, omissions, _shown, _ask):
+            yield _of_split(example, split)
+
+
+def _splits(folder: Path) -> dict[int, str]:
+    """The split of each running number.
+
+    Raises:
+        DataError: A split file holds something else.
+    """
+    found: dict[int, str] = {}
+    for split in SPLITS:
+        path = folder / f"{split}.txt"
+        if path.is_file():
+            try:
+                found |= {int(word): split for word in path.read_text(encoding="utf-8").split()}
+            except ValueError as error:
+                raise DataError(
+                    f"{path} does not hold running numbers of objects", "download it again"
+                ) from error
+    return found
+
+
+def _objects(folder: Path, omissions: Omissions) -> Iterator[Row]:
+    """All objects with their running numbers. A file that cannot be read would shift all that follow.
+
+    Raises:
+        DataError: An XML file cannot be read.
+    """
+    number = 0
+    for path in published(folder, "Annotations/*.xml"):
+        try:
+            root = ElementTree.parse(path).getroot()  # noqa: S314 - expat limits entities by itself
+        except (ElementTree.ParseError, OSError) as error:
+            raise DataError(
+                f"{path} is not readable XML, and numbers of objects count through all files: {error}",
+                "download it again",
+            ) from error
+        for at, thing in enumerate(root.findall("object"), start=1):
+            value = {
+                "image": root.findtext("filename") or f"{path.stem}.jpg",
+                "name": thing.findtext("name"),
+                "description": thing.findtext("description"),
+                "edges": [thing.findtext(f"bndbox/{edge}") for edge in EDGES],
+                "number": number,
+            }
+            yield Row(path, at, value)
+            number += 1
+
+
+def _shown(row: Mapping[str, Any]) -> Shown:
+    return Shown((row["image"],))
+
+
+def _ask(row: Mapping[str, Any], size: Size) -> Iterator[Asked]:
+    if not row["description"]:
+        raise ValueError("an object has no description")
+    box = pixels(size).box(*(float(edge) for edge in row["edges"]))
+    question = f"Where is this: {row['description'].strip()}"
+    yield Asked("refer", (question,), (box,), {"object": row["name"]}, {"object": row["number"]})
+
+
+def _of_split(example: Example, split: str) -> Example:
+    chip = replace(example.chip, id=f"{example.chip.id}/{split}")
+    samples = tuple(
+        replace(
+            sample,
+            id=sample.id.replace(example.chip.id, chip.id, 1),
+            chip=chip.id,
+            provenance={**sample.provenance, "split": split},
+        )
+        for sample in example.samples
+    )
+    return Example(chip, samples)

@@ -1,0 +1,95 @@
+"""EarthDial: shards of the `datasets` library, with the pictures inside.
+
+Source: huggingface.co/datasets/akshaydudhane/EarthDial-Dataset. Arrow files with the columns `jpg` and
+either `conversations` (LLaVA's turns, a list or its JSON text) or `question` with `groundtruth` (captions:
+`groundtruth0` to `groundtruth4`), `ttype` and `size_group`. Questions begin with tags of task and sensor,
+`[refer] [hr_rgb_0.5] <image>`; boxes are `[[left, top, right, bottom, degrees]]`, integers 0-100.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from agrilape.errors import DataError
+from agrilape.samples.formats.common import Asked, answered, dated_chip, encoded, with_questions
+from agrilape.samples.formats.conventions import Size
+from agrilape.samples.formats.conversations import plain, told_task, turns
+from agrilape.samples.formats.notation import EARTHDIAL
+from agrilape.samples.types import Example
+from agrilape.sources.formats.common import UNUSABLE, Omissions, Row, published
+
+BATCH = 64  # rows in memory
+_TAGS = re.compile(r"^(?:\s*\[([A-Za-z_]+)\])?(?:\s*\[([A-Za-z0-9_.]+)\])?\s*(?:<image>)?\s*(?:\\n)?\s*")
+_TASKS = {"ref": "refer", "grounding": "grounding", "identify": "identify"}
+
+
+def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
+    """Examples of all shards below a folder, one per row; rows of one picture share its scene."""
+    for path in published(folder, "**/*.arrow"):
+        try:
+            for number, value in enumerate(_values(path), start=1):
+                try:
+                    if example := _example(Row(path, number, value), omissions):
+                        yield example
+                except UNUSABLE as error:
+                    omissions.add(path, error, number)
+        except DataError as error:
+            omissions.add(path, error)
+
+
+def _values(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a shard, a few at a time.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
+            for batch in stream:
+                for start in range(0, batch.num_rows, BATCH):
+                    yield from batch.slice(start, BATCH).to_pylist()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} is not a readable Arrow file", "download it again") from error
+
+
+def _example(row: Row, omissions: Omissions) -> Example | None:
+    picture = row.value["jpg"]
+    data, size = encoded(picture["bytes"] if isinstance(picture, dict) else picture)
+    name = f"earthdial/{row.path.parent.name}/{row.path.stem}/{row.number}"
+    chip = dated_chip(name, hashlib.sha256(data).hexdigest()[:16], "earthdial", (data,))
+    return with_questions(chip, answered([row], size, _ask, omissions))
+
+
+def _ask(value: Mapping[str, Any], size: Size) -> Iterator[Asked]:
+    if value.get("conversations") is not None:
+        told = value["conversations"]
+        yield from turns(json.loads(told) if isinstance(told, str) else told, EARTHDIAL, size)
+        return
+    task, sensor, question = _untagged(_unquoted(value["question"]))
+    truth = {key: _unquoted(value[key]) for key in ("ttype", "size_group") if value.get(key)}
+    task = _TASKS.get(truth.get("ttype", ""), task or told_task(question))
+    answers = [_unquoted(value[key]) for key in sorted(value) if key.startswith("groundtruth") and value[key]]
+    if not answers:
+        raise ValueError("the row has no answer")
+    if sensor:
+        truth["sensor"] = sensor
+    for answer in answers:
+        yield Asked(task, EARTHDIAL.parse(question, size), EARTHDIAL.parse(plain(answer), size), truth)
+
+
+def _untagged(text: str) -> tuple[str | None, str | None, str]:
+    """Task, sensor and the question after them."""
+    match = _TAGS.match(text)
+    assert match is not None  # it may match nothing
+    return match[1] and match[1].lower(), match[2], plain(text[match.end() :])
+
+
+def _unquoted(text: str) -> str:
+    return str(text).strip().strip('"')

@@ -1,0 +1,45 @@
+"""LLaVA's JSON: rows of `id`, `image` (one path or several) and `conversations`.
+
+Source: github.com/haotian-liu/LLaVA. Boxes in the text are fractions of the image, `[0.12, 0.30, 0.55,
+0.61]`. Rows may have `dates`, one per image, which is what this module writes for a series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from agrilape.samples.formats.common import Asked, Shown, picture_examples
+from agrilape.samples.formats.conventions import Size
+from agrilape.samples.formats.conversations import turns
+from agrilape.samples.formats.notation import FRACTIONS
+from agrilape.samples.formats.writing import write_conversations
+from agrilape.samples.types import Example
+from agrilape.sources.formats.common import Omissions, PictureFolder, published, read_rows
+
+FILE, PICTURES = "llava.json", "images"
+
+
+def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
+    """Examples of all JSON files in a folder. Rows without an image are text alone and are left out."""
+    rows = (row for path in published(folder, "*.json", "*.jsonl") for row in read_rows(path, omissions))
+    yield from picture_examples("llava", rows, PictureFolder(folder), omissions, shown, _ask)
+
+
+def shown(row: Mapping[str, Any]) -> Shown:
+    """The pictures of a row, with their dates if it has them."""
+    images = row["image"]
+    names = (images,) if isinstance(images, str) else tuple(images)
+    dates = tuple(date.fromisoformat(text) for text in row.get("dates", ()))
+    return Shown(names, dates if len(dates) == len(names) else ())
+
+
+def _ask(row: Mapping[str, Any], size: Size) -> Iterator[Asked]:
+    return turns(row["conversations"], FRACTIONS, size, origin={"id": row.get("id")})
+
+
+def write(examples: Iterable[Example], folder: Path, omissions: Omissions) -> int:
+    """Write `llava.json` and its pictures; the number of rows."""
+    return write_conversations(examples, folder / FILE, PICTURES, FRACTIONS, omissions, series=True)

@@ -1,0 +1,44 @@
+"""TEOChatlas: questions about one place on several dates (huggingface.co/datasets/jirvin16/TEOChatlas).
+
+`instruct*.json` (training) and one JSON file per evaluation task, with rows of `video` (a list of pictures,
+despite the name), `conversations`, `task`, `dataset` and perhaps `metadata`, which has a `timestamp` for
+each picture. Boxes are `[left, top, right, bottom]`, integers 0-100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from agrilape.samples.formats.common import Asked, Shown, picture_examples
+from agrilape.samples.formats.conventions import Size
+from agrilape.samples.formats.conversations import turns
+from agrilape.samples.formats.notation import TEOCHAT
+from agrilape.samples.types import Example
+from agrilape.sources.formats.common import Omissions, PictureFolder, published, read_rows
+
+
+def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
+    """Examples of all JSON files in a folder and one below it; series in order of date where it is known."""
+    files = published(folder, "*.json", "*/*.json")
+    rows = (row for path in files for row in read_rows(path, omissions))
+    yield from picture_examples("teochatlas", rows, PictureFolder(folder), omissions, _shown, _ask)
+
+
+def _shown(row: Mapping[str, Any]) -> Shown:
+    names = row["video"] if "video" in row else row["image"]
+    names = (names,) if isinstance(names, str) else tuple(names)
+    facts = row.get("metadata")
+    if not isinstance(facts, list) or len(facts) != len(names):
+        return Shown(names)
+    stamps = [fact.get("timestamp") if isinstance(fact, dict) else None for fact in facts]
+    if not all(stamps):
+        return Shown(names)
+    return Shown(names, tuple(date.fromisoformat(str(stamp)[:10]) for stamp in stamps))
+
+
+def _ask(row: Mapping[str, Any], size: Size) -> Iterator[Asked]:
+    origin = {key: row[key] for key in ("id", "dataset") if key in row}
+    return turns(row["conversations"], TEOCHAT, size, row.get("task"), origin)

@@ -1,0 +1,184 @@
+"""What all readers of published formats share: what was left out, pictures by name, rows of JSON files."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from agrilape.errors import AgrilapeError, DataError
+from agrilape.sources.places import Problem
+
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
+NAMED_PER_REASON = 5  # the others are counted
+UNUSABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError, DataError)  # what a bad row raises
+
+
+@dataclass
+class Omissions:
+    """What a reader left out. One bad row never sinks the others.
+
+    Attributes:
+        counts: Number of things left out, by reason.
+        problems: The first few of each reason, with the file and the row.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, path: Path, reason: str | Exception, row: int | str | None = None) -> None:
+        """Note something that cannot be used.
+
+        Args:
+            path: The file.
+            reason: Why; an exception that reading it raised will do.
+            row: Which row of the file, from 1, or the name of a part of it.
+        """
+        why = _words(reason)
+        self.counts[why] += 1
+        if self.counts[why] <= NAMED_PER_REASON:
+            self.problems.append(Problem(path, why if row is None else f"row {row}: {why}"))
+
+
+def _words(reason: str | Exception) -> str:
+    match reason:
+        case str():
+            return reason
+        case AgrilapeError():
+            return reason.problem
+        case KeyError():
+            return f"{reason.args[0]!r} is missing"
+    return str(reason) or type(reason).__name__
+
+
+class PictureFolder:
+    """The pictures below a folder, found by the names that annotations give them.
+
+    Publishers pack pictures under other folders than their annotations say, so a name that is not there as
+    it stands is looked for by its last parts.
+
+    Args:
+        root: The folder. No name leads out of it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self._by_name: dict[str, list[PurePosixPath]] | None = None
+
+    def find(self, name: str) -> Path:
+        """The picture of a name, with or without its suffix.
+
+        Raises:
+            ValueError: The name leads out of the folder, is not there, or stands for several pictures.
+        """
+        given = PurePosixPath(str(name).replace("\\", "/"))
+        if given.is_absolute() or ".." in given.parts or ":" in given.parts[0:1]:
+            raise ValueError("the picture's name leads out of the data folder")
+        path = self.root / given
+        if not path.is_file():
+            path = self.root / self._search(given)
+        if not path.resolve().is_relative_to(self.root):
+            raise ValueError("the picture's name leads out of the data folder")
+        return path
+
+    def _search(self, given: PurePosixPath) -> PurePosixPath:
+        if self._by_name is None:
+            self._by_name = self._index()
+        found = self._by_name.get(given.name) or self._by_name.get(f"{given.name}.", [])
+        shared = [_shared_parts(given, path) for path in found]
+        best = [path for path, count in zip(found, shared, strict=True) if count == max(shared)]
+        if not best:
+            raise ValueError("the picture is not in the data folder")
+        if len(best) > 1:
+            raise ValueError("several pictures have this name")
+        return best[0]
+
+    def _index(self) -> dict[str, list[PurePosixPath]]:
+        """Pictures by file name, and by stem with a dot after it."""
+        names: dict[str, list[PurePosixPath]] = {}
+        for path in sorted(self.root.rglob("*")):
+            if path.suffix.lower() in PICTURE_SUFFIXES:
+                inside = PurePosixPath(path.relative_to(self.root).as_posix())
+                names.setdefault(inside.name, []).append(inside)
+                names.setdefault(f"{inside.stem}.", []).append(inside)
+        return names
+
+
+def _shared_parts(one: PurePosixPath, other: PurePosixPath) -> int:
+    """How many folders two paths share, counted from their ends."""
+    count = 0
+    for a, b in zip(reversed(one.parts[:-1]), reversed(other.parts[:-1]), strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
+
+
+class Row(NamedTuple):
+    """One object of an annotation file, and where it stands."""
+
+    path: Path
+    number: int
+    value: Mapping[str, Any]
+
+
+def read_rows(path: Path, omissions: Omissions) -> Iterator[Row]:
+    """The objects of a JSON list or JSON-lines file; what is no object is left out.
+
+    Raises:
+        DataError: The file is neither.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix == ".jsonl":
+            values = [_line(line) for line in text.splitlines() if line.strip()]
+        else:
+            values = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not readable JSON: {error}", "download it again") from error
+    if not isinstance(values, list):
+        raise DataError(f"{path} is not a list of rows", "give the annotation file as it was published")
+    for number, value in enumerate(values, start=1):
+        if isinstance(value, dict):
+            yield Row(path, number, value)
+        else:
+            omissions.add(path, "the row is not a JSON object", number)
+
+
+def _line(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def read_object(path: Path) -> Mapping[str, Any]:
+    """A JSON object.
+
+    Raises:
+        DataError: The file holds something else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not readable JSON: {error}", "download it again") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path} is not a JSON object", "give the annotation file as it was published")
+    return value
+
+
+def published(folder: Path, *patterns: str) -> list[Path]:
+    """The annotation files of a release, in order.
+
+    Raises:
+        DataError: There is none.
+    """
+    found = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    if not found:
+        raise DataError(
+            f"{folder} holds no {' or '.join(patterns)}", "give the folder of the release, as it was unpacked"
+        )
+    return found

@@ -1,0 +1,130 @@
+"""EuroCrops: declared parcels of EU countries with harmonised crops (Schneider et al. 2023).
+
+Source: github.com/maja601/EuroCrops. Vector files `<country>_<year>_EuroCrops.*` with the country's own
+columns and `EC_trans_n` (the crop in English), `EC_hcat_n` and `EC_hcat_c` (name and code of HCAT). Where
+the HCAT columns are missing, the country's own codes are looked up in its table `country_mappings/*.csv`
+(`original_code`, `HCAT3_name`). Imagery is the user's: each place of the GeoTIFFs in the folder becomes a
+scene with the parcels that touch it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agrilape.errors import AgrilapeError, DataError
+from agrilape.geo.georeference import Georeference
+from agrilape.sources.crops import read_crop_table
+from agrilape.sources.facts import AS_THEY_SAY
+from agrilape.sources.folder import series_scene
+from agrilape.sources.formats.common import Omissions, published
+from agrilape.sources.layers import RasterFile
+from agrilape.sources.parcels import ParcelTable, read_parcels
+from agrilape.sources.places import group_places
+from agrilape.sources.scene import Scene
+from agrilape.sources.series import assemble
+from agrilape.sources.vectors import VECTOR_SUFFIXES, read_near
+
+HCAT_NAME = "ec_hcat_n"
+COMMON = 0.5  # share of parcels whose code the country's table knows, in the column that holds codes
+# HCAT joins synonyms and runs from the plant to its season; these are the names as people say them.
+HCAT = {
+    "winter_common_soft_wheat": "winter wheat", "spring_common_soft_wheat": "spring wheat",
+    "summer_common_soft_wheat": "spring wheat", "common_soft_wheat": "wheat",
+    "winter_durum_hard_wheat": "winter durum wheat", "spring_durum_hard_wheat": "spring durum wheat",
+    "durum_hard_wheat": "durum wheat", "grain_maize_corn_popcorn": "grain maize",
+    "green_silo_maize": "silage maize", "winter_rapeseed_rape": "winter rapeseed",
+    "spring_rapeseed_rape": "spring rapeseed", "rapeseed_rape": "rapeseed", "soy_soybeans": "soybeans",
+    "pasture_meadow_grassland_grass": "grassland", "fallow_land_not_crop": "fallow",
+    "vineyards_wine_vine_rebland_grapes": "vineyard", "orchards_fruits": "orchard",
+    "alfalfa_lucerne": "alfalfa", "lolium_ryegrass": "ryegrass", "festuca_fescue": "fescue",
+    "poaceae_grasses": "grass", "flax_linseed": "flax", "hemp_cannabis": "hemp", "carrots_daucus": "carrots",
+    "beetroot_beets": "beetroot", "cherry_cherries": "cherries", "hazelnuts_hazel": "hazelnuts",
+    "tree_wood_forest": "forest", "afforestation_reforestation": "afforestation", "populus": "poplar",
+    "willows_osiers": "willow", "nurseries_nursery": "tree nursery", "olive_plantations": "olives",
+    "citrus_plantations": "citrus", "greenhouse_foil_film": "greenhouse",
+    "millet_sorghum": "millet or sorghum",
+    "pumpkin_squash_gourd": "pumpkin", "sod_turf": "turf", "not_known_and_other": "",
+}  # fmt: skip
+
+
+def read(folder: Path, omissions: Omissions) -> Iterator[Scene]:
+    """A scene for each place that the folder's GeoTIFFs show."""
+    vectors = [path for path in published(folder, "**/*EuroCrops*") if path.suffix.lower() in VECTOR_SUFFIXES]
+    images = published(folder, "**/*.tif")
+    codes = country_codes(folder)
+    for files in group_places(images, AS_THEY_SAY, omissions.add):
+        try:
+            yield _scene(folder, files, vectors, codes)
+        except AgrilapeError as error:
+            omissions.add(files[0].path, error)
+
+
+def country_codes(folder: Path) -> dict[str, str]:
+    """Crop names by the codes of the countries' own tables, and by HCAT's names."""
+    codes = dict(HCAT)
+    for table in sorted(folder.glob("**/country_mappings/*.csv")):
+        codes |= {code: HCAT.get(name, name) for code, name in read_crop_table(table).items()}
+    return codes
+
+
+def crop_column(table: Any, codes: Mapping[str, str]) -> str:
+    """The column that holds the crop: HCAT's name, else the one whose values are mostly known codes.
+
+    Args:
+        table: Parcels near an image.
+        codes: Names by code.
+
+    Raises:
+        DataError: There is neither.
+    """
+    columns = [str(column) for column in table.columns if column != table.geometry.name]
+    for column in columns:
+        if column.lower() == HCAT_NAME:
+            return column
+    shares = {column: float(table[column].map(_said).isin(codes.keys()).mean()) for column in columns}
+    best = max(columns, key=lambda column: shares[column], default=None)
+    if best is None or not shares[best] >= COMMON:
+        raise DataError(
+            "no column of the parcels holds HCAT names or codes of a country's table",
+            "put the country's table into country_mappings/ beside the parcels",
+        )
+    return best
+
+
+def _said(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+
+
+def _scene(
+    folder: Path, files: Sequence[RasterFile], vectors: Sequence[Path], codes: Mapping[str, str]
+) -> Scene:
+    series = assemble(files)
+    if series.grid.georeference is None:
+        raise DataError(f"{files[0].path} has no place on the map", "give georeferenced images")
+    table = _parcels(vectors, series.grid.georeference, codes)
+    meta = {
+        "licence": "CC BY 4.0 (EuroCrops)",
+        "citation": "Schneider et al. (2023) EuroCrops, Scientific Data",
+        "notes": [*series.notes, *table.notes],
+    }
+    name = files[0].path.relative_to(folder).with_suffix("").as_posix()
+    return series_scene(name, "eurocrops", series, parcels=table.parcels, fully_labelled=False, meta=meta)
+
+
+def _parcels(vectors: Sequence[Path], place: Georeference, codes: Mapping[str, str]) -> ParcelTable:
+    """The parcels of the first country that the image shows.
+
+    Raises:
+        DataError: No file has any there; the first one's error.
+    """
+    first: DataError | None = None
+    for path in vectors:
+        try:
+            near, _ = read_near(path, place)
+            if len(near):
+                return read_parcels(path, place, crop_column(near, codes), codes)
+        except DataError as error:
+            first = first or error
+    raise first or DataError("no parcels lie where the image is", "give the files of the image's country")
