@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, overload
 
@@ -32,6 +33,7 @@ from agrilape.samples.types import Chip, Example, Picture, Sample
 ROWS_PER_GROUP = 32
 ROWS_PER_SHARD = 8192
 CACHE_BYTES = 1 << 30
+CACHE_CHIPS = 2048  # of some 0.1 MB each
 
 # What differs in its fields from row to row (facts, parts of a message) is JSON text: Parquet wants one type.
 _SAMPLE = pa.struct(
@@ -99,8 +101,8 @@ def read_facts(path: Path) -> dict[str, Any]:
 class Store(Sequence[Example]):
     """Chips with their samples, read from Parquet files as they are asked for.
 
-    Row groups stay in memory up to `CACHE_BYTES`, which holds the small data sets whole. A store may be
-    pickled and forked: each process opens its own files.
+    Row groups stay in memory up to `CACHE_BYTES`, and the chips last asked for, parsed, up to `CACHE_CHIPS`;
+    small data sets are held whole. A store may be pickled and forked: each process opens its own files.
 
     Args:
         files: Parquet files in order.
@@ -126,6 +128,7 @@ class Store(Sequence[Example]):
         self._open: dict[int, pq.ParquetFile] = {}
         self._cache: OrderedDict[int, pa.Table] = OrderedDict()
         self._cached_bytes = 0
+        self._chip = lru_cache(CACHE_CHIPS)(self._read_chip)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave open files and cached rows behind."""
@@ -151,8 +154,7 @@ class Store(Sequence[Example]):
         position = index + len(self) if index < 0 else index
         if not 0 <= position < len(self):
             raise IndexError(f"chip {index} of {len(self)}")
-        group = bisect_right(self._starts, position) - 1
-        return _from_row(self._rows(group).slice(position - self._starts[group], 1).to_pylist()[0])
+        return self._chip(position)
 
     def __iter__(self) -> Iterator[Example]:
         """Chips in order."""
@@ -167,6 +169,10 @@ class Store(Sequence[Example]):
             column = _open(file).read(columns=["samples.list.element.task"], use_threads=False)["samples"]
             found += [frozenset(sample["task"] for sample in samples) for samples in column.to_pylist()]
         return found
+
+    def _read_chip(self, position: int) -> Example:
+        group = bisect_right(self._starts, position) - 1
+        return _from_row(self._rows(group).slice(position - self._starts[group], 1).to_pylist()[0])
 
     def _rows(self, group: int) -> pa.Table:
         if group in self._cache:
