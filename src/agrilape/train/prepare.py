@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from agrilape.config.lape import LapeConfig
 from agrilape.config.recipe import ModelConfig, Recipe, StageConfig
-from agrilape.errors import ModelError
-from agrilape.model import attach, build_preset, lape_of, load_checkpoint, parameter_groups
+from agrilape.model import (
+    attach,
+    build_preset,
+    lape_of,
+    load_checkpoint,
+    load_model,
+    load_processor,
+    parameter_groups,
+)
 from agrilape.tokens import add_position_tokens
 from agrilape.train.optim import freeze, peak_rates
 
@@ -63,13 +69,5 @@ def _open(config: ModelConfig, start: Path | None) -> tuple[Any, Any]:
         return checkpoint.model, checkpoint.processor
     if config.path is None:
         return build_preset(config.preset or "nano", config.seed)
-    try:
-        options = {"trust_remote_code": config.trust_remote_code}
-        model = AutoModelForImageTextToText.from_pretrained(
-            config.path, dtype=getattr(torch, config.dtype), **options
-        )
-        return model, AutoProcessor.from_pretrained(config.path, **options)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"the model {config.path} cannot be opened: {error}", "give a Hub id or a local folder"
-        ) from error
+    dtype, trusted = getattr(torch, config.dtype), config.trust_remote_code
+    return load_model(config.path, dtype, trusted), load_processor(config.path, trusted)
