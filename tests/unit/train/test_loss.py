@@ -109,3 +109,18 @@ def test_a_batch_without_answers_has_no_loss() -> None:
     got = AnswerCriterion(LossConfig(), LAPE)(logits, torch.full_like(labels, -100), targets)
     assert got.loss == 0
     assert summarise(got.sums) == {}
+
+
+def test_a_second_backward_pass_is_refused_not_wrong() -> None:
+    logits, labels, targets, _ = batch()
+    loss = AnswerCriterion(LossConfig(), LAPE)(logits, labels, targets).loss
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="inplace"):
+        loss.backward()
+
+
+def test_logits_are_left_as_they_were() -> None:
+    logits, labels, targets, _ = batch()
+    before = logits.detach().clone()
+    AnswerCriterion(LossConfig(), LAPE)(logits, labels, targets).loss.backward()
+    assert torch.equal(logits, before)
