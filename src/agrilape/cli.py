@@ -161,13 +161,18 @@ def evaluate(
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder, e.g. runs/quickstart.")],
     style: Annotated[str, typer.Option("--format", help="html or markdown.")] = "html",
+    compare: Annotated[
+        list[Path] | None, typer.Option(help="Another run to set beside it; may be repeated.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="File, instead of one in the run folder.")] = None,
 ) -> None:
     """Write the page that people read from a run folder."""
     if style not in ("html", "markdown"):
         raise RecipeError(f"there is no report format '{style}'", "use html or markdown")
     from agrilape.report import write_markdown, write_report
 
-    say(f"wrote {write_report(run) if style == 'html' else write_markdown(run)}")
+    write = write_report if style == "html" else write_markdown
+    say(f"wrote {write(run, compare or (), output)}")
 
 
 @app.command(rich_help_panel="Look inside")
@@ -190,6 +195,19 @@ def score(
         out.print_json(json.dumps(scores))
     else:
         _print_facts(scores)
+
+
+@app.command(rich_help_panel="Look inside")
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder, or a predictions.jsonl.")],
+    style: Annotated[str, typer.Option("--format", help="coco, geojson, geoparquet or csv.")] = "geojson",
+    output: Annotated[Path | None, typer.Option(help="File, instead of one beside the predictions.")] = None,
+) -> None:
+    """Write the predictions of a run for other tools."""
+    from agrilape.evaluate.export import export_run
+
+    for path in export_run(run, style, output):
+        say(f"wrote {path}")
 
 
 @app.command(rich_help_panel="On the map")

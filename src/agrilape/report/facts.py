@@ -182,4 +182,7 @@ def _limits(run: Run, tables: Sequence[TaskScores]) -> Iterator[str]:
     bins = (run.recipe.get("lape") or {}).get("num_spatial_tokens")
     if bins:
         yield f"A place is named to within 1/{2 * (bins - 1)} of a chip's side, and a field by its box."
-    yield "The baselines are blind: they see no pixel. To beat them is the least that a model must do."
+    yield (
+        "The baselines are blind: they see no pixel. The one to beat is the best on the train split, not the "
+        "luckiest on these samples; to beat it is the least that a model must do."
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,17 @@ from agrilape.report.facts import data_sets, limits, stage_rows, steadiness
 from agrilape.report.figures import training_charts
 from agrilape.report.folder import Run, read_run
 from agrilape.report.scores import breakdowns, comparisons, describe, show, task_scores, verdict, words
+from agrilape.report.versus import compare_runs
 from agrilape.samples.tasks import TASKS
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: Path, compare: Sequence[Path] = (), output: Path | None = None) -> Path:
     """Write `report.html` into a run folder: one page, no network, images inside.
 
     Args:
         run: A run folder; what is missing from it is said on the page.
+        compare: Folders of other runs to set beside it, on the samples that both answered.
+        output: Another place for the page.
 
     Returns:
         Path of the page.
@@ -34,15 +37,17 @@ def write_report(run: Path) -> Path:
     """
     record = read_run(run)
     charts = training_charts(record.stages)
-    page = _render("report.html.j2", record, charts=charts, galleries=galleries(record))
-    return _write(run / "report.html", page)
+    page = _render("report.html.j2", record, compare, charts=charts, galleries=galleries(record))
+    return _write(output or run / "report.html", page)
 
 
-def write_markdown(run: Path) -> Path:
+def write_markdown(run: Path, compare: Sequence[Path] = (), output: Path | None = None) -> Path:
     """Write `report.md` into a run folder: the verdict and the tables, for a README.
 
     Args:
         run: A run folder.
+        compare: Folders of other runs to set beside it, on the samples that both answered.
+        output: Another place for the file.
 
     Returns:
         Path of the file.
@@ -50,10 +55,10 @@ def write_markdown(run: Path) -> Path:
     Raises:
         DataError: The folder does not exist or holds nothing of a run.
     """
-    return _write(run / "report.md", _render("report.md.j2", read_run(run)))
+    return _write(output or run / "report.md", _render("report.md.j2", read_run(run), compare))
 
 
-def _render(template: str, run: Run, **extra: Any) -> str:
+def _render(template: str, run: Run, compare: Sequence[Path], **extra: Any) -> str:
     environment = Environment(
         loader=PackageLoader("agrilape.report"),
         autoescape=select_autoescape(["html.j2"], default=False),
@@ -78,6 +83,7 @@ def _render(template: str, run: Run, **extra: Any) -> str:
         comparisons={comparison.task: comparison for comparison in against},
         tables=tables,
         breakdowns=breakdowns(run.metrics),
+        versus=compare_runs(run.folder, compare),
         version=__version__,
         stages=stage_rows(run),
         steadiness=steadiness(run.stages),
@@ -124,6 +130,7 @@ def failures(record: Any) -> str:
 
 def _write(path: Path, text: str) -> Path:
     """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", dir=path.parent, suffix=path.suffix, delete=False
     ) as file:

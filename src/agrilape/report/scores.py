@@ -203,7 +203,7 @@ def comparisons(metrics: Mapping[str, Any]) -> list[Comparison]:
         rival = Score.of((((metrics.get("baselines") or {}).get(baseline) or {}).get(task) or {}).get(metric))
         gain = Score.of(record)
         if own and rival and gain:
-            found.append(Comparison(task, metric, own, baseline, rival, _better(gain, metric)))
+            found.append(Comparison(task, metric, own, baseline, rival, turned(gain, metric)))
     return found
 
 
@@ -254,7 +254,7 @@ def _breakdown(task: str, by: str, values: Mapping[str, Mapping[str, Any]]) -> B
     return Breakdown(task, by, metrics, tuple((value, _scores(values[value], metrics)) for value in values))
 
 
-def _better(gain: Score, metric: str) -> Score:
+def turned(gain: Score, metric: str) -> Score:
     """A difference turned so that positive is better."""
     if not describe(metric).lower:
         return gain

@@ -132,6 +132,21 @@ def compare(
     return Difference(value, low, high, p, len(first))
 
 
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """P-values adjusted for being several (Holm, 1979): below 0.05, each is so in all of them together.
+
+    Args:
+        p_values: One per test; None where there is none, which stays so and is not counted.
+    """
+    order = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (p, index) in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p))
+        adjusted[index] = largest
+    return adjusted
+
+
 def cluster_sums(columns: Floats, clusters: Sequence[str]) -> Floats:
     """Sums `[C, K]` of the samples' columns `[N, K]` per cluster, clusters in order of name.
 

@@ -1,0 +1,109 @@
+"""Runs beside each other: the same samples, paired by id, with the significance of every difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from agrilape.evaluate.metrics.intervals import Difference, holm
+from agrilape.evaluate.rows import Prediction, read_rows
+from agrilape.evaluate.scores import by_task, metrics_of
+from agrilape.report.scores import Score, describe, turned
+
+LEVEL = 0.05
+"""Adjusted p-value below which a difference counts."""
+
+
+@dataclass(frozen=True)
+class RunDifference:
+    """One task of two runs.
+
+    Attributes:
+        task: Task name.
+        metric: The deciding metric.
+        own: Score of the run that the page is about.
+        other: Score of the run that it is compared with.
+        gain: The first minus the second, turned so that positive is better, with a paired interval.
+        p: Two-sided p-value of the paired test, adjusted for the number of tasks; None from a single scene.
+    """
+
+    task: str
+    metric: str
+    own: float
+    other: float
+    gain: Score
+    p: float | None
+
+    @property
+    def outcome(self) -> str:
+        """`ahead` or `behind` if the difference is significant, else `level`."""
+        if self.p is None or self.p >= LEVEL:
+            return "level"
+        return "ahead" if self.gain.value > 0 else "behind"
+
+    @property
+    def amount(self) -> str:
+        """The gain with its interval, in points or in the metric's unit."""
+        how = describe(self.metric)
+        scale, unit = (100.0, "points") if how.unit == "%" else (1.0, how.unit)
+        edges = [f"{scale * edge:+.1f}" for edge in (self.gain.low, self.gain.high) if edge is not None]
+        interval = f" ({' to '.join(edges)})" if edges else ""
+        return f"{scale * self.gain.value:+.1f} {unit}".rstrip() + interval
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """A run beside another.
+
+    Attributes:
+        name: Folder name of the other run.
+        shared: Number of samples that both answered.
+        left_out: Number of samples that only one of them answered.
+        tasks: The tasks that both have.
+    """
+
+    name: str
+    shared: int
+    left_out: int
+    tasks: tuple[RunDifference, ...]
+
+
+def compare_runs(run: Path, others: Sequence[Path]) -> list[RunComparison]:
+    """A run beside each of the others, on the samples that both answered.
+
+    Raises:
+        DataError: A run has no predictions.
+    """
+    own = _rows(run) if others else {}
+    return [_compare(own, other) for other in others]
+
+
+def _compare(own: dict[str, Prediction], other: Path) -> RunComparison:
+    rival = _rows(other)
+    shared = [name for name in own if name in rival and own[name].answer == rival[name].answer]
+    first, second = by_task([own[name] for name in shared]), by_task([rival[name] for name in shared])
+    drafts = [_difference(task, first[task], second[task]) for task in first]
+    found = [draft for draft in drafts if draft]
+    adjusted = holm([difference.p for *_, difference in found])
+    tasks = tuple(
+        RunDifference(task, metric, a, b, turned(Score(*difference[:3], difference.n), metric), p)
+        for (task, metric, a, b, difference), p in zip(found, adjusted, strict=True)
+    )
+    return RunComparison(other.name, len(shared), len(own) + len(rival) - 2 * len(shared), tasks)
+
+
+def _difference(
+    task: str, own: list[Prediction], other: list[Prediction]
+) -> tuple[str, str, float, float, Difference] | None:
+    metric = metrics_of(task, own)[0]
+    scores = metric.point(own), metric.point(other)
+    if np.isnan(scores).any():
+        return None
+    return task, metric.name, *scores, metric.difference(other, own)
+
+
+def _rows(run: Path) -> dict[str, Prediction]:
+    return {row.id: row for row in read_rows(run / "evaluation" / "predictions.jsonl")}
