@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from agrilape.errors import RecipeError
-from agrilape.model import lape_of, load_checkpoint
+from agrilape.model import lape_of, load_checkpoint, parameter_groups
+from agrilape.model.inspect import inspect_checkpoint
 from agrilape.train import train_recipe
 from agrilape.train.trainer import TrainingDivergedError
 
@@ -131,6 +132,26 @@ def test_two_processes_learn_what_one_learns(exact, data, tmp_path) -> None:
     for stage in ("1-align", "2-warm"):
         ours, theirs = ([row["loss"] for row in log_of(run, stage)] for run in (tmp_path, exact))
         assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+def test_lora_trains_with_lape_and_checkpoints_hold_nothing_else(data, tmp_path) -> None:
+    stages = [s.model_dump(mode="json") for s in case.recipe(tmp_path).stages]
+    for stage in stages:
+        stage["learning_rates"] = {"projector": 1e-3, "lora": 1e-2, "lape": 2e-3}
+    changes = {"stages": stages, "model": {"lora_rank": 2}}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    *_, last = train_recipe(case.recipe(whole, **changes), whole, data)
+    facts = inspect_checkpoint(last)
+    assert facts["kind"] == "adapter"
+    assert {name for name, count in facts["parameters"].items() if count} == {
+        "projector", "lora", "lape", "total",
+    }  # fmt: skip
+    lora = dict(parameter_groups(load_checkpoint(last).model)["lora"])
+    assert all(value.any() for name, value in lora.items() if "lora_B" in name)
+    assert not any("vision" in name for name in lora)
+    assert train_process(killed, data, death=9, **changes) == -signal.SIGKILL
+    assert train_process(killed, data, **changes) == 0
+    assert log_of(killed, "2-warm") == log_of(whole, "2-warm")
 
 
 def test_divergence_stops_and_says_where_the_last_good_checkpoint_is(

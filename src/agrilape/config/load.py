@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from agrilape.config.recipe import Recipe
+from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.errors import RecipeError
 
 # The strategy's own names of its settings, and where each lives in a recipe. A `*` stands for every stage.
@@ -239,3 +239,30 @@ def _check_names(recipe: Recipe, origin: str) -> None:
         )
     if (recipe.model.preset is None) == (recipe.model.path is None):
         raise RecipeError(f"{origin}: the model needs either a preset or a path", "set one of them to null")
+    for stage in recipe.stages:
+        for problem, remedy in _contradictions(stage, recipe):
+            raise RecipeError(f"{origin}: stage {stage.name}: {problem}", remedy)
+
+
+def _contradictions(stage: StageConfig, recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """What in a stage cannot be meant: problem and remedy."""
+    rates, introduction = stage.learning_rates, stage.introduction
+    peaks = [rate for rate in rates.model_dump().values() if rate is not None]
+    lora = recipe.model.lora_rank is not None
+    where = f"stages.{stage.name}"
+    if not peaks:
+        yield "nothing trains", f"give {where}.learning_rates for vision, projector, llm, lora or lape"
+    if rates.lape is not None and not stage.enable_lape and peaks == [rates.lape]:
+        yield "only LAPE would train, but it is off", f"set {where}.enable_lape=true"
+    if rates.lora is not None and not lora:
+        yield "a learning rate for LoRA, but the model has none", "set model.lora_rank, e.g. to 16"
+    if rates.llm is not None and lora:
+        yield (
+            "the language model cannot train beside its LoRA",
+            "give learning_rates.lora instead of llm, or set model.lora_rank=null",
+        )
+    if stage.enable_lape and introduction.gate != "off" and introduction.lape_warmup_steps == 0:
+        yield (
+            "the gate opens over the LAPE warm-up, which has no steps",
+            f"set {where}.introduction.lape_warmup_steps, or gate=off",
+        )

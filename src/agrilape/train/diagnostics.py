@@ -26,7 +26,10 @@ def describe_rows(lape: Lape, model: Any) -> dict[str, float]:
         `neighbour_cosine_*`, the mean cosine of adjacent rows (1: all alike, 0: no order).
     """
     weights = {"in": model.get_input_embeddings().weight, "out": model.get_output_embeddings().weight}
-    text = {direction: weight.float().norm(dim=1).mean() for direction, weight in weights.items()}
+    # The matrices' own rows at the position tokens' ids are never read.
+    words = torch.ones(len(weights["in"]), dtype=torch.bool, device=weights["in"].device)
+    words[lape.token_ids] = False
+    text = {direction: weight[words].float().norm(dim=1).mean() for direction, weight in weights.items()}
     values = {}
     for axis in AXES:
         for direction in DIRECTIONS[:1] if lape.tied else DIRECTIONS:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from agrilape.config.lape import LapeConfig
 from agrilape.config.recipe import ModelConfig, Recipe, StageConfig
+from agrilape.errors import ModelError
 from agrilape.model import (
     attach,
     build_preset,
@@ -19,6 +21,7 @@ from agrilape.model import (
     load_processor,
     parameter_groups,
 )
+from agrilape.model.groups import group_of
 from agrilape.tokens import add_position_tokens
 from agrilape.train.optim import freeze, peak_rates
 
@@ -52,6 +55,8 @@ def prepare(recipe: Recipe, stage: StageConfig, start: Path | None) -> Prepared:
         start: Checkpoint to start from; None: the base model.
     """
     model, processor = _open(recipe.model, start)
+    if recipe.model.lora_rank is not None and not is_adapted(model):
+        model = add_lora(model, recipe.model.lora_rank)
     on = recipe.enable_lape and stage.enable_lape and recipe.coordinates == "position_tokens"
     if on and lape_of(model) is None:
         attach(model, add_position_tokens(processor, recipe.lape), processor.tokenizer)
@@ -63,9 +68,40 @@ def prepare(recipe: Recipe, stage: StageConfig, start: Path | None) -> Prepared:
     return Prepared(model, processor, lape.config if lape is not None and on else None, peaks)
 
 
+def is_adapted(model: Any) -> bool:
+    """Does a model have LoRA?"""
+    return hasattr(model, "get_base_model")
+
+
+def add_lora(model: Any, rank: int) -> Any:
+    """Put LoRA onto every matrix of the language model's layers; checkpoints are adapters from then on.
+
+    Args:
+        model: With or without LAPE.
+        rank: Of each update; it is scaled by 2 (alpha = 2 x rank).
+
+    Returns:
+        The model, wrapped by PEFT.
+
+    Raises:
+        ModelError: PEFT is not installed.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise ModelError("lora_rank needs PEFT", "pip install agrilape[peft]") from error
+    head = model.get_output_embeddings()
+    targets = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module is not head and group_of(name) == "llm"
+    ]
+    return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets))
+
+
 def _open(config: ModelConfig, start: Path | None) -> tuple[Any, Any]:
     if start is not None:
-        checkpoint = load_checkpoint(start)
+        checkpoint = load_checkpoint(start, getattr(torch, config.dtype))
         return checkpoint.model, checkpoint.processor
     if config.path is None:
         return build_preset(config.preset or "nano", config.seed)

@@ -32,7 +32,7 @@ def recipe_file(tmp_path):
 
 
 def test_every_shipped_recipe_is_valid():
-    assert {"quickstart", "kits"} <= set(shipped_recipes())
+    assert {"quickstart", "kits", "agri_rs", "lora", "full"} <= set(shipped_recipes())
     for name in shipped_recipes():
         assert load_recipe(name).stages
 
@@ -74,6 +74,11 @@ def test_master_switch_turns_lape_off_everywhere(recipe_file):
         ("coordinates=numerals", "enables LAPE"),
         ("steps", "cannot read the override"),
         ("stages.1.name=align", "share a name"),
+        ("stages.domain.learning_rates={}", "domain: nothing trains"),
+        ("stages.align.learning_rates={lape: 1.0e-3}", "it is off"),
+        ("stages.align.learning_rates.lora=1.0e-3", "set model.lora_rank"),
+        ("model.lora_rank=8", "learning_rates.lora instead of llm"),
+        ("stages.domain.introduction={gate: linear, lape_warmup_steps: 0}", "has no steps"),
     ],
 )
 def test_errors_name_the_field_and_the_remedy(recipe_file, override, said):
