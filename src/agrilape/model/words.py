@@ -12,11 +12,11 @@ sugarcane cotton pea peas bean beans lentil lentils alfalfa lucerne clover grass
 fallow bare soil vineyard orchard olive fruit vegetables legumes forage hemp flax millet peanut tobacco
 coffee cereal cereals crop crops other mixed
 """
-# One token each, also with the comma or semicolon after it: the 64 cells of a `layout` answer then follow the 64
-# visual tokens at one fixed distance, which is how a model trained from scratch soon learns to look at the image.
+# One token each, also with the comma or semicolon after it: the 64 cells of a `layout` answer then follow the
+# 64 visual tokens at one fixed distance, and a model trained from scratch soon learns to look at the image.
 _COVER = (
-    "winter wheat", "winter barley", "rapeseed", "maize", "sugar beet", "potato", "sunflower", "grassland", "fallow",
-    "other",
+    "winter wheat", "winter barley", "rapeseed", "maize", "sugar beet", "potato", "sunflower", "grassland",
+    "fallow", "other",
 )  # fmt: skip
 _NAMES = (
     "spring wheat", "durum wheat", "spring barley", "oilseed rape",

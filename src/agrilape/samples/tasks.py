@@ -140,12 +140,12 @@ def scene(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draf
         yield Draft({}, (view.label,), {"label": view.label}, {"rule": "label of the scene"})
 
 
-@_task("what grows in each cell of a 4 x 4 grid, in words", positions=False)
+@_task("what grows in each cell of an 8 x 8 grid, in words", positions=False)
 def layout(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The crop that covers most of each cell, `other` for no crop; only where every field is labelled."""
     if not view.complete or not view.by_crop:
         return
-    grid = [[_commonest(view, cell) or phrasings.other for cell in row] for row in _grid(4)]
+    grid = [[_commonest(view, cell) or phrasings.other for cell in row] for row in _grid(8)]
     yield Draft({}, (layout_text(grid),), {"grid": grid}, {"rule": "commonest cover of the cell"})
 
 
