@@ -32,6 +32,8 @@ def propagate(rows: Tensor, matrix: Tensor, mode: Propagation) -> Tensor:
         return rows
     if mode == "value":
         return matrix.to(rows.dtype) @ rows
+    if not torch.is_grad_enabled():
+        return rows.detach()
     propagated: Tensor = _PropagateGradient.apply(rows, matrix)  # type: ignore[no-untyped-call]
     return propagated
 
