@@ -87,24 +87,28 @@ def picture_examples(
         ask: Its questions, for a picture of some size.
         scene: Which scene a picture without its suffix belongs to: tiles of one image are one.
     """
-    groups: dict[Shown, list[Row]] = {}
+    groups: dict[tuple[tuple[Path, ...], tuple[date, ...]], tuple[Shown, list[Row]]] = {}
     for row in rows:
         try:
             shown = show(row.value)
             if not shown.names or not all(isinstance(name, str) and name for name in shown.names):
                 raise ValueError("the row names no picture")
-            groups.setdefault(shown, []).append(row)
+            key = tuple(folder.find(name) for name in shown.names), shown.dates
+            groups.setdefault(key, (shown, []))[1].append(row)
         except UNUSABLE as error:
             omissions.add(row.path, error, row.number)
-    for shown, group in groups.items():
+    used: Counter[str] = Counter()
+    for (paths, dates), (shown, group) in groups.items():
         try:
-            pictures, size = load_pictures([folder.find(name) for name in shown.names])
+            pictures, size = load_pictures(paths)
         except UNUSABLE as error:
             for row in group:
                 omissions.add(row.path, error, row.number)
             continue
         name = chip_name(shown.names)
-        chip = dated_chip(f"{source}/{name}", scene(name), source, pictures, shown.dates)
+        used[name] += 1
+        unique = name if used[name] == 1 else f"{name}~{used[name]}"  # a.png beside a.jpg
+        chip = dated_chip(f"{source}/{unique}", scene(name), source, pictures, dates)
         if example := with_questions(chip, answered(group, size, ask, omissions)):
             yield example
 
