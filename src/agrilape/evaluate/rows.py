@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -129,6 +130,9 @@ class Prediction:
             DataError: A field is missing or of the wrong kind.
         """
         try:
+            answer = parts_from_json(row["answer"])
+            if not all(map(_is_finite, answer)):
+                raise ValueError("its answer: a coordinate is not a number")
             return cls(
                 id=str(row["id"]),
                 chip=str(row["chip"]),
@@ -136,7 +140,7 @@ class Prediction:
                 source=str(row["source"]),
                 task=str(row["task"]),
                 question=parts_from_json(row["question_parts"]),
-                answer=parts_from_json(row["answer"]),
+                answer=answer,
                 prediction=parts_from_json(row["prediction"]),
                 prediction_text=str(row["prediction_text"]),
                 problems=tuple(map(str, row["problems"])),
@@ -206,6 +210,13 @@ def ground_size_m(georeference: Georeference) -> tuple[float, float]:
     lines = [LineString([georeference.to_map(point) for point in pair]) for pair in ends]
     width, height = (_EARTH.geometry_length(shape(georeference.to_geojson(line))) for line in lines)
     return float(width), float(height)
+
+
+def _is_finite(part: Part) -> bool:
+    if isinstance(part, str):
+        return True
+    points = part.points if isinstance(part, Polygon) else (part,)
+    return all(math.isfinite(value) for point in points for value in point)
 
 
 def _bracket(place: Shape) -> str:

@@ -6,9 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from agrilape.errors import DataError, RecipeError
 from agrilape.evaluate.peers import agromind, coco, grounding
 from agrilape.evaluate.peers.files import read_joined
+from agrilape.evaluate.peers.scale import check_scale
+from agrilape.evaluate.read import all_boxes
 from agrilape.evaluate.rows import Prediction, read_rows
 from agrilape.evaluate.summary import summarise
 
@@ -23,6 +27,11 @@ def _agrilape(predictions: Path, truth: Path | None) -> dict[str, Any]:
         rows = [Prediction.from_json(row) for row in read_joined(predictions, truth, "prediction")]
     if not rows:
         raise DataError(f"{predictions} is empty", "give a file with at least one row")
+    for side, answers in (
+        ("true", [row.answer for row in rows]),
+        ("predicted", [row.prediction for row in rows]),
+    ):
+        check_scale("agrilape", 1, np.concatenate([all_boxes(parts) for parts in answers]), side)
     scores = summarise(rows, {})
     failed = scores["parse_failures"]["total"]
     return {
@@ -65,7 +74,7 @@ def score_file(style: str, predictions: Path, truth: Path | None = None) -> dict
         raise RecipeError(f"there is no prediction format {style!r}", f"use one of {', '.join(FORMATS)}")
     try:
         return FORMATS[style](predictions, truth)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
             f"{predictions} is not of the format {style}: {error}",
             "check --format, and --truth if it needs one",

@@ -10,10 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from agrilape.errors import DataError
+from agrilape.evaluate.metrics.arrays import floats
 from agrilape.evaluate.metrics.boxes import box_iou
 from agrilape.evaluate.metrics.text import find_name, find_number
 from agrilape.evaluate.peers.files import read_table
+from agrilape.evaluate.peers.scale import check_scale
 
 Row: TypeAlias = Mapping[str, Any]
 _KEY = ("level1_id", "level2_id", "level3_id", "type_id", "item_id")
@@ -47,6 +51,8 @@ def score(predictions: Path, truth: Path | None = None) -> dict[str, Any]:
             f"{len(strangers)} predictions belong to no question of {truth}",
             "give the truth of the same tasks",
         )
+    if not questions:
+        raise DataError(f"{truth or predictions} is empty", "give a file with at least one question")
     tasks: dict[str, list[tuple[Row, str]]] = {}
     for key, question in questions.items():
         text = _text(given[key]) if key in given else ""
@@ -66,6 +72,8 @@ def read_option(text: str, options: Mapping[str, str]) -> str | None:
     In this order: the answer is a letter; it says "answer: B" or the like; it begins with a letter and
     a mark; it mentions the text of one option; it holds one capital of an option, not being the article A.
     """
+    if not options:
+        return None
     letters = "".join(re.escape(letter) for letter in options)
     for pattern in (
         rf"^\W*([{letters}])\W*$",
@@ -111,7 +119,12 @@ def _score_choices(rows: list[tuple[Row, str]]) -> dict[str, Any]:
 def _score_boxes(rows: list[tuple[Row, str]]) -> dict[str, Any]:
     found = [_BOX.search(text) for _, text in rows]
     boxes = [[float(n) for n in match.groups()] if match else [float("nan")] * 4 for match in found]
-    iou = box_iou(boxes, [row["answer"] for row, _ in rows])
+    wanted = floats([row["answer"] for row, _ in rows]).reshape(-1, 4)
+    if not np.isfinite(wanted).all():
+        raise DataError("a true box is not made of numbers", "give the questions as published")
+    check_scale("agromind", 1, wanted, "true")
+    check_scale("agromind", 1, floats(boxes), "predicted")
+    iou = box_iou(boxes, wanted)
     return {
         "acc_50": float((iou >= 0.5).mean()),
         "miou": float(iou.mean()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from agrilape.evaluate.metrics.matching import (
 )
 from agrilape.evaluate.peers.files import read_json, read_table
 
+Boxes: TypeAlias = defaultdict[tuple[Any, Any], list[list[float]]]
 MOST_PER_IMAGE = 100
 
 
@@ -42,6 +43,9 @@ def score(predictions: Path, truth: Path | None) -> dict[str, Any]:
     images = [image["id"] for image in annotations["images"]]
     given = _boxes(read_table(predictions))
     wanted = _boxes(one for one in annotations["annotations"] if not one.get("iscrowd"))
+    if not wanted:
+        raise DataError(f"{truth} holds no objects", "give the annotations of the split that was predicted")
+    _check_units(given, wanted)
     if strangers := {image for image, _ in given} - set(images):
         raise DataError(
             f"{len(strangers)} images of {predictions} are not in {truth}", "give the truth of the same split"
@@ -74,17 +78,29 @@ def score(predictions: Path, truth: Path | None) -> dict[str, Any]:
     }
 
 
-def _boxes(rows: Iterable[dict[str, Any]]) -> defaultdict[tuple[Any, Any], list[list[float]]]:
+def _boxes(rows: Iterable[dict[str, Any]]) -> Boxes:
     """Left, top, right, bottom and score of the boxes per image and category, best first."""
-    boxes: defaultdict[tuple[Any, Any], list[list[float]]] = defaultdict(list)
+    boxes: Boxes = defaultdict(list)
     for row in rows:
-        x, y, width, height = map(float, row["bbox"])
-        boxes[row["image_id"], row["category_id"]].append(
-            [x, y, x + width, y + height, row.get("score", 1.0)]
-        )
+        x, y, width, height, sure = (float(value) for value in (*row["bbox"], row.get("score", 1.0)))
+        if not np.isfinite([x, y, width, height, sure]).all():
+            raise DataError(f"a box of image {row['image_id']} is not made of numbers", "correct the file")
+        boxes[row["image_id"], row["category_id"]].append([x, y, x + width, y + height, sure])
     for found in boxes.values():
         found.sort(key=lambda box: -box[4])
     return boxes
+
+
+def _check_units(given: Boxes, wanted: Boxes) -> None:
+    """Refuse fractions of the image where the truth is in pixels."""
+    largest = [
+        max((max(box[:4]) for found in side.values() for box in found), default=0) for side in (given, wanted)
+    ]
+    if 0 < largest[0] <= 1 < largest[1] / 10:
+        raise DataError(
+            f"predicted boxes reach {largest[0]:g}, true ones {largest[1]:g}",
+            "the scale is more likely 0 to 1: multiply by the image's width and height",
+        )
 
 
 def _match(given: list[list[float]], wanted: list[list[float]]) -> Detections:

@@ -60,6 +60,8 @@ def read_joined(predictions: Path, truth: Path | None, key: str = "answer") -> l
             ids and differ in length.
     """
     given = read_table(predictions)
+    if not given:
+        raise DataError(f"{predictions} is empty", "give a file with at least one row")
     names = _ids(given, predictions)
     if truth is None:
         return given

@@ -21,6 +21,7 @@ from agrilape.evaluate.metrics.matching import Matches, count_matches, f1_score,
 from agrilape.evaluate.metrics.polygons import polygon_iou_matrix, rotated_boxes
 from agrilape.evaluate.metrics.time import recall_at_1, temporal_iou
 from agrilape.evaluate.peers.files import read_joined
+from agrilape.evaluate.peers.scale import check_scale
 
 _NUMBER = r"\s*(-?\d{1,6}(?:\.\d{1,9})?)\s*"
 _LIST_OF_5 = re.compile(rf"\[{','.join([_NUMBER] * 5)}\]")
@@ -47,7 +48,8 @@ class Notation:
     def read(self, text: Any) -> Floats:
         """Boxes `[N, 5]` in a text, or in a list of numbers: edges, and degrees about the centre."""
         if isinstance(text, list) and len(text) in (4, 5) and all(isinstance(n, int | float) for n in text):
-            return floats([[*text, 0.0][:5]])
+            box = floats([[*text, 0.0][:5]])
+            return box if np.isfinite(box).all() else box[:0]
         found = [
             [float(number or 0) for number in match.groups()] for match in self.pattern.finditer(str(text))
         ]
@@ -104,8 +106,10 @@ def _score(notation: Notation, pairs: list[tuple[Floats, Floats]]) -> dict[str, 
             f"{empty} of {len(pairs)} rows have no readable true box",
             f"check that the file is of {notation.name}",
         )
-    _check_scale(notation, np.concatenate([true for _, true in pairs]), "true")
-    _check_scale(notation, np.concatenate([found for found, _ in pairs]), "predicted")
+    check_scale(notation.name, notation.scale, np.concatenate([true for _, true in pairs])[:, :4], "true")
+    check_scale(
+        notation.name, notation.scale, np.concatenate([found for found, _ in pairs])[:, :4], "predicted"
+    )
     matrices = [polygon_iou_matrix(list(rotated_boxes(a)), list(rotated_boxes(b))) for a, b in pairs]
     total = Matches(*np.sum([count_matches(iou) for iou in matrices], axis=0))
     first = [iou[0, 0] if len(iou) else 0.0 for iou in matrices if iou.shape[1] == 1]
@@ -129,9 +133,12 @@ def _score(notation: Notation, pairs: list[tuple[Floats, Floats]]) -> dict[str, 
 
 
 def _score_spans(answers: Iterable[str], truths: Iterable[list[float]]) -> dict[str, Any]:
+    wanted = floats(list(truths)).reshape(-1, 2)
+    if not np.isfinite(wanted).all():
+        raise DataError("a true span is not made of numbers", "correct the file")
     found = [_PAIR.search(text) for text in answers]
     spans = floats([[float(n) for n in match.groups()] if match else [np.nan] * 2 for match in found])
-    iou = temporal_iou(spans.reshape(-1, 2), floats(list(truths)).reshape(-1, 2))
+    iou = temporal_iou(spans.reshape(-1, 2), wanted)
     return {
         "tiou": float(iou.mean()),
         **{f"recall_{round(100 * level)}": recall_at_1(iou, level) for level in (0.3, 0.5, 0.7)},
@@ -139,16 +146,3 @@ def _score_spans(answers: Iterable[str], truths: Iterable[list[float]]) -> dict[
         "unparsable": sum(match is None for match in found),
         "protocol": "fractions of the video; first span of an answer; unparsable rows count as wrong",
     }
-
-
-def _check_scale(notation: Notation, boxes: Floats, side: str) -> None:
-    """Refuse coordinates that are mostly beyond the scale, or all within a hundredth of it."""
-    if not len(boxes):
-        return
-    largest = np.abs(boxes[:, :4]).max(axis=1)
-    if np.median(largest) > notation.scale or largest.max() <= notation.scale / 99:
-        likely = next((scale for scale in (1, 100, 1000) if largest.max() <= scale), "pixels")
-        raise DataError(
-            f"{side} boxes reach {largest.max():g}, but {notation.name} writes 0 to {notation.scale:g}",
-            f"the scale is more likely {likely}: convert the file, or choose another --format",
-        )
