@@ -12,14 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas
+import rasterio
+from rasterio.errors import RasterioError
 
-from agrilape.errors import AgrilapeError
+from agrilape.errors import AgrilapeError, DataError
 from agrilape.sources.facts import Reading
 from agrilape.sources.folder import series_scene
 from agrilape.sources.formats.common import Omissions, published
-from agrilape.sources.masks import parcels_from_mask
+from agrilape.sources.formats.instances import instance_outlines
+from agrilape.sources.layers import Grid
 from agrilape.sources.raster import inspect_raster
-from agrilape.sources.scene import Scene
+from agrilape.sources.scene import Parcel, Scene
 from agrilape.sources.series import assemble
 
 WINDOWS = ("window_a", "window_b")
@@ -33,13 +36,15 @@ PARTLY_LABELLED = {
 
 def read(folder: Path, omissions: Omissions) -> Iterator[Scene]:
     """Two scenes for each chip of each country; `meta` has the country and the split."""
+    tables: dict[Path, dict[str, str]] = {}
     for mask in published(folder, "label_masks/instance/*.tif", "*/label_masks/instance/*.tif"):
         country = mask.parents[2]
-        splits = _splits(country)
+        if country not in tables:
+            tables[country] = _splits(country, omissions)
         for window in WINDOWS:
             image = country / "s2_images" / window / mask.name
             try:
-                yield _scene(image, mask, country.name, window, splits.get(mask.stem))
+                yield _scene(image, mask, country.name, window, tables[country].get(mask.stem))
             except AgrilapeError as error:
                 omissions.add(image, error)
 
@@ -54,15 +59,37 @@ def _scene(image: Path, mask: Path, country: str, window: str, split: str | None
         "citation": "Kerner et al. (2024) Fields of The World, arXiv:2409.16252",
     }
     return series_scene(
-        f"{country}/{mask.stem}/{window}", "ftw", series, parcels=parcels_from_mask(mask, series.grid),
+        f"{country}/{mask.stem}/{window}", "ftw", series, parcels=tuple(_parcels(mask, series.grid)),
         fully_labelled=country not in PARTLY_LABELLED, meta=meta,
     )  # fmt: skip
 
 
-def _splits(country: Path) -> dict[str, str]:
+def _parcels(mask: Path, grid: Grid) -> Iterator[Parcel]:
+    """The fields of a mask on the image's own pixels.
+
+    Raises:
+        DataError: It cannot be read, or lies on other pixels.
+    """
+    try:
+        with rasterio.open(mask) as opened:
+            numbers, transform = opened.read(1), opened.transform
+    except (RasterioError, OSError) as error:
+        raise DataError(f"{mask} cannot be read: {error}", "download it again") from error
+    if numbers.shape != (grid.height, grid.width) or not transform.almost_equals(grid.transform, 1e-6):
+        raise DataError("a mask lies on other pixels than its image", "download both again")
+    place = grid.georeference
+    for number, outline in instance_outlines(numbers):
+        yield Parcel(str(number), outline, None, place.area_ha(place.from_pixels(outline)) if place else None)
+
+
+def _splits(country: Path, omissions: Omissions) -> dict[str, str]:
     """The split of each chip; empty without the country's table."""
-    table = country / f"chips_{country.name}.parquet"
-    if not table.is_file():
+    path = country / f"chips_{country.name}.parquet"
+    if not path.is_file():
         return {}
-    chips = pandas.read_parquet(table, columns=["aoi_id", "split"])
+    try:
+        chips = pandas.read_parquet(path, columns=["aoi_id", "split"])
+    except (OSError, ValueError) as error:
+        omissions.add(path, error)
+        return {}
     return dict(zip(chips["aoi_id"].astype(str), chips["split"].astype(str), strict=True))

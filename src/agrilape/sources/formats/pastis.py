@@ -18,18 +18,16 @@ from typing import Any
 
 import geopandas
 import numpy as np
-import rasterio.features
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from shapely.geometry import shape
 
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.sources import composite as composites
 from agrilape.sources.dates import parse_date
 from agrilape.sources.formats.common import UNUSABLE, Omissions, published
-from agrilape.sources.layers import Grid
+from agrilape.sources.formats.instances import instance_outlines
 from agrilape.sources.scene import Parcel, PixelWindow, Scene
 from agrilape.sources.vectors import read_vector
 
@@ -45,6 +43,7 @@ CROPS = {
 VOID = 19  # parcels that are mostly outside the patch, or of another crop
 GSD = 10.0  # metres
 SCALE = 1e-4  # reflectance of a stored number
+STRAY = 0.005  # share by which a footprint may miss an upright square of 10 m pixels
 SAMPLED = 4  # pixels between those that the stretch is taken from
 
 
@@ -182,12 +181,7 @@ def _parcels(
 ) -> Iterator[Parcel]:
     """Parcels by number, with the class that most of their pixels have; void ones have no known crop."""
     numbers = np.load(folder / "INSTANCE_ANNOTATIONS" / f"INSTANCES_{patch}.npy", allow_pickle=False)
-    numbers = numbers.astype(np.int32)
-    parts: dict[int, list[Any]] = {}
-    for outline, number in rasterio.features.shapes(numbers, mask=numbers > 0, connectivity=4):
-        parts.setdefault(int(number), []).append(shape(outline))
-    for number, pieces in sorted(parts.items()):
-        outline = shapely.union_all(pieces)
+    for number, outline in instance_outlines(numbers):
         code = int(np.bincount(classes[numbers == number]).argmax())
         area = place.area_ha(place.from_pixels(outline)) if place else outline.area * GSD**2 / 10_000
         yield Parcel(str(number), outline, CROPS.get(code), area, attributes={"class": code})
@@ -209,14 +203,13 @@ def patch_grid(
         height: Rows.
     """
     digits = tile.upper().removeprefix("T")[:2]
-    systems = [crs] + ([f"EPSG:326{digits}"] if digits.isdigit() else [])
-    for system in systems:
+    found: list[tuple[float, Georeference]] = []
+    for system in [crs.to_string()] + ([f"EPSG:326{digits}"] if digits.isdigit() else []):
         here = geopandas.GeoSeries([footprint], crs=crs).to_crs(system).iloc[0]
         left, bottom, right, top = here.bounds
         sides = np.array([right - left, top - bottom])
-        fits = np.allclose(sides, np.array([width, height]) * GSD, rtol=0.005)
-        if fits and here.area > 0.995 * sides.prod():
+        stray = max(np.abs(sides / (np.array([width, height]) * GSD) - 1).max(), 1 - here.area / sides.prod())
+        if stray <= STRAY:
             transform = Affine(sides[0] / width, 0, left, 0, -sides[1] / height, top)
-            name = system if isinstance(system, str) else system.to_string()
-            return Grid(width, height, transform, name).georeference
-    return None
+            found.append((float(stray), Georeference(system, transform, width, height)))
+    return min(found, key=lambda fit: fit[0])[1] if found else None

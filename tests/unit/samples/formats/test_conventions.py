@@ -19,8 +19,7 @@ from agrilape.samples.formats.conventions import (
 
 sizes = st.builds(Size, st.integers(16, 4000), st.integers(16, 4000))
 fractions = st.floats(0, 1)
-settings.register_profile("formats", max_examples=60, deadline=None)
-settings.load_profile("formats")
+quick = settings(max_examples=60, deadline=None)
 
 
 @st.composite
@@ -35,18 +34,21 @@ def whole_boxes(draw, scale: Scale):
 
 
 @pytest.mark.parametrize("scale", [PERCENT, PER_MILLE])
+@quick
 @given(st.data())
 def test_whole_numbers_survive_a_round_trip(scale, data):
     numbers = data.draw(whole_boxes(scale))
     assert scale.numbers(scale.box(*numbers)) == numbers
 
 
+@quick
 @given(sizes, st.data())
 def test_pixels_of_an_image_of_any_size_survive_a_round_trip(size, data):
     numbers = data.draw(whole_boxes(pixels(size)))
     assert pixels(size).numbers(pixels(size).box(*numbers)) == pytest.approx(numbers)
 
 
+@quick
 @given(fractions, fractions, fractions, fractions)
 def test_fractions_survive_a_round_trip(a, b, c, d):
     if a == c or b == d:
@@ -56,12 +58,14 @@ def test_fractions_survive_a_round_trip(a, b, c, d):
 
 
 @pytest.mark.parametrize("scale", [PERCENT, PER_MILLE])
+@quick
 @given(fractions, fractions)
 def test_rounding_moves_a_point_by_half_a_step_at_most(scale, x, y):
     again = scale.point(*scale.numbers(Point(x, y)))
     assert math.dist(again, (x, y)) <= math.hypot(0.5, 0.5) / scale.width + 1e-12
 
 
+@quick
 @given(sizes, st.lists(st.tuples(fractions, fractions), min_size=3, max_size=8))
 def test_outlines_in_pixels_survive_a_round_trip(size, corners):
     outline = Polygon(tuple(Point(x, y) for x, y in corners))
@@ -72,6 +76,7 @@ def test_outlines_in_pixels_survive_a_round_trip(size, corners):
     )
 
 
+@quick
 @given(
     sizes, st.floats(0.35, 0.65), st.floats(0.35, 0.65), st.floats(8, 60), st.floats(8, 60), st.floats(1, 179)
 )

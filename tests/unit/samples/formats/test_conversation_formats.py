@@ -53,7 +53,7 @@ BAD = {
     "human and gpt": [{"from": "gpt", "value": "hi"}, {"from": "human", "value": "ho"}],
     "questions with answers": "not a list",
     "a turn is empty": [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": " "}],
-    "outside 0 to 100": [{"from": "human", "value": "[refer] x"}, {"from": "gpt", "value": "{<7><981><8><10>|<2>}"}],
+    "outside 0 to 100": [{"from": "human", "value": "x"}, {"from": "gpt", "value": "{<7><981><8><10>|<2>}"}],
     "no area": [{"from": "human", "value": "[refer] x"}, {"from": "gpt", "value": "{<35><32><35><36>|<67>}"}],
     "cannot be read": [{"from": "human", "value": "what is {<1><2><3>|<4>}"}, {"from": "gpt", "value": "x"}],
     "no text": [{"from": "human", "value": 3}, {"from": "gpt", "value": "x"}],

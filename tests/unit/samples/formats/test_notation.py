@@ -1,7 +1,7 @@
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agrilape.geo.shapes import Box, Instant, Point, Polygon, Span
@@ -10,6 +10,7 @@ from agrilape.samples.formats.conventions import Size
 from agrilape.samples.formats.notation import EARTHDIAL, FRACTIONS, GEOCHAT, TEOCHAT, VRSBENCH
 
 SIZE = Size(100, 100)
+quick = settings(max_examples=60, deadline=None)
 WHOLE = {"geochat": GEOCHAT, "vrsbench": VRSBENCH, "earthdial": EARTHDIAL, "teochat": TEOCHAT}
 
 
@@ -27,12 +28,14 @@ def messages(draw):
 
 
 @pytest.mark.parametrize("name", WHOLE)
+@quick
 @given(messages())
 def test_messages_survive_a_round_trip(name, message):
     again = WHOLE[name].parse(WHOLE[name].write(message, SIZE), SIZE)
     assert again == message
 
 
+@quick
 @given(messages())
 def test_fractions_survive_a_round_trip(message):
     again = FRACTIONS.parse(FRACTIONS.write(message, SIZE), SIZE)
