@@ -125,12 +125,53 @@ def prepare(recipe: RecipeArgument, overrides: Overrides = None, output: Output 
 
 
 @app.command(rich_help_panel="The road")
-def train(recipe: RecipeArgument, overrides: Overrides = None, output: Output = None) -> None:
+def train(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    output: Output = None,
+    stage: Annotated[
+        list[str] | None, typer.Option("--stage", metavar="NAME", help="Only this stage; may be repeated.")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what it would take: parameters, tokens, memory, time, disk."),
+    ] = False,
+) -> None:
     """Train the stages; a killed run continues where it stopped."""
     from agrilape.road import train_run
 
-    stages = train_run(_recipe(recipe, overrides, output))
+    loaded = _recipe(recipe, overrides, output)
+    if dry_run:
+        _print_estimates(loaded)
+        return
+    stages = train_run(loaded, stage or ())
     say(f"checkpoint in {stages[-1]}")
+
+
+def _print_estimates(recipe: Recipe) -> None:
+    from agrilape.train.estimate import estimate_recipe
+
+    stages = estimate_recipe(recipe, recipe.output / "data")
+    table = Table("", *(stage.stage for stage in stages), box=None)
+    for group in dict.fromkeys(group for stage in stages for group in stage.parameters):
+        marks = [" trains" if group in stage.trained else "" for stage in stages]
+        counts = [f"{stage.parameters.get(group, 0):,}" for stage in stages]
+        table.add_row(f"{group} parameters", *(n + m for n, m in zip(counts, marks, strict=True)))
+    table.add_row("steps", *(f"{stage.steps:,}" for stage in stages))
+    table.add_row("chips drawn", *(f"{stage.chips:,}" for stage in stages))
+    table.add_row("tokens per chip", *(_or_unknown(stage.tokens, "{:.0f}") for stage in stages))
+    table.add_row("questions per chip", *(_or_unknown(stage.questions, "{:.1f}") for stage in stages))
+    table.add_row("checkpoint", *(f"{stage.checkpoint_bytes / 1e6:,.1f} MB" for stage in stages))
+    table.add_row("memory, about", *(f"{stage.memory_bytes / 1e9:,.1f} GB" for stage in stages))
+    minutes = [None if stage.seconds is None else stage.seconds / 60 for stage in stages]
+    table.add_row("time here, about", *(_or_unknown(one, "{:,.1f} min") for one in minutes))
+    out.print(table)
+    if any(stage.tokens is None for stage in stages):
+        say("Prepare the data to know tokens and time as well: agrilape prepare")
+
+
+def _or_unknown(value: float | None, form: str) -> str:
+    return "?" if value is None else form.format(value)
 
 
 @app.command(rich_help_panel="The road")

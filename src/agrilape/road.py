@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,12 @@ def prepare_run(recipe: Recipe) -> list[Any]:
     ]
 
 
-def train_run(recipe: Recipe) -> list[Path]:
-    """Train the stages of a recipe; returns the stage folders."""
+def train_run(recipe: Recipe, only: Collection[str] = ()) -> list[Path]:
+    """Train the stages of a recipe, or only those named; returns the stage folders."""
     from agrilape.train import train_recipe
 
     dump_recipe(recipe, recipe.output / "recipe.yaml")
-    return train_recipe(recipe, recipe.output, recipe.output / "data")
+    return train_recipe(recipe, recipe.output, recipe.output / "data", only=only)
 
 
 def evaluate_run(recipe: Recipe) -> dict[str, Any]:

@@ -90,13 +90,18 @@ def add_lora(model: Any, rank: int) -> Any:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
         raise ModelError("lora_rank needs PEFT", "pip install agrilape[peft]") from error
+    names = [name for name, _ in lora_targets(model)]
+    return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names))
+
+
+def lora_targets(model: Any) -> list[tuple[str, nn.Linear]]:
+    """The matrices of the language model's layers, by name."""
     head = model.get_output_embeddings()
-    targets = [
-        name
+    return [
+        (name, module)
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and module is not head and group_of(name) == "llm"
     ]
-    return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets))
 
 
 def _open(config: ModelConfig, start: Path | None) -> tuple[Any, Any]:

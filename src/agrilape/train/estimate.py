@@ -1,0 +1,176 @@
+"""What a run will take, before it begins: parameters, tokens, memory, time and disk.
+
+Nothing is trained and no weights are loaded: models other than presets are built without memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForImageTextToText
+
+from agrilape.config.recipe import Recipe, StageConfig
+from agrilape.errors import DataError
+from agrilape.model import build_preset, load_processor, parameter_groups
+from agrilape.samples.manifest import read_store
+from agrilape.samples.mixture import Mixture
+from agrilape.tokens import Collator, PositionCodec, add_position_tokens, packing_of
+from agrilape.train.data import PART_ROWS, Draws
+from agrilape.train.optim import peak_rates
+from agrilape.train.precision import is_bfloat16_fast
+from agrilape.train.prepare import lora_targets
+
+PROBES = 32  # chips whose length is looked at
+EFFICIENCY = 0.3  # share of the speed of one large matrix product that training reaches
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One stage.
+
+    Attributes:
+        stage: Its name.
+        parameters: Number of parameters by group.
+        trained: Those of them that train.
+        tokens: Mean length of a sequence (a chip with its questions), visual tokens included; None if the
+            data are not prepared.
+        questions: Mean number of questions in it; None likewise.
+        steps: Optimiser steps.
+        chips: Chips drawn over the stage, by one process.
+        epochs: How often each chip comes, by entry of the mixture; empty if the data are not prepared.
+        checkpoint_bytes: Size of one checkpoint's weights.
+        memory_bytes: Weights, gradients, AdamW's two sums and, if tokens are known, activations.
+        seconds: Time of the stage on this machine, to within a factor of two or so; None without tokens.
+    """
+
+    stage: str
+    parameters: Mapping[str, int]
+    trained: Mapping[str, int]
+    tokens: float | None
+    questions: float | None
+    steps: int
+    chips: int
+    epochs: Mapping[str, float]
+    checkpoint_bytes: int
+    memory_bytes: int
+    seconds: float | None
+
+
+def estimate_recipe(recipe: Recipe, data: Path) -> list[Estimate]:
+    """Estimate every stage of a recipe.
+
+    Args:
+        recipe: What would be trained.
+        data: Folder of the prepared data sets; lengths and times are left out where they are missing.
+
+    Raises:
+        ModelError: The model's configuration or processor cannot be read.
+    """
+    model, processor = _outline(recipe)
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    mixed = recipe.model.mixed_precision == "auto" and is_bfloat16_fast(device)
+    speed = _products_per_second(device, torch.bfloat16 if mixed else getattr(torch, recipe.model.dtype))
+    collator = _collator(recipe, model, processor)
+    return [_stage(recipe, stage, model, data, collator, speed, mixed) for stage in recipe.stages]
+
+
+def _stage(
+    recipe: Recipe, stage: StageConfig, model: Any, data: Path, collator: Collator, speed: float, mixed: bool
+) -> Estimate:
+    counts = count_parameters(recipe, stage, model)
+    trained = {name: counts[name] for name in peak_rates(stage.learning_rates, stage.enable_lape)}
+    chips = stage.steps * stage.batch_size * stage.gradient_accumulation
+    width = torch.finfo(getattr(torch, recipe.model.dtype)).bits // 8
+    memory = sum(counts.values()) * width + sum(trained.values()) * (width + 8)
+    tokens = questions = seconds = None
+    epochs: dict[str, float] = {}
+    try:
+        mixture = _mixture(recipe, stage, data)
+    except DataError:
+        pass
+    else:
+        shares, sizes = mixture.shares(chips), mixture.sizes()
+        epochs = {name: chips * shares[name] / sizes[name] for name in sizes}
+        tokens, questions = _lengths(mixture, stage, collator)
+        memory += int(tokens * min(stage.batch_size, PART_ROWS) * _activation_bytes(model, mixed))
+        seconds = 6 * sum(counts.values()) * tokens * chips / (speed * EFFICIENCY)
+    saved = trained if recipe.model.lora_rank else counts
+    return Estimate(
+        stage.name, counts, trained, tokens, questions, stage.steps, chips, epochs,
+        sum(saved.values()) * width, memory, seconds,
+    )  # fmt: skip
+
+
+def count_parameters(recipe: Recipe, stage: StageConfig, model: Any) -> dict[str, int]:
+    """Parameters by group in a stage, LoRA and LAPE included though the model has neither yet."""
+    counts = {
+        str(name): sum(p.numel() for _, p in members) for name, members in parameter_groups(model).items()
+    }
+    if rank := recipe.model.lora_rank:
+        counts["lora"] = sum(rank * (m.in_features + m.out_features) for _, m in lora_targets(model))
+    if stage.enable_lape:
+        embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+        tied = head.weight is embedding.weight if recipe.lape.tied is None else recipe.lape.tied
+        rows = 2 * recipe.lape.num_spatial_tokens + recipe.lape.num_temporal_tokens
+        counts["lape"] = rows * embedding.weight.shape[1] * (1 if tied else 2)
+    return {name: count for name, count in counts.items() if count}
+
+
+def _outline(recipe: Recipe) -> tuple[Any, Any]:
+    """The model, on the device `meta` unless it is a preset, and its processor."""
+    config = recipe.model
+    if config.path is None:
+        return build_preset(config.preset or "nano", config.seed)
+    trusted = config.trust_remote_code
+    processor = load_processor(config.path, trusted)
+    with torch.device("meta"):
+        settings = AutoConfig.from_pretrained(config.path, trust_remote_code=trusted)
+        model = AutoModelForImageTextToText.from_config(settings, trust_remote_code=trusted)
+    model.tie_weights()
+    return model, processor
+
+
+def _collator(recipe: Recipe, model: Any, processor: Any) -> Collator:
+    numerals = recipe.coordinates == "numerals"
+    lape = recipe.lape if numerals else add_position_tokens(processor, recipe.lape)
+    return Collator(processor, PositionCodec(lape), recipe.coordinates, packing_of(model))
+
+
+def _mixture(recipe: Recipe, stage: StageConfig, data: Path) -> Mixture:
+    names = sorted({name for entry in stage.mixture.values() for name in entry.datasets})
+    stores = {name: read_store(data / name, "train") for name in names}
+    return Mixture(stage.mixture, stores, recipe.seed, stage.questions_per_chip)
+
+
+def _lengths(mixture: Mixture, stage: StageConfig, collator: Collator) -> tuple[float, float]:
+    """Mean tokens and questions of a draw."""
+    draws = Draws(mixture, PROBES, 0, augment=False)
+    items = [draws[index] for index in range(PROBES)]
+    tokens = [collator([item])["input_ids"].numel() for item in items]
+    return sum(tokens) / PROBES, sum(len(item.samples) for item in items) / PROBES
+
+
+def _activation_bytes(model: Any, mixed: bool) -> int:
+    """Bytes kept per token for the backward pass: 34 per hidden value and layer in 16 bits.
+
+    Korthikanti et al. 2022, arXiv:2205.05198, eq. 2 without the attention matrix, which fused kernels do not
+    keep.
+    """
+    text = model.config.get_text_config()
+    return int(34 * text.hidden_size * text.num_hidden_layers * (1 if mixed else 2))
+
+
+def _products_per_second(device: torch.device, dtype: torch.dtype, side: int = 1024) -> float:
+    """Floating-point operations per second of a matrix product here, the fastest of several."""
+    factor = torch.ones(side, side, device=device, dtype=dtype)
+    times = []
+    for _ in range(8):
+        began = time.perf_counter()
+        float((factor @ factor)[0, 0])  # waits for the device
+        times.append(time.perf_counter() - began)
+    return 2 * side**3 / min(times)

@@ -1,0 +1,50 @@
+"""What a dry run says, against what a run then does."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from agrilape.model import attach, build_preset, parameter_groups
+from agrilape.tokens import add_position_tokens
+from agrilape.train.estimate import estimate_recipe
+from agrilape.train.prepare import add_lora
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "integration"))
+import train_case as case
+
+
+def sizes(model) -> dict[str, int]:
+    groups = parameter_groups(model)
+    return {name: sum(p.numel() for _, p in members) for name, members in groups.items() if members}
+
+
+def test_parameters_are_those_of_the_model_that_would_train(tmp_path) -> None:
+    stages = [s.model_dump(mode="json") for s in case.recipe(tmp_path).stages]
+    for stage in stages:
+        stage["learning_rates"] = {"lora": 1e-3}
+    recipe = case.recipe(tmp_path, stages=stages, model={"lora_rank": 3})
+    align, warm = estimate_recipe(recipe, tmp_path)
+    model, processor = build_preset("nano")
+    model = add_lora(model, 3)
+    assert align.parameters == sizes(model)
+    assert set(align.trained) == {"lora"}
+    attached = attach(build_preset("nano").model, add_position_tokens(processor, recipe.lape))
+    assert warm.parameters == {**sizes(model), "lape": sizes(attached)["lape"]}
+    assert set(warm.trained) == {"lora", "lape"}
+    assert warm.checkpoint_bytes == 4 * sum(warm.trained.values())
+
+
+def test_lengths_and_epochs_come_from_the_prepared_data(tmp_path) -> None:
+    case.write_data(tmp_path, chips=40)
+    recipe = case.recipe(tmp_path)
+    align, warm = estimate_recipe(recipe, tmp_path)
+    unprepared, _ = estimate_recipe(recipe, tmp_path / "nowhere")
+    assert align.questions == 2
+    assert 64 + 10 < align.tokens < 64 + 60
+    assert align.epochs == pytest.approx({"words": 6 * 4 / 40})
+    assert sum(warm.epochs.values()) == pytest.approx(6 * 4 / 40)
+    assert align.seconds > 0
+    assert align.memory_bytes > unprepared.memory_bytes == 16 * sum(align.trained.values())
+    assert unprepared.tokens is None
+    assert unprepared.seconds is None
