@@ -23,6 +23,8 @@ from agrilape.samples.formats.notation import GEOCHAT
 from agrilape.samples.types import Example
 from agrilape.sources.formats.common import Omissions, PictureFolder, published, read_rows
 
+FAR = 1.0  # images from the centre, beyond which no annotator cuts through an object
+
 
 def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
     """Examples of all tasks; the pictures, which other releases hold, lie anywhere below the folder."""
@@ -63,8 +65,9 @@ def _outlines(found: list[Any], size: Size) -> tuple[Part, ...]:
         numbers = [float(n) for corner in corners for n in (corner if isinstance(corner, list) else [corner])]
         if len(numbers) != 8:
             raise ValueError("an outline does not have four corners")
-        if min(numbers) < -size.width or max(numbers[::2]) > 2 * size.width:
-            raise ValueError("an outline lies outside the image")
+        beyond = max(abs(number / side - 0.5) for number, side in zip(numbers, [*size] * 4, strict=True))
+        if beyond > FAR:
+            raise ValueError("an outline lies far outside the image: it is not in its pixels")
         outlines.append(pixels(size).outline(zip(numbers[::2], numbers[1::2], strict=True)))
     if not outlines:
         raise ValueError("no object is given")

@@ -22,6 +22,7 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
+from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.sources import composite as composites
@@ -69,43 +70,42 @@ class ArrayFrame:
         return BANDS + composites.derivable_indices(BANDS)
 
     def read(self, window: PixelWindow, bands: tuple[str, ...]) -> NDArray[np.float32]:
-        """Reflectance of a window, `[bands, height, width]`; NaN outside the patch and without data."""
-        needed = {name: composites.index_of(name) for name in bands if name not in BANDS}
-        roles = {role for name in bands for role in self._inputs(name)}
-        values = {role: self._band(window, role) for role in roles}
-        return np.stack(
-            [
-                composites.evaluate_formula(index.formula, values)
-                if (index := needed.get(name))
-                else values[name]
-                for name in bands
-            ]
-        )
+        """Reflectance of a window, `[bands, height, width]`; NaN outside the patch and without data.
+
+        Raises:
+            DataError: A band is none of Sentinel-2's, nor an index of them.
+        """
+        strange = [name for name in bands if name not in self.bands and composites.index_of(name) is None]
+        if strange:
+            raise DataError(f"no band {', '.join(strange)} in {self.path}", f"it has {', '.join(self.bands)}")
+        values = {role: self._band(window, role) for name in bands for role in _inputs(name)}
+        return np.stack([_value(name, values) for name in bands])
 
     def picture(self, window: PixelWindow, composite: str) -> NDArray[np.uint8]:
         """8-bit RGB `[height, width, 3]` of a window."""
         bands = composites.composite_bands(composite, self.bands)
         return composites.render(self.read(window, bands), bands, self.stretch)
 
-    @staticmethod
-    def _inputs(name: str) -> tuple[str, ...]:
-        index = None if name in BANDS else composites.index_of(name)
-        return composites.inputs_of(index.formula) if index else (name,)
-
     def _band(self, window: PixelWindow, role: str) -> NDArray[np.float32]:
         values = np.full((window.height, window.width), np.nan, np.float32)
         left, top = max(window.column, 0), max(window.row, 0)
-        part = _mapped(self.path)[
-            self.index,
-            BANDS.index(role),
-            top : window.row + window.height,
-            left : window.column + window.width,
-        ]
+        bottom, right = (max(edge, 0) for edge in (window.row + window.height, window.column + window.width))
+        part = _mapped(self.path)[self.index, BANDS.index(role), top:bottom, left:right]
         rows, columns = part.shape
         stored = part.astype(np.float32)
         into = values[top - window.row :, left - window.column :][:rows, :columns]
         into[:] = np.where(stored > 0, stored * np.float32(SCALE), np.nan)
         return values
+
+
+def _inputs(name: str) -> tuple[str, ...]:
+    index = None if name in BANDS else composites.index_of(name)
+    return composites.inputs_of(index.formula) if index else (name,)
+
+
+def _value(name: str, values: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    index = None if name in BANDS else composites.index_of(name)
+    return composites.evaluate_formula(index.formula, values) if index else values[name]
 
 
 @lru_cache(maxsize=16)

@@ -78,6 +78,10 @@ def test_pastis_patches_are_series_with_parcels(tmp_path, omissions):
     nir = stored[1, 6, :8, :8] * 1e-4
     np.testing.assert_allclose(ndvi[:, 2:], (nir - red[:, 2:]) / (nir + red[:, 2:]), rtol=1e-4)
     assert np.isnan(first.frames[0].read(window, ("blue",))[0, :2]).all(), "0 is no data"
+    for column in (-20, SIDE + 3):
+        assert np.isnan(first.frames[0].read(PixelWindow(column, 0, 10, 8), ("red",))).all()
+    with pytest.raises(DataError, match="no band thermal"):
+        first.frames[0].read(window, ("thermal",))
     wheat, maize = first.parcels
     assert (wheat.crop, maize.crop) == ("winter wheat", "maize")
     assert wheat.outline.equals(shapely.box(4, 4, 40, 20))
