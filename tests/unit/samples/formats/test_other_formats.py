@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,12 @@ from agrilape.geo.shapes import Box, Point, Polygon
 from agrilape.samples.formats import EXAMPLE_FORMATS, FORMATS, Omissions
 from agrilape.samples.formats.conventions import Size
 from agrilape.samples.formats.notation import EARTHDIAL
+from agrilape.sources.kits import kits_folder
 
-PEERS = Path(os.environ.get("AGRILAPE_PEERS", "../shared/peers"))
-needs_peers = pytest.mark.skipif(not PEERS.is_dir(), reason="no samples of other systems (AGRILAPE_PEERS)")
+PEERS = kits_folder().parent / "peers"
+needs_peers = pytest.mark.skipif(
+    not PEERS.is_dir(), reason="no files of other systems beside the kits (AGRILAPE_KITS)"
+)
 
 
 def read(name, folder, omissions):
