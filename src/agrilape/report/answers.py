@@ -118,7 +118,7 @@ def _parts(row: Json, key: str) -> tuple[Part, ...]:
     """Parts of a row; those of a damaged row count as no answer."""
     try:
         return parts_from_json(row.get(key) or ())
-    except DataError:
+    except (DataError, TypeError):
         return ()
 
 

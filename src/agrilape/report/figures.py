@@ -25,7 +25,7 @@ COLOURS = ("#2f6b3a", "#c2571a", "#2c6fa6", "#8a3f8f", "#6b6b6b", "#b08900")
 POINTS = 150
 """About as many points of a line per stage: more cannot be seen and only make the page heavy."""
 
-_STYLE = {
+STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "agrilape",
     "font.family": "sans-serif",
@@ -115,7 +115,7 @@ CURVES = (
 
 def training_charts(stages: Sequence[Stage]) -> list[Chart]:
     """Charts of everything that the stages logged; none for what they did not."""
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         return [chart for curve in CURVES if (chart := _chart(curve, stages)) is not None]
 
 
@@ -142,7 +142,7 @@ def _chart(curve: Curve, stages: Sequence[Stage]) -> Chart | None:
         axes.legend(
             ncols=min(len(lines), 4), loc="upper center", bbox_to_anchor=(0.5, -0.14), handlelength=1.2
         )
-    return Chart(curve.title, curve.note, _data_uri(figure))
+    return Chart(curve.title, curve.note, data_uri(figure))
 
 
 def _pieces(stages: Sequence[Stage], key: str, positive: bool) -> Iterator[tuple[Values, Values]]:
@@ -212,7 +212,8 @@ def _logged(stages: Sequence[Stage], prefix: str) -> list[str]:
     return sorted({key for row in rows for key in row if key.startswith(prefix)})
 
 
-def _data_uri(figure: Figure) -> str:
+def data_uri(figure: Figure) -> str:
+    """A figure as an SVG that a page can hold; the same figure gives the same bytes."""
     picture = io.BytesIO()
     figure.savefig(picture, format="svg", transparent=True, metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(picture.getvalue()).decode()

@@ -16,6 +16,7 @@ from agrilape.report.answers import SIDE, galleries
 from agrilape.report.facts import data_sets, limits, stage_rows, steadiness
 from agrilape.report.figures import training_charts
 from agrilape.report.folder import Run, read_run
+from agrilape.report.maps import error_maps
 from agrilape.report.scores import breakdowns, comparisons, describe, show, task_scores, verdict, words
 from agrilape.report.versus import compare_runs
 from agrilape.samples.tasks import TASKS
@@ -37,7 +38,8 @@ def write_report(run: Path, compare: Sequence[Path] = (), output: Path | None = 
     """
     record = read_run(run)
     charts = training_charts(record.stages)
-    page = _render("report.html.j2", record, compare, charts=charts, galleries=galleries(record))
+    maps = error_maps(record)
+    page = _render("report.html.j2", record, compare, charts=charts, maps=maps, galleries=galleries(record))
     return _write(output or run / "report.html", page)
 
 
