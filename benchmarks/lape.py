@@ -318,17 +318,19 @@ def render(result: dict[str, Any]) -> str:
     """The numbers as Markdown, times being the least of all rounds."""
     facts, seconds, memory = result["setting"], result["seconds"], result["mebibytes"]
     lines = [
-        f"{facts['hardware']}, torch {facts['torch']}, {facts['dtype']}: V = {facts['vocab']:,}, "
-        f"D = {facts['hidden']:,}, {facts['layers']} layers, untied; a prompt of {PROMPT} tokens, {VISUAL} of "
-        f"them visual, {ANSWER} of the answer. Logits of agrilape and concatenation differ by at most "
-        f"{result['largest_logit_difference']:.0e}. Least of {facts['rounds']} rounds.",
+        f"{facts['hardware']}, torch {facts['torch']}, {facts['dtype']}: "
+        f"V = {facts['vocab']:,}, D = {facts['hidden']:,}, {facts['layers']} layers, untied; "
+        f"a prompt of {PROMPT} tokens, {VISUAL} of them visual, {ANSWER} of the answer. "
+        f"Logits of agrilape and concatenation differ by at most {result['largest_logit_difference']:.0e}. "
+        f"Least of {facts['rounds']} rounds.",
         "",
         "| | base | agrilape | concatenation | added, agrilape | added, concatenation | ratio |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name in PASSES:
         least = {case: 1e3 * min(values) for case, values in seconds[name].items()}
-        lines += [_row(f"{name}, ms", least, 1), _row(f"{name}, peak MiB", memory[name], 0)]
+        lines += [_row(f"{name}, ms", least, 1, least["base"] / 100)]
+        lines += [_row(f"{name}, peak MiB", memory[name], 0, 1.0)]
     plain, soft = (1e3 * min(seconds["loss"][name]) for name in LOSSES.values())
     lines += [
         "",
@@ -339,11 +341,11 @@ def render(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _row(name: str, values: dict[str, float], digits: int) -> str:
-    """A row of the table; where agrilape adds less than 1 % of the base, the ratio is to that 1 %."""
+def _row(name: str, values: dict[str, float], digits: int, least: float) -> str:
+    """A row of the table; where agrilape adds less than can be told, `least`, the ratio is to that."""
     base, ours, theirs = (values[case] for case in CASES)
     added, added_theirs = ours - base, theirs - base
-    ratio = f"{added_theirs / added:.0f}" if added > base / 100 else f"> {added_theirs / (base / 100):.0f}"
+    ratio = f"{added_theirs / added:.0f}" if added > least else f"> {added_theirs / least:.0f}"
     cells = [f"{value:,.{digits}f}" for value in (base, ours, theirs)]
     cells += [_more(added, base, digits), _more(added_theirs, base, digits)]
     return f"| {' | '.join([name, *cells, ratio])} |"

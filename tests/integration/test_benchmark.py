@@ -1,0 +1,58 @@
+"""The benchmark of LAPE's cost compares like with like, and writes what it measured."""
+
+import importlib.util
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+
+FILE = Path(__file__).parents[2] / "benchmarks" / "lape.py"
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("lape_benchmark", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def options():
+    return Namespace(vocab=2000, hidden=128, layers=1, device="cpu", dtype="float32", rounds=1)
+
+
+def test_cases_share_weights_and_compute_one_function(benchmark, options):
+    torch.manual_seed(0)
+    models = benchmark.build(options, *benchmark.CASES)
+    heads = {model.get_output_embeddings().weight.data_ptr() for model in models.values()}
+    assert len(heads) == 1
+    assert benchmark.difference(models["agrilape"], models["concatenation"], options) < 1e-5
+    assert benchmark.difference(models["base"], models["agrilape"], options) > 1e-3
+
+
+def test_all_passes_are_timed_and_leave_the_models_alone(benchmark, options):
+    models = benchmark.build(options, *benchmark.CASES)
+    before = [parameter.clone() for parameter in models["agrilape"].parameters()]
+    seconds = benchmark.time_all(models, options)
+    assert set(seconds) == {*benchmark.PASSES, "loss"}
+    assert all(min(times) > 0 for cases in seconds.values() for times in cases.values())
+    assert all(map(torch.equal, before, models["agrilape"].parameters()))
+
+
+def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch, capsys):
+    page, numbers = tmp_path / "page.md", tmp_path / "numbers.json"
+    page.write_text("# Benchmarks\n\nKept.\n")
+    small = ["--vocab", "2000", "--hidden", "128", "--layers", "1", "--rounds", "1"]
+    monkeypatch.setattr(sys, "argv", [str(FILE), *small, "--json", str(numbers), "--write", str(page)])
+    benchmark.main()
+    benchmark.write_section(page, "lape-cpu", "measured again")
+    printed = capsys.readouterr().out
+    assert printed.count("| prefill") == printed.count("| train") == 2
+    assert set(json.loads(numbers.read_text())["mebibytes"]["train"]) == set(benchmark.CASES)
+    assert page.read_text().count("<!-- lape-cpu -->") == 1
+    assert "Kept." in page.read_text()
+    assert "measured again" in page.read_text()
