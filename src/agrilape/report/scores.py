@@ -55,6 +55,8 @@ METRICS: dict[str, Metric] = {
     "start_days": Metric("start error", "mean absolute error of the first date", "days", lower=True),
     "end_days": Metric("end error", "mean absolute error of the last date", "days", lower=True),
 }
+MOST_VALUES = 40
+"""Rows of a breakdown: by scene there may be thousands."""
 
 
 class Score(NamedTuple):
@@ -157,12 +159,16 @@ class Comparison:
 
 
 class Breakdown(NamedTuple):
-    """Scores of one task split by one property: rows of (value of the property, scores)."""
+    """Scores of one task split by one property: rows of (value of the property, scores).
+
+    `left_out` values with the fewest samples are not in the rows.
+    """
 
     task: str
     by: str
     metrics: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Score | None, ...]], ...]
+    left_out: int = 0
 
 
 def words(name: object) -> str:
@@ -251,7 +257,11 @@ def _scores(record: Mapping[str, Any], metrics: Iterable[str]) -> tuple[Score | 
 
 def _breakdown(task: str, by: str, values: Mapping[str, Mapping[str, Any]]) -> Breakdown:
     metrics = tuple(dict.fromkeys(metric for record in values.values() for metric in record))
-    return Breakdown(task, by, metrics, tuple((value, _scores(values[value], metrics)) for value in values))
+    rows = [(value, _scores(record, metrics)) for value, record in values.items()]
+    sizes = sorted((-max((score.n for score in scores if score), default=0), value) for value, scores in rows)
+    shown = {value for _, value in sizes[:MOST_VALUES]}
+    kept = tuple(row for row in rows if row[0] in shown)
+    return Breakdown(task, by, metrics, kept, len(rows) - len(kept))
 
 
 def turned(gain: Score, metric: str) -> Score:

@@ -92,7 +92,7 @@ def _compare(own: dict[str, Prediction], other: Path) -> RunComparison:
         RunDifference(task, metric, a, b, turned(Score(*difference[:3], difference.n), metric), p)
         for (task, metric, a, b, difference), p in zip(found, adjusted, strict=True)
     )
-    return RunComparison(other.name, len(shared), len(own) + len(rival) - 2 * len(shared), tasks)
+    return RunComparison(other.resolve().name, len(shared), len(own) + len(rival) - 2 * len(shared), tasks)
 
 
 def _difference(

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agrilape.report.scores import comparisons, describe, show, task_scores, verdict
+from agrilape.report.scores import breakdowns, comparisons, describe, show, task_scores, verdict
 
 EDGES = st.floats(-1, 1, allow_nan=False)
 
@@ -101,3 +101,13 @@ def test_marks_stay_on_the_axis(own, rival):
     })  # fmt: skip
     assert 0 <= table.share(own) <= 100
     assert 0 <= table.share(rival) <= 100
+
+
+def test_long_breakdowns_show_what_has_the_most_samples():
+    values = {
+        str(n): {"crop_box": {"miou": {"value": 0.5, "low": None, "high": None, "n": n}}}
+        for n in range(1, 51)
+    }
+    (found,) = breakdowns({"by": {"scene": values}})
+    assert (len(found.rows), found.left_out) == (40, 10)
+    assert min(int(value) for value, _ in found.rows) == 11

@@ -53,7 +53,7 @@ def test_samples_of_only_one_run_are_left_out_and_said(runs):
 
 def test_the_page_and_the_markdown_show_it(runs, tmp_path):
     page = write_report(runs[0], [runs[1]], tmp_path / "docs" / "page.html").read_text()
-    assert "trial against bad" in page
+    assert "good against bad" in page
     assert "+100.0 points (+100.0 to +100.0)" in page
     text = write_markdown(runs[0], [runs[1]], tmp_path / "docs" / "kits.md").read_text()
     assert "| crop in box | accuracy | 100.0 % | 0.0 % | +100.0 points" in text
