@@ -127,7 +127,9 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(exact, data, tmp_pat
 
 def test_two_processes_learn_what_one_learns(exact, data, tmp_path) -> None:
     stages = [{**s.model_dump(mode="json"), "batch_size": 2} for s in case.recipe(tmp_path).stages]
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29611")
+    shipped = Path(__file__).parents[2] / "recipes" / "accelerate" / "ddp.yaml"
+    launcher = ("-m", "accelerate.commands.launch", f"--config_file={shipped}")
+    launcher += ("--num_processes=2", "--main_process_port=29611")  # without GPUs they talk through gloo
     assert train_process(tmp_path, data, launcher=launcher, stages=stages, model=EXACT) == 0
     for stage in ("1-align", "2-warm"):
         ours, theirs = ([row["loss"] for row in log_of(run, stage)] for run in (tmp_path, exact))
