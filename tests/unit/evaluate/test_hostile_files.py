@@ -110,13 +110,20 @@ def test_hundred_thousand_strings_are_read_without_harm():
         "é",
         "∞",
     ]
+    notations = (EARTHDIAL, GEOCHAT, VRSBENCH, LLAVA_ST)
     options, names = {"A": "maize", "B": "(.*)+"}, ["maize", "a+", "winter wheat"]
-    for _ in range(100_000):
+    for number in range(100_000):
         text = "".join(rng.choices(pieces, k=rng.randrange(24)))
-        for notation in (EARTHDIAL, GEOCHAT, VRSBENCH, LLAVA_ST):
-            assert np.isfinite(notation.read(text)).all()
-        assert read_option(text, options) in {None, "A", "B"}
-        read_region(text), find_name(text, names), find_number(text)
+        assert np.isfinite(notations[number % 4].read(text)).all()
+        match number % 4:
+            case 0:
+                assert read_option(text, options) in {None, "A", "B"}
+            case 1:
+                assert find_name(text, names) in {None, *names}
+            case 2:
+                read_region(text)
+            case 3:
+                find_number(text)
 
 
 @pytest.mark.parametrize("unit", ["[", "[[1,", "{<1>", "1", " ", "-", "[1,2,3,4", string.printable])
