@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import torch
 from agrilape.errors import RecipeError
 from agrilape.model import lape_of, load_checkpoint, parameter_groups
 from agrilape.model.inspect import inspect_checkpoint
+from agrilape.samples.types import Picture
 from agrilape.train import train_recipe
 from agrilape.train.trainer import TrainingDivergedError
 
@@ -184,6 +186,24 @@ def test_lape_rows_are_frozen_and_off_in_a_later_stage_without_lape(trained, dat
     before, after = (lape_of(load_checkpoint(run / "stages" / n).model) for n in ("2-warm", "3-again"))
     for name, rows in before.state_dict().items():
         torch.testing.assert_close(after.state_dict()[name], rows, rtol=0, atol=0)
+
+
+def test_a_damaged_chip_is_left_out_and_said_so(tmp_path, monkeypatch, capsys) -> None:
+    whole = case.example
+
+    def example(number):
+        made = whole(number)
+        torn = replace(made.chip, pictures=(Picture(b"torn"),))
+        return replace(made, chip=torn) if number == 5 else made
+
+    monkeypatch.setattr(case, "example", example)
+    case.write_data(tmp_path / "data", chips=8)
+    stages = [case.recipe(tmp_path, steps=3).stages[0].model_dump(mode="json")]
+    train_recipe(case.recipe(tmp_path, stages=stages), tmp_path, tmp_path / "data")
+    said = capsys.readouterr().err
+    assert "5: an image of chip 5 cannot be decoded" in said
+    counts = [row.get("left_out", 0) for row in log_of(tmp_path, "1-align")]
+    assert sum(counts) == said.count("is left out") > 0
 
 
 def test_numerals_need_no_lape(data, tmp_path) -> None:

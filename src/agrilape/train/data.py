@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import blake2s
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset
 
-from agrilape.errors import RecipeError
+from agrilape.errors import DataError, RecipeError
 from agrilape.samples.augment import dihedral
 from agrilape.samples.mixture import Mixture
 from agrilape.samples.types import Example
@@ -41,7 +42,8 @@ class Draws(Dataset[TrainingItem]):
         example, picked = self.mixture.draw(index)
         asked = Example(example.chip, picked)
         if self.augment:
-            asked = dihedral(asked, symmetry_of(self.seed, index))
+            with suppress(OSError):  # a picture that cannot be decoded is left out, and named, by `in_parts`
+                asked = dihedral(asked, symmetry_of(self.seed, index))
         return TrainingItem(asked, asked.samples)
 
 
@@ -71,19 +73,53 @@ def in_parts(
     """Let a batch be several, of rows alike in length, since a short row is padded to the longest beside it.
 
     A series of five images is three times as long as a still. The parts' gradients add up to the whole
-    batch's.
+    batch's. A chip that cannot be read, or none of whose questions fits, is left out.
 
     Args:
         collate: Makes one part.
 
     Returns:
-        Makes a batch: `parts`, each with `asked`, its number of samples.
+        Makes a batch: `parts`, each with `asked`, its number of samples, and `left_out`, why chips are
+        missing.
     """
 
     def make_batch(items: Sequence[TrainingItem]) -> dict[str, Any]:
-        return {"parts": [{**collate(part), "asked": _asked(part)} for part in alike(items)]}
+        parts: list[dict[str, Any]] = []
+        reasons: list[str] = []
+        for part in alike(items):
+            try:
+                parts.append(_counted(collate, part))
+            except DataError:
+                good, bad = _separated(collate, part)
+                parts += [_counted(collate, good)] if good else []
+                reasons += bad
+        if not parts:
+            raise DataError(
+                f"no chip of a batch can be used: {reasons[0]}", "see the reason, and prepare the data again"
+            )
+        return {"parts": parts, "left_out": reasons}
 
     return make_batch
+
+
+def _separated(
+    collate: Callable[[Sequence[TrainingItem]], dict[str, Any]], items: Sequence[TrainingItem]
+) -> tuple[list[TrainingItem], list[str]]:
+    """Items that can be collated, and what is wrong with the others."""
+    good, bad = [], []
+    for item in items:
+        try:
+            collate([item])
+            good.append(item)
+        except DataError as error:
+            bad.append(f"{item.example.chip.id}: {error.problem}")
+    return good, bad
+
+
+def _counted(
+    collate: Callable[[Sequence[TrainingItem]], dict[str, Any]], items: Sequence[TrainingItem]
+) -> dict[str, Any]:
+    return {**collate(items), "asked": torch.tensor(sum(len(item.samples) for item in items))}
 
 
 def alike(items: Sequence[TrainingItem]) -> list[list[TrainingItem]]:
@@ -109,7 +145,3 @@ def _text_length(item: TrainingItem) -> int:
         for sample in item.samples
         for part in (*sample.question, *sample.answer)
     )
-
-
-def _asked(items: Sequence[TrainingItem]) -> torch.Tensor:
-    return torch.tensor(sum(len(item.samples) for item in items))

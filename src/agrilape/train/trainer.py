@@ -15,6 +15,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from agrilape.config.recipe import StageConfig
+from agrilape.console import warn
 from agrilape.errors import AgrilapeError
 from agrilape.model import lape_of
 from agrilape.model.gradients import GradientRecord
@@ -79,6 +80,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         if mixed_precision:
             keep_cpu_attention_in_float32()
         self._asked = torch.zeros((), dtype=torch.int64)
+        self._left_out: list[str] = []
         self._clock = time.perf_counter()
         self._introduction = _Introduction(stage, model)
         super().__init__(
@@ -109,6 +111,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
         """Forward and backward, part by part; processes exchange gradients after the last."""
+        self._left_out += inputs["left_out"]
         *first, last = inputs["parts"]
         losses = []
         for part in first:
@@ -197,10 +200,14 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         now = time.perf_counter()
         seconds, self._clock = now - self._clock, now
         asked, self._asked = int(self._asked), torch.zeros_like(self._asked)
+        left_out, self._left_out = self._left_out, []
+        for reason in left_out:
+            warn(f"stage {self.stage.name}: a chip is left out, {reason}")
         drawn = self.state.global_step * self.get_total_train_batch_size(self.args)
         return {
             "steps_per_second": steps / seconds,
             "samples_per_second": asked * self.args.world_size / seconds,
+            "left_out": len(left_out),
             "mixture": self.data.mixture.shares(drawn),
             **self._introduction.measured,
         }

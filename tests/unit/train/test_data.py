@@ -1,7 +1,9 @@
 from collections import Counter
 
+import pytest
 import torch
 
+from agrilape.errors import DataError
 from agrilape.geo.shapes import Box
 from agrilape.samples.types import Chip, Example, Picture, Sample
 from agrilape.tokens import TrainingItem
@@ -30,6 +32,20 @@ def test_a_batch_counts_its_samples() -> None:
     batch = in_parts(lambda part: {"labels": torch.zeros(len(part), 3)})(items)
     assert [len(part["labels"]) for part in batch["parts"]] == [16, 4]
     assert sum(int(part["asked"]) for part in batch["parts"]) == 30
+
+
+def test_chips_that_cannot_be_read_are_left_out_and_named() -> None:
+    def collate(part):
+        if any(i.example.chip.id in ("3", "17") for i in part):
+            raise DataError("the picture is damaged", "prepare again")
+        return {"labels": torch.zeros(len(part), 3)}
+
+    batch = in_parts(collate)([item(n) for n in range(20)])
+    assert sum(len(part["labels"]) for part in batch["parts"]) == 18
+    assert sorted(batch["left_out"]) == ["17: the picture is damaged", "3: the picture is damaged"]
+    assert sum(int(part["asked"]) for part in batch["parts"]) == 30 - 2 - 2
+    with pytest.raises(DataError, match="no chip of a batch"):
+        in_parts(collate)([item(3)])
 
 
 def test_symmetries_are_fixed_by_seed_and_index_and_all_occur() -> None:
