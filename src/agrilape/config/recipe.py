@@ -124,6 +124,11 @@ class StageConfig(Settings):
     max_grad_norm: float = Field(1.0, gt=0)
     betas: tuple[float, float] = (0.9, 0.98)
     introduction: LapeIntroduction = LapeIntroduction()
+    word_alignment: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of drawing visual tokens towards the words for what they show (task layout).",
+    )
     augment: bool = Field(True, description="Turn and mirror chips together with their coordinates.")
     checkpoint_every: int = Field(200, ge=1, description="Steps between checkpoints to resume from.")
 

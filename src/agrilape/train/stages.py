@@ -28,6 +28,7 @@ from agrilape.samples.manifest import read_manifest, read_store
 from agrilape.samples.mixture import Mixture
 from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train import snapshots
+from agrilape.train.alignment import Collate, Covering
 from agrilape.train.data import Draws, in_parts, require_words_only
 from agrilape.train.log import StageLog, read_rows
 from agrilape.train.loss import AnswerCriterion
@@ -167,7 +168,6 @@ class StageRun:
     def _trainer(self, prepared: Prepared, log: StageLog) -> StageTrainer:
         """Put the trainer together."""
         codec = PositionCodec(prepared.lape or self.recipe.lape)
-        packing = packing_of(prepared.model)
         arguments = _arguments(self.stage, self.folder / RESUME, self.seed)
         return StageTrainer(
             model=prepared.model,
@@ -178,13 +178,19 @@ class StageRun:
             data=self._draws(
                 arguments.world_size, words_only=self.recipe.coordinates != "numerals" and not prepared.lape
             ),
-            collate=in_parts(Collator(prepared.processor, codec, self.recipe.coordinates, packing)),
+            collate=in_parts(self._collate(prepared, codec)),
             save=lambda folder: self._save(prepared, folder),
             on_rows=log.write,
             mixed_precision=self.recipe.model.mixed_precision == "auto"
             and is_bfloat16_fast(arguments.device),
             arguments=arguments,
         )
+
+    def _collate(self, prepared: Prepared, codec: PositionCodec) -> Collate:
+        """Makes batches for the model; with words for what is shown if the stage aligns them."""
+        packing = packing_of(prepared.model)
+        collate = Collator(prepared.processor, codec, self.recipe.coordinates, packing)
+        return Covering(collate, collate.chat.tokenizer) if self.stage.word_alignment else collate
 
     def _draws(self, processes: int, words_only: bool) -> Draws:
         """Everything that the stage will see."""

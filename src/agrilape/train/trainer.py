@@ -16,10 +16,11 @@ from transformers.trainer_callback import PrinterCallback
 
 from agrilape.config.recipe import StageConfig
 from agrilape.console import warn
-from agrilape.errors import AgrilapeError
+from agrilape.errors import AgrilapeError, RecipeError
 from agrilape.model import lape_of
 from agrilape.model.gradients import GradientRecord
 from agrilape.train import snapshots
+from agrilape.train.alignment import word_alignment
 from agrilape.train.data import Draws
 from agrilape.train.diagnostics import describe_rows
 from agrilape.train.loss import AnswerCriterion
@@ -131,6 +132,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         for module in self._frozen:
             module.eval()
         labels, targets, asked = (inputs.pop(k) for k in ("labels", "position_targets", "asked"))
+        cover = inputs.pop("cover", None)
         if self._lape is None:
             inputs.pop("image_times", None)
         labels, targets = labels[:, 1:], targets[:, 1:]
@@ -139,11 +141,25 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         with torch.autocast(self.args.device.type, enabled=False):
             result = self.criterion(outputs.logits, labels[:, scored], targets[:, scored], num_items_in_batch)
         loss = result.loss
+        if cover is not None:
+            loss = loss + self._word_alignment(model, outputs, cover)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes  # the processes' gradients are averaged
         self.meter.add(loss, result.sums)
         self._asked = self._asked + asked
         return (loss, outputs) if return_outputs else loss
+
+    def _word_alignment(self, model: Any, outputs: Any, cover: Tensor) -> Tensor:
+        """Share of this part of the batch in the step's word alignment."""
+        features = getattr(outputs, "image_hidden_states", None)
+        if not isinstance(features, Tensor):
+            raise RecipeError(
+                f"stage {self.stage.name}: the model does not give its visual features as one grid per image",
+                f"set stages.{self.stage.name}.word_alignment=0",
+            )
+        embeddings = self.accelerator.unwrap_model(model).get_input_embeddings().weight
+        share = len(cover) / (self.stage.batch_size * self.stage.gradient_accumulation)
+        return self.stage.word_alignment * share * word_alignment(features, cover, embeddings)
 
     def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> torch.autocast:
         """Mixed precision in the forward pass, if the stage has it."""
