@@ -68,7 +68,13 @@ def merge(pieces: Sequence[Piece], agreement: float = AGREEMENT) -> list[Whole]:
     for label in range(count):
         members = np.flatnonzero(labels == label)
         wholes.append(Whole(_join(outlines[members]), len({pieces[i].tile for i in members})))
-    return sorted(wholes, key=lambda whole: (whole.outline.bounds[1], whole.outline.bounds[0]))
+    return sorted(wholes, key=lambda whole: _reading_order(whole.outline))
+
+
+def _reading_order(outline: Geometry) -> tuple[float, ...]:
+    """North to south, then west to east; by the far edges where the near ones are equal."""
+    left, top, right, bottom = outline.bounds
+    return top, left, bottom, right
 
 
 def _views(pieces: Sequence[Piece]) -> NDArray[np.object_]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agrilape.errors import RecipeError
 from agrilape.geo.shapes import Box, Instant, Point, Span
 from agrilape.samples.phrasings import fill, load_phrasings
-from agrilape.samples.tasks import TASKS, ask, random_point
+from agrilape.samples.tasks import POINTS_PER_FIELD, TASKS, ask, random_point
 from agrilape.samples.types import Chip
 from agrilape.samples.view import Field, Spot, Timing, View
 
@@ -52,7 +52,7 @@ def test_a_sliver_makes_its_crop_ambiguous_but_not_the_others():
 def test_partly_labelled_ground_is_never_counted_nor_complete():
     view = View(CHIP, VIEW.fields, complete=False, scene_crops=VIEW.scene_crops)
     assert questions(view, "crop_box", "crop_boxes", "field_boxes", "count", "layout", "place_of_crop") == ()
-    assert len(questions(view, "field_at_point")) == 3
+    assert len(questions(view, "field_at_point")) == 3 * POINTS_PER_FIELD
     assert len(questions(view, "crop_in_box")) == 3
 
 
@@ -68,6 +68,12 @@ def test_fields_without_crops_can_be_found_and_counted():
     (counted,) = questions(view, "count")
     assert counted.answer == ("3",)
     assert questions(view, "crop_box", "crop_in_box", "layout", "crop_at_place") == ()
+
+
+def test_several_points_of_a_field_have_one_answer():
+    named = [(sample.truth["crop"], sample.answer) for sample in questions(VIEW, "crop_at_point")]
+    assert len(named) == 3 * POINTS_PER_FIELD
+    assert all(answer == (crop,) for crop, answer in named)
 
 
 def test_the_asked_point_lies_in_the_field():
@@ -99,8 +105,8 @@ def test_layout_names_each_cell_row_by_row():
     (sample,) = questions(VIEW, "layout")
     rows = [row.split(", ") for row in sample.answer[0].split("; ")]
     assert rows == sample.truth["grid"]
-    assert rows[0] == ["maize", "maize", "other", "other"]
-    assert rows[3] == ["wheat", "wheat", "wheat", "wheat"]
+    assert rows[0] == ["maize"] * 3 + ["other"] * 5
+    assert rows[7] == ["wheat"] * 3 + ["other"] + ["wheat"] * 4
 
 
 def test_time_is_asked_with_the_wording_of_its_rule():
