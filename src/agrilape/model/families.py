@@ -84,6 +84,8 @@ def _any_resolution(config: Any, size: list[int], most_tiles: int | None) -> Ten
     edges = [_edges(size, target, axis, vision.patch_size) for axis in (0, 1)]
     kept = unpad_image(cells(*edges).permute(2, 0, 1), size)
     rows, columns = kept.shape[1:]
+    if not kept.numel():  # thinner than a patch: the model keeps no cell of it, only the newlines of its rows
+        return torch.cat([grid(side, side), nowhere(rows)])
     y, x = kept[[1, 3]][:, :, 0], kept[[0, 2]][:, 0, :]
     shrink = math.sqrt(rows * columns / (most_tiles * side**2)) if most_tiles else 0
     if shrink > 1.1:

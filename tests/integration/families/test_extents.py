@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from agrilape.errors import ModelError
@@ -65,6 +65,8 @@ def test_extents_cover_each_image_evenly_and_match_the_tokens(case, sizes):
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(height=SIDES, width=SIDES, x=st.floats(0.2, 0.8), y=st.floats(0.2, 0.8), others=st.integers(0, 1))
+@example(height=9, width=109, x=0.5, y=0.5, others=0)  # thinner than a patch once it fits the canvas
+@example(height=109, width=9, x=0.5, y=0.5, others=0)
 def test_a_token_sees_the_ground_under_its_extent(case, height, width, x, y, others):
     before, after = grey(height, width), grey(height, width)
     x0, x1 = int((x - 0.2) * width), int((x + 0.2) * width) + 1
