@@ -69,9 +69,7 @@ def read_run(folder: Path) -> Run:
     """
     reader = _Reader(folder)
     recipe = reader.mapping("recipe.yaml")
-    manifests = {
-        path.parent.name: reader.mapping(path) for path in sorted(folder.glob("data/*/manifest.json"))
-    }
+    manifests = {path.parent.name: reader.mapping(path) for path in reader.find("data/*/manifest.json")}
     stages = _stages(reader, recipe)
     metrics = reader.mapping("evaluation/metrics.json")
     predictions = reader.lines("evaluation/predictions.jsonl")
@@ -84,7 +82,7 @@ def read_run(folder: Path) -> Run:
 
 def _stages(reader: _Reader, recipe: Mapping[str, Any]) -> tuple[Stage, ...]:
     """Stages of the recipe, each with its folder `stages/<n>-<name>`."""
-    folders = {path.name.split("-", 1)[-1]: path for path in sorted(reader.folder.glob("stages/*-*"))}
+    folders = {path.name.split("-", 1)[-1]: path for path in reader.find("stages/*-*")}
     settings = {str(stage["name"]): stage for stage in recipe.get("stages") or ()}
     names = list(settings) or list(folders)
     return tuple(
@@ -111,11 +109,15 @@ def _flat(row: Json) -> Json:
 
 
 class _Reader:
-    """Reads files below a folder and notes what is absent or damaged."""
+    """Reads files by their path below a folder, and notes what is absent or damaged."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.missing: list[str] = []
+
+    def find(self, pattern: str) -> list[Path]:
+        """Paths that match a glob, relative to the folder."""
+        return sorted(path.relative_to(self.folder) for path in self.folder.glob(pattern))
 
     def mapping(self, path: str | Path) -> Json:
         """A YAML or JSON mapping (JSON is YAML's subset, but is read by its own, stricter reader)."""
@@ -149,15 +151,9 @@ class _Reader:
         try:
             return (self.folder / path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
-            self.missing.append(f"{self._name(path)}: not there")
+            self.missing.append(f"{path}: not there")
             return None
 
     def _damaged(self, path: str | Path, problem: str) -> Json:
-        self.missing.append(f"{self._name(path)}: {problem}")
+        self.missing.append(f"{path}: {problem}")
         return {}
-
-    def _name(self, path: str | Path) -> str:
-        path = Path(path)
-        return str(
-            path.relative_to(self.folder) if path.is_absolute() and self.folder in path.parents else path
-        )
