@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agrilape.evaluate.metrics.text import bleu, exact_match, find_name, find_number, normalised, rouge_l
@@ -62,6 +62,8 @@ def test_number_is_read_or_left_unread(text, expected):
 
 
 @given(st.text())
+@example("𝕬")
+@example("İ")
 def test_any_text_can_be_read(text):
     find_number(text)
     assert find_name(text, CROPS) in {*CROPS, None}

@@ -25,7 +25,8 @@ def normalised(text: str) -> str:
     Follows the answer processing of VQA (Antol et al., 2015) and SQuAD (Rajpurkar et al., 2016). The decimal
     point and minus sign of a number stay.
     """
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))
+    # Lower case comes last, since letters of mathematical alphabets only become plain capitals by NFKD.
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).lower()
     words = re.findall(r"-?\d+(?:\.\d+)?|[^\W_]+", plain)
     return " ".join(_NUMBERS.get(word, word) for word in words if word not in _ARTICLES)
 
