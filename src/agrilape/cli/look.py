@@ -1,0 +1,121 @@
+"""Commands that look inside: scores of predictions, exports, checkpoints, formulas."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from agrilape.cli.options import AsJson, print_facts
+from agrilape.config import AXES, LapeConfig
+from agrilape.console import out, say
+from agrilape.errors import RecipeError
+
+commands = typer.Typer()
+
+
+@commands.command(rich_help_panel="Look inside")
+def score(
+    predictions: Annotated[Path, typer.Argument(help="JSON or JSON-lines file of predictions.")],
+    style: Annotated[
+        str,
+        typer.Option("--format", help="agrilape, earthdial, geochat, vrsbench, agromind, llava_st or coco."),
+    ] = "agrilape",
+    truth: Annotated[
+        Path | None, typer.Option(help="File of the truths, where the predictions do not hold them.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score the predictions of this or another system, by stated rules."""
+    from agrilape.evaluate.peers import score_file
+
+    scores = score_file(style, predictions, truth)
+    if as_json:
+        out.print_json(json.dumps(scores))
+    else:
+        print_facts(scores)
+
+
+@commands.command(rich_help_panel="Look inside")
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder, or a predictions.jsonl.")],
+    style: Annotated[str, typer.Option("--format", help="coco, geojson, geoparquet or csv.")] = "geojson",
+    output: Annotated[Path | None, typer.Option(help="File, instead of one beside the predictions.")] = None,
+) -> None:
+    """Write the predictions of a run for other tools."""
+    from agrilape.evaluate.export import export_run
+
+    for path in export_run(run, style, output):
+        say(f"wrote {path}")
+
+
+@commands.command(rich_help_panel="Look inside")
+def inspect(
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="Checkpoint folder; leave out to count parameters.")
+    ] = None,
+    hidden_size: Annotated[
+        int | None, typer.Option(help="Hidden size of a language model, e.g. 4096.")
+    ] = None,
+    num_spatial_tokens: Annotated[int, typer.Option(help="Tokens on the height and width axes.")] = 150,
+    num_temporal_tokens: Annotated[int, typer.Option(help="Tokens on the time axis.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Count LAPE's parameters exactly, or say what is in a checkpoint."""
+    if checkpoint is not None:
+        from agrilape.model.inspect import inspect_checkpoint
+
+        facts: dict[str, Any] = inspect_checkpoint(checkpoint)
+    elif hidden_size is not None:
+        facts = count_parameters(hidden_size, num_spatial_tokens, num_temporal_tokens)
+    else:
+        raise RecipeError("nothing to inspect", "name a checkpoint folder, or give --hidden-size")
+    if as_json:
+        out.print_json(json.dumps(facts))
+    else:
+        print_facts(facts)
+
+
+@commands.command(rich_help_panel="Look inside")
+def parity(
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random weights.")] = 0, as_json: AsJson = False
+) -> None:
+    """Check LAPE against the published formulas, in float64 on random weights."""
+    from agrilape.train.parity import TOLERANCE, check_parity
+
+    checks = check_parity(seed)
+    if as_json:
+        rows = [{**asdict(check), "passed": check.passed} for check in checks]
+        out.print_json(json.dumps({"tolerance": TOLERANCE, "checks": rows}))
+    else:
+        table = Table("LAPE", "as published", "largest difference", "", box=None)
+        for check in checks:
+            verdict = "[green]equal[/]" if check.passed else "[bold red]differs[/]"
+            table.add_row(check.name, escape(check.formula), f"{check.difference:.1e}", verdict)
+        out.print(table)
+    if not all(check.passed for check in checks):
+        raise typer.Exit(1)
+
+
+def count_parameters(hidden_size: int, num_spatial_tokens: int, num_temporal_tokens: int) -> dict[str, Any]:
+    """Parameters of LAPE's six untied tables, `[N, D]` each.
+
+    Args:
+        hidden_size: D, the language model's width.
+        num_spatial_tokens: N of height and width.
+        num_temporal_tokens: N of time.
+
+    Returns:
+        `tables` (name -> count) and their `total`.
+    """
+    config = LapeConfig(num_spatial_tokens=num_spatial_tokens, num_temporal_tokens=num_temporal_tokens)
+    names = {"height": "spatial_height", "width": "spatial_width", "temporal": "temporal"}
+    tables = {
+        f"{names[axis]}_{side}": config.bins(axis) * hidden_size for axis in AXES for side in ("in", "out")
+    }
+    return {"hidden_size": hidden_size, "tables": tables, "total": sum(tables.values())}

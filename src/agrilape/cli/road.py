@@ -1,0 +1,149 @@
+"""The commands of the road: simulate, prepare, train, evaluate, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from agrilape.cli.options import AsJson, Output, Overrides, RecipeArgument, open_recipe
+from agrilape.config import Recipe
+from agrilape.config.recipe import SimulateSource
+from agrilape.console import out, progress, say
+from agrilape.errors import RecipeError
+
+commands = typer.Typer()
+
+
+@commands.command(rich_help_panel="The road")
+def quickstart(overrides: Overrides = None, output: Output = None) -> None:
+    """Simulate, prepare, train, evaluate and report, in minutes on two cores."""
+    from agrilape.road import run_recipe
+
+    page = run_recipe(open_recipe("quickstart", overrides, output))
+    say(f"\nOpen [bold]{page}[/] in a browser.")
+
+
+@commands.command(rich_help_panel="The road")
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Where the scenes are written.")],
+    scenes: Annotated[int, typer.Option(min=1, help="Number of landscapes.")] = 1,
+    size: Annotated[int, typer.Option(min=128, help="Side of a scene in pixels.")] = 512,
+    gsd: Annotated[float, typer.Option(help="Ground sampling distance in metres.")] = 10.0,
+    dates: Annotated[int, typer.Option(min=1, help="Acquisitions over the season.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
+) -> None:
+    """Make farm landscapes with known truth, as ordinary GeoTIFF and GeoPackage files."""
+    from agrilape.simulate import simulate_scene
+
+    source = SimulateSource(scenes=scenes, size=size, gsd=gsd, dates=dates, seed=seed)
+    with progress("simulate", scenes, "scenes") as track:
+        for index in range(scenes):
+            simulate_scene(folder, source, index)
+            track()
+    say(f"{scenes} scene(s) in {folder}: one GeoTIFF per date, parcels.gpkg with the truth")
+
+
+@commands.command(rich_help_panel="The road")
+def prepare(recipe: RecipeArgument, overrides: Overrides = None, output: Output = None) -> None:
+    """Turn imagery and parcels into questions and answers, stored as Parquet."""
+    from agrilape.road import prepare_run
+
+    loaded = open_recipe(recipe, overrides, output)
+    prepare_run(loaded)
+    say(f"samples in {loaded.output / 'data'}")
+
+
+@commands.command(rich_help_panel="The road")
+def train(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    output: Output = None,
+    stage: Annotated[
+        list[str] | None, typer.Option("--stage", metavar="NAME", help="Only this stage; may be repeated.")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what it would take: parameters, tokens, memory, time, disk."),
+    ] = False,
+) -> None:
+    """Train the stages; a killed run continues where it stopped."""
+    from agrilape.road import train_run
+
+    loaded = open_recipe(recipe, overrides, output)
+    if dry_run:
+        _print_estimates(loaded)
+        return
+    stages = train_run(loaded, stage or ())
+    say(f"checkpoint in {stages[-1]}")
+
+
+def _print_estimates(recipe: Recipe) -> None:
+    from agrilape.train.estimate import estimate_recipe
+
+    stages = estimate_recipe(recipe, recipe.output / "data")
+    table = Table("", *(stage.stage for stage in stages), box=None)
+    for group in dict.fromkeys(group for stage in stages for group in stage.parameters):
+        marks = [" trains" if group in stage.trained else "" for stage in stages]
+        counts = [f"{stage.parameters.get(group, 0):,}" for stage in stages]
+        table.add_row(f"{group} parameters", *(n + m for n, m in zip(counts, marks, strict=True)))
+    table.add_row("steps", *(f"{stage.steps:,}" for stage in stages))
+    table.add_row("chips drawn", *(f"{stage.chips:,}" for stage in stages))
+    table.add_row("tokens per chip", *(_or_unknown(stage.tokens, "{:.0f}") for stage in stages))
+    table.add_row("questions per chip", *(_or_unknown(stage.questions, "{:.1f}") for stage in stages))
+    table.add_row("checkpoint", *(f"{stage.checkpoint_bytes / 1e6:,.1f} MB" for stage in stages))
+    table.add_row("memory, about", *(f"{stage.memory_bytes / 1e9:,.1f} GB" for stage in stages))
+    minutes = [None if stage.seconds is None else stage.seconds / 60 for stage in stages]
+    table.add_row("time here, about", *(_or_unknown(one, "{:,.1f} min") for one in minutes))
+    out.print(table)
+    if any(stage.tokens is None for stage in stages):
+        say("Prepare the data to know tokens and time as well: agrilape prepare")
+
+
+def _or_unknown(value: float | None, form: str) -> str:
+    return "?" if value is None else form.format(value)
+
+
+@commands.command(rich_help_panel="The road")
+def evaluate(
+    recipe: Annotated[
+        str, typer.Argument(help="A run folder, a checkpoint folder in it, or a recipe.", metavar="RUN")
+    ],
+    overrides: Overrides = None,
+    output: Output = None,
+    suite: Annotated[
+        str | None, typer.Option(help="What is measured: agri, quick, or your own YAML file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict on the places kept out of training, and score beside blind baselines."""
+    from agrilape.road import evaluate_run
+
+    chosen = [f"evaluation.suite={suite}"] if suite else []
+    loaded = open_recipe(recipe, [*(overrides or []), *chosen], output)
+    metrics = evaluate_run(loaded)
+    if as_json:
+        out.print_json(json.dumps(metrics))
+    else:
+        say(f"scores in {loaded.output / 'evaluation' / 'metrics.json'}")
+
+
+@commands.command(rich_help_panel="The road")
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder, e.g. runs/quickstart.")],
+    style: Annotated[str, typer.Option("--format", help="html or markdown.")] = "html",
+    compare: Annotated[
+        list[Path] | None, typer.Option(help="Another run to set beside it; may be repeated.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="File, instead of one in the run folder.")] = None,
+) -> None:
+    """Write the page that people read from a run folder."""
+    if style not in ("html", "markdown"):
+        raise RecipeError(f"there is no report format '{style}'", "use html or markdown")
+    from agrilape.report import write_markdown, write_report
+
+    write = write_report if style == "html" else write_markdown
+    say(f"wrote {write(run, compare or (), output)}")
