@@ -26,7 +26,9 @@ _MIRROR = np.array([[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 def dihedral(example: Example, k: int, language: str = "en") -> Example:
     """A chip under one of the eight symmetries of the square, with its questions and answers.
 
-    Boxes of an answer are put in order again; names of places (`top left`) and grids are renamed.
+    Boxes of an answer are put in order again; names of places (`top left`) and grids are renamed. A chip
+    with a sample that holds only for the picture as it is (`oriented` in its truth: compass points,
+    directions in words of others) is left as it is.
 
     Args:
         example: Chip and samples.
@@ -38,7 +40,7 @@ def dihedral(example: Example, k: int, language: str = "en") -> Example:
     """
     if not 0 <= k < 8:
         raise ValueError(f"a square has the symmetries 0 to 7, got {k}")
-    if k == 0:
+    if k == 0 or any(sample.truth.get("oriented") for sample in example.samples):
         return example
     chip, words = example.chip, load_phrasings(language)
     turned = replace(

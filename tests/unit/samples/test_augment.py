@@ -88,3 +88,10 @@ def test_words_turn_too():
 def test_there_are_eight():
     with pytest.raises(ValueError, match="0 to 7"):
         dihedral(example(), 8)
+
+
+@pytest.mark.parametrize("k", range(8))
+def test_a_chip_is_left_as_it_is_if_words_hold_only_for_the_picture_as_it_is(k):
+    oriented = sample(("What is at the upper left?",), ("a farm",), oriented=True)
+    before = example(oriented, sample(("where?",), (BOX,)))
+    assert dihedral(before, k) == before
