@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import replace
-from typing import overload
 
 import numpy as np
 
+from agrilape.samples.lazy import LazyExamples
 from agrilape.samples.types import Example
 
 
-class Subset(Sequence[Example]):
+class Subset(LazyExamples):
     """Chips of a data set with the samples that are asked; ids of both begin with the data set's name.
 
     Args:
@@ -46,15 +46,9 @@ class Subset(Sequence[Example]):
         """Number of chips with at least one sample."""
         return len(self._chosen)
 
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Example]: ...
-    def __getitem__(self, index: int | slice) -> Example | list[Example]:
-        """One chip with its chosen samples, or several."""
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        chip, numbers = self._chosen[index]
+    def make(self, position: int) -> Example:
+        """One chip with its chosen samples."""
+        chip, numbers = self._chosen[position]
         example = self._examples[chip]
         named = replace(example.chip, id=f"{self._name}/{example.chip.id}")
         samples = (example.samples[number] for number in numbers)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +28,7 @@ from agrilape.samples.codec import (
     window_from_json,
     window_to_json,
 )
+from agrilape.samples.lazy import LazyExamples
 from agrilape.samples.types import Chip, Example, Picture, Sample
 
 ROWS_PER_GROUP = 32
@@ -98,7 +99,7 @@ def read_facts(path: Path) -> dict[str, Any]:
     return facts
 
 
-class Store(Sequence[Example]):
+class Store(LazyExamples):
     """Chips with their samples, read from Parquet files as they are asked for.
 
     Row groups stay in memory up to `CACHE_BYTES`, and the chips last asked for, parsed, up to `CACHE_CHIPS`;
@@ -143,17 +144,8 @@ class Store(Sequence[Example]):
         """Number of chips."""
         return self._length
 
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Example]: ...
-    def __getitem__(self, index: int | slice) -> Example | list[Example]:
-        """One chip or several."""
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        position = index + len(self) if index < 0 else index
-        if not 0 <= position < len(self):
-            raise IndexError(f"chip {index} of {len(self)}")
+    def make(self, position: int) -> Example:
+        """One chip."""
         return self._chip(position)
 
     def __iter__(self) -> Iterator[Example]:

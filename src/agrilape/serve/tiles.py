@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import overload
 
 import numpy as np
 from pyproj import Transformer
@@ -12,6 +11,7 @@ from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Point
 from agrilape.samples.chips import encode_png, plan_windows
+from agrilape.samples.lazy import LazyExamples
 from agrilape.samples.types import Chip, Example, Picture, Sample
 from agrilape.serve.question import Question
 from agrilape.sources.scene import Frame, PixelWindow, Scene
@@ -20,7 +20,7 @@ LEAST_SEEN = 0.1
 """Share of a tile that must be neither cloud nor no data for it to be asked about."""
 
 
-class Tiles(Sequence[Example]):
+class Tiles(LazyExamples):
     """Tiles of a scene, each with the same question.
 
     Args:
@@ -67,17 +67,11 @@ class Tiles(Sequence[Example]):
         """Number of tiles with imagery."""
         return len(self.windows)
 
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Example]: ...
-    def __getitem__(self, index: int | slice) -> Example | list[Example]:
-        """Read one tile or several."""
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        window = self.windows[index]
+    def make(self, position: int) -> Example:
+        """Read one tile."""
+        window = self.windows[position]
         chip = Chip(
-            id=str(index),
+            id=str(position),
             scene=self.scene.id,
             source=self.scene.source,
             pictures=tuple(self._picture(frame, window) for frame in self.frames),
@@ -85,7 +79,9 @@ class Tiles(Sequence[Example]):
             window=self.scene.window if len(self.frames) > 1 else None,
         )
         point = self._point(*self.question.place, window) if self.question.place else None
-        sample = Sample(str(index), chip.id, self.question.task or "question", self.question.parts(point), ())
+        sample = Sample(
+            str(position), chip.id, self.question.task or "question", self.question.parts(point), ()
+        )
         return Example(chip, (sample,))
 
     def _picture(self, frame: Frame, window: PixelWindow) -> Picture:

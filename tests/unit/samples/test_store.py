@@ -47,7 +47,7 @@ def test_rows_come_back_as_they_were(store):
     assert [store[i] for i in (139, 0, 70, 31, 32)] == [example(i) for i in (139, 0, 70, 31, 32)]
     assert store[-1] == example(139)
     assert store[68:71] == [example(i) for i in (68, 69, 70)]
-    with pytest.raises(IndexError, match="chip 140 of 140"):
+    with pytest.raises(IndexError, match="example 140 of 140"):
         store[140]
 
 
