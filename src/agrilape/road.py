@@ -31,14 +31,20 @@ def run_recipe(recipe: Recipe) -> Path:
         return report_run(recipe.output)
 
 
-def prepare_run(recipe: Recipe) -> list[Any]:
-    """Prepare every data set of a recipe below `<run>/data`; returns their manifests."""
+def prepare_run(recipe: Recipe, workers: int | None = None, scheduler: str | None = None) -> list[Any]:
+    """Prepare every data set of a recipe below `<run>/data`; returns their manifests.
+
+    Args:
+        recipe: The recipe.
+        workers: Processes; None: some where there is enough to do.
+        scheduler: Address of a Dask scheduler whose workers do it instead.
+    """
     from agrilape.samples.prepare import prepare_dataset
 
     dump_recipe(recipe, recipe.output / "recipe.yaml")
     data = recipe.output / "data"
     return [
-        prepare_dataset(name, config, data / name, recipe.output / "scenes")
+        prepare_dataset(name, config, data / name, recipe.output / "scenes", workers, scheduler)
         for name, config in recipe.datasets.items()
     ]
 

@@ -76,13 +76,21 @@ class Cutter:
         scene: The scene.
         config: How chips are made.
         strangers: Ids of parcels that belong to another split: visible here and there, but never asked about.
+        crops: Crops of the whole scene, by name; None: those of its parcels.
     """
 
-    def __init__(self, scene: Scene, config: DatasetConfig, strangers: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        config: DatasetConfig,
+        strangers: frozenset[str] = frozenset(),
+        crops: tuple[str, ...] | None = None,
+    ) -> None:
         self.scene, self.config, self.strangers = scene, config, strangers
         self._tree = shapely.STRtree([parcel.outline for parcel in scene.parcels])
         self._points = shapely.STRtree([shapely.Point(seen.x, seen.y) for seen in scene.observations])
-        self._crops = tuple(sorted({parcel.crop for parcel in scene.parcels if parcel.crop}))
+        known = {parcel.crop for parcel in scene.parcels if parcel.crop}
+        self._crops = tuple(sorted(known)) if crops is None else crops
 
     def cut(self, window: PixelWindow) -> View | str:
         """The chip in a window with what is known of it, or the reason why there is none."""

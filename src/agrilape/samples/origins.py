@@ -5,48 +5,78 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 from agrilape import __version__
 from agrilape.config.recipe import FolderSource, SimulateSource, Source
-from agrilape.console import progress, say
+from agrilape.console import progress
 from agrilape.errors import AgrilapeError
+from agrilape.samples.ground import Ground, lay_down
 from agrilape.samples.manifest import Skip
+from agrilape.samples.parallel import Crew
 from agrilape.simulate import simulate_scene
-from agrilape.sources import Scene, load_scenes, open_folder
+from agrilape.sources import Problem, Scene, find_homes, open_folder, open_home, open_kit
 from agrilape.sources.kits import kits_folder
 
-T = TypeVar("T")
-R = TypeVar("R")
+WORTH_WORKERS = 16  # parts of a source; opening one takes about as long as starting a worker
+
+Part: TypeAlias = Callable[[], Iterator[Scene | Problem | str]]
+"""A part of a source that is opened by itself: its scenes, what was left out, and notes for people."""
 
 
-def open_scenes(source: Source, cache: Path, workers: int) -> tuple[list[Scene], list[Skip]]:
-    """The scenes of a source in a fixed order, and what could not be used.
+@dataclass(frozen=True)
+class Opened:
+    """What a source, or a part of it, holds."""
+
+    grounds: tuple[Ground, ...]
+    problems: tuple[Skip, ...]
+    notes: tuple[str, ...]
+
+
+def open_source(source: Source, cache: Path, shelf: Path, crew: Crew) -> Opened:
+    """The scenes of a source in a fixed order, their labels laid down in files.
 
     Args:
         source: Where they come from.
         cache: Where simulated scenes are kept; those that are there are not made again.
-        workers: Processes that simulate.
+        shelf: Folder for the labels.
+        crew: Those who do it.
+
+    Raises:
+        DataError: The source does not exist.
+    """
+    parts = parts_of(source, cache)
+    make = isinstance(source, SimulateSource) and not all(map(_is_there, parts))
+    worthwhile = len(parts) > (1 if make else WORTH_WORKERS)
+    with progress("simulate" if make else "open", len(parts), "parts") as track:
+        work = partial(_open_part, shelf=shelf)
+        opened = list(crew.map(work, list(enumerate(parts)), lambda _: track(1), worthwhile))
+    return Opened(
+        tuple(ground for one in opened for ground in one.grounds),
+        tuple(problem for one in opened for problem in one.problems),
+        tuple(dict.fromkeys(note for one in opened for note in one.notes)),
+    )
+
+
+def parts_of(source: Source, cache: Path) -> list[Part]:
+    """What of a source can be opened by itself.
 
     Raises:
         DataError: The source does not exist.
     """
     match source:
         case SimulateSource():
-            return _simulated(source, cache, workers), []
+            facts = json.dumps({**source.model_dump(mode="json"), "version": __version__}, sort_keys=True)
+            folder = cache.resolve() / f"simulate-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+            return [Simulated(folder, source, index) for index in range(source.scenes)]
         case FolderSource():
-            opened = open_folder(source.path, source.images, source.parcels)
-            for note in opened.notes:
-                say(note)
-            problems = [Skip(scene=str(problem.path), reason=problem.reason) for problem in opened.problems]
-            return list(opened.scenes), problems
+            homes = find_homes(source.path.resolve(), source.images, source.parcels)
+            return [partial(open_home, home) for home in homes]
         case _:
-            return list(load_scenes(source)), []
+            return [partial(open_kit, source.name)]
 
 
 def fingerprint(source: Source) -> list[Any]:
@@ -58,56 +88,49 @@ def fingerprint(source: Source) -> list[Any]:
     return [[str(file.relative_to(root)), (stat := file.stat()).st_size, stat.st_mtime_ns] for file in files]
 
 
-def in_parallel(
-    work: Callable[[T], R], items: list[T], workers: int, track: Callable[[T], None]
-) -> Iterator[R]:
-    """Results of independent work in the order of its items; processes are spawned, so threads do no harm.
+@dataclass(frozen=True)
+class Simulated:
+    """A simulated scene, made when it is first opened."""
 
-    Args:
-        work: A function that can be pickled.
-        items: Its arguments.
-        workers: Processes; 1 works in this one.
-        track: Called after each item.
-    """
-    if min(workers, len(items)) <= 1:
-        for item in items:
-            result = work(item)
-            track(item)
-            yield result
-        return
-    with ProcessPoolExecutor(min(workers, len(items)), get_context("spawn")) as pool:
-        running = [pool.submit(work, item) for item in items]
-        at = dict(zip(running, items, strict=True))
-        for future in as_completed(running):
-            future.result()
-            track(at[future])
-        yield from (future.result() for future in running)
+    folder: Path
+    source: SimulateSource
+    index: int
 
+    @property
+    def home(self) -> Path:
+        """Where its files lie."""
+        return self.folder / f"scene_{self.index:04d}"
 
-def _simulated(source: SimulateSource, cache: Path, workers: int) -> list[Scene]:
-    facts = json.dumps({**source.model_dump(mode="json"), "version": __version__}, sort_keys=True)
-    folder = cache / f"simulate-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
-    missing = sum(not _scene_folder(folder, index).is_dir() for index in range(source.scenes))
-    count = workers if missing > 1 or source.scenes > 16 else 1
-    with progress("simulate" if missing else "open", source.scenes, "scenes") as track:
-        work = partial(_simulate_one, folder, source)
-        return list(in_parallel(work, list(range(source.scenes)), count, lambda _: track(1)))
+    def __call__(self) -> Iterator[Scene]:
+        """The scene, from its files."""
+        if not self.home.is_dir():
+            simulate_scene(self.folder, self.source, self.index)
+        opened = open_folder(self.home)
+        if len(opened.scenes) != 1:
+            reasons = "; ".join(problem.reason for problem in opened.problems)
+            raise AgrilapeError(
+                f"{self.home} does not open as one scene: {reasons}", "remove it and run again"
+            )
+        scene = opened.scenes[0]
+        meta = {**scene.meta, "group": self.home.name}
+        yield replace(scene, id=self.home.name, source="simulate", meta=meta)
 
 
-def _simulate_one(folder: Path, source: SimulateSource, index: int) -> Scene:
-    scene_folder = _scene_folder(folder, index)
-    if not scene_folder.is_dir():
-        simulate_scene(folder, source, index)
-    opened = open_folder(scene_folder)
-    if len(opened.scenes) != 1:
-        reasons = "; ".join(problem.reason for problem in opened.problems)
-        raise AgrilapeError(
-            f"{scene_folder} does not open as one scene: {reasons}", "remove it and run again"
-        )
-    scene = opened.scenes[0]
-    meta = {**scene.meta, "group": scene_folder.name}
-    return replace(scene, id=scene_folder.name, source="simulate", meta=meta)
+def _is_there(part: Part) -> bool:
+    return isinstance(part, Simulated) and part.home.is_dir()
 
 
-def _scene_folder(folder: Path, index: int) -> Path:
-    return folder / f"scene_{index:04d}"
+def _open_part(numbered: tuple[int, Part], shelf: Path) -> Opened:
+    number, part = numbered
+    grounds: list[Ground] = []
+    problems: list[Skip] = []
+    notes: list[str] = []
+    for found in part():
+        match found:
+            case Scene():
+                grounds.append(lay_down(found, shelf / f"{number}-{len(grounds)}.parquet"))
+            case Problem():
+                problems.append(Skip(scene=str(found.path), reason=found.reason))
+            case str():
+                notes.append(found)
+    return Opened(tuple(grounds), tuple(problems), tuple(notes))

@@ -1,30 +1,31 @@
 """From a source to a sample store: cut, ask, split, check, write.
 
 The work is divided into units of at most `UNIT_CHIPS` windows of one split; each unit becomes one shard,
-written whole or not at all. A killed run keeps its finished shards; the result does not depend on the number
-of workers.
+written while its chips are cut, whole or not at all. A killed run keeps its finished shards; the result
+does not depend on who does the work, nor on how many.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
+import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import shapely
+import rasterio
 
 from agrilape import __version__
 from agrilape.config.recipe import DatasetConfig
 from agrilape.console import progress, say, warn
 from agrilape.errors import AgrilapeError, DataError
-from agrilape.samples.chips import Cutter, plan_windows
+from agrilape.samples.chips import Cutter
+from agrilape.samples.digest import Digest, digest
+from agrilape.samples.leaks import Trace, check_leakage
 from agrilape.samples.manifest import (
     Manifest,
     Origin,
@@ -32,63 +33,42 @@ from agrilape.samples.manifest import (
     Skip,
     SplitCounts,
     describe_splits,
-    hash_file,
     read_manifest,
 )
-from agrilape.samples.origins import fingerprint, in_parallel, open_scenes
-from agrilape.samples.splits import SPLITS, Split, assign, blocks, check_leakage, scene_groups
-from agrilape.samples.store import Store, read_facts, write_rows
+from agrilape.samples.origins import Opened, fingerprint, open_source
+from agrilape.samples.parallel import Crew
+from agrilape.samples.plan import Piece, Unit, plan
+from agrilape.samples.splits import SPLITS, Split
+from agrilape.samples.store import read_facts, write_rows
 from agrilape.samples.tasks import ask, find_task
 from agrilape.samples.types import Example
-from agrilape.sources.scene import PixelWindow, Scene
 
-FORMAT = 1  # raise it when the same configuration gives another store
-UNIT_CHIPS = 256
+FORMAT = 2  # raise it when the same configuration gives another store
 WORTH_WORKERS = 400  # windows; starting a worker takes about as long as cutting a hundred
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of a scene that belongs to one split."""
-
-    scene: Scene
-    group: str
-    windows: tuple[PixelWindow, ...]
-    strangers: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Unit:
-    """The work behind one shard."""
-
-    split: Split
-    number: int
-    pieces: tuple[Piece, ...]
-
-    @property
-    def file(self) -> str:
-        """Name of the shard."""
-        return f"{self.split}-{self.number:05d}.parquet"
-
-    @property
-    def windows(self) -> int:
-        """Number of windows to look at."""
-        return sum(len(piece.windows) for piece in self.pieces)
+RASTER_CACHE_MB = 256  # of decoded image tiles per process; GDAL itself would take a twentieth of the memory
+SHELF = ".labels"  # folder of the scenes' labels while they are needed
 
 
 def prepare_dataset(
-    name: str, config: DatasetConfig, folder: Path, scenes_cache: Path, workers: int | None = None
+    name: str,
+    config: DatasetConfig,
+    folder: Path,
+    scenes_cache: Path,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> Manifest:
     """Prepare a data set: cut chips, ask questions, split, check for leaks, write shards and a manifest.
 
     A finished folder of the same configuration and input is left as it is, a half-finished one is continued.
+    Memory is bounded by what a few chips and the labels around them take, however large the scenes are.
 
     Args:
         name: Name of the data set, for people.
         config: What to make.
         folder: The data set's own folder.
         scenes_cache: Where simulated scenes are kept.
-        workers: Processes; null: two where there is enough to do. The result is the same.
+        workers: Processes; null: some where there is enough to do. The result is the same.
+        scheduler: Address of a Dask scheduler, whose workers see the same folders; null: this machine.
 
     Returns:
         The manifest, as written to `folder/manifest.json`.
@@ -99,239 +79,183 @@ def prepare_dataset(
     """
     for task in config.tasks:
         find_task(task)
+    folder = folder.resolve()
     key = _key(config)
-    if finished := _finished(folder, key):
-        say(f"{name}: prepared before, {describe_splits(finished.splits)}")
-        return finished
-    scenes, problems = open_scenes(config.source, scenes_cache, workers or _cores())
-    if not scenes:
-        raise DataError(f"data set {name}: no scene could be opened", _first_reasons(problems))
-    units = plan(scenes, config)
-    (folder / "manifest.json").unlink(missing_ok=True)
-    _cut_all(name, units, config, folder, key, workers)
-    manifest = _conclude(name, config, key, folder, units, problems)
-    say(f"{name}: {describe_splits(manifest.splits)}")
+    manifest = _finished(folder, key)
+    if manifest is not None:
+        say(f"{name}: prepared before, {describe_splits(manifest.splits)}")
+    else:
+        with Crew(workers, scheduler) as crew:
+            manifest = _prepare(name, config, folder, scenes_cache, key, crew)
+        say(f"{name}: {describe_splits(manifest.splits)}")
     for skip in manifest.skipped_scenes:
-        warn(f"{name}: skipped scene {skip.scene}: {skip.reason}")
+        warn(f"{name}: left out {skip.scene}: {skip.reason}")
     return manifest
 
 
-def plan(scenes: Sequence[Scene], config: DatasetConfig) -> list[Unit]:
-    """Which windows of which scenes go to which split and shard.
-
-    Raises:
-        DataError: There are not enough separate places for the splits.
-    """
-    by_split = _by_block(scenes, config) if config.split_by == "block" else _by_scene(scenes, config)
-    if config.limit is not None:
-        by_split = _limited(by_split, config.limit, config.seed)
-    return [
-        Unit(split, number, pieces)
-        for split in SPLITS
-        for number, pieces in enumerate(_packed(by_split.get(split, [])))
-    ]
-
-
-def _by_scene(scenes: Sequence[Scene], config: DatasetConfig) -> dict[Split, list[Piece]]:
-    groups = scene_groups(scenes)
-    splits = assign(groups, config.split, config.seed)
-    pieces: dict[Split, list[Piece]] = defaultdict(list)
-    for scene, group in zip(scenes, groups, strict=True):
-        windows = tuple(plan_windows(scene.width, scene.height, config.chip, config.overlap))
-        pieces[splits[group]].append(Piece(scene, group, windows))
-    return pieces
-
-
-def _by_block(scenes: Sequence[Scene], config: DatasetConfig) -> dict[Split, list[Piece]]:
-    areas = [blocks(scene, config.chip, config.buffer_m) for scene in scenes]
-    splits = assign([name for area in areas for name in area], config.split, config.seed)
-    pieces: dict[Split, list[Piece]] = defaultdict(list)
-    for scene, area in zip(scenes, areas, strict=True):
-        homes = _homes(scene, area, splits)
-        for name, block in area.items():
-            windows = tuple(
-                PixelWindow(block.column + w.column, block.row + w.row, w.width, w.height)
-                for w in plan_windows(block.width, block.height, config.chip, config.overlap)
-            )
-            strangers = frozenset(parcel for parcel, home in homes.items() if home != splits[name])
-            pieces[splits[name]].append(Piece(scene, name, windows, strangers))
-    return pieces
-
-
-def _homes(scene: Scene, area: dict[str, PixelWindow], splits: dict[str, Split]) -> dict[str, Split]:
-    """The one split in which a parcel may be asked about: that of the block nearest to a point in it."""
-    names = list(area)
-    tree = shapely.STRtree(
-        [shapely.box(b.column, b.row, b.column + b.width, b.row + b.height) for b in area.values()]
-    )
-    inside = shapely.point_on_surface([parcel.outline for parcel in scene.parcels])
-    nearest = tree.nearest(inside)
-    return {parcel.id: splits[names[block]] for parcel, block in zip(scene.parcels, nearest, strict=True)}
-
-
-def _limited(by_split: dict[Split, list[Piece]], limit: int, seed: int) -> dict[Split, list[Piece]]:
-    """A random choice of windows, spread over the splits as they are."""
-    places = [
-        (split, p, w)
-        for split, pieces in by_split.items()
-        for p, piece in enumerate(pieces)
-        for w in piece.windows
-    ]
-    chosen = set(random.Random(seed).sample(places, min(limit, len(places))))  # noqa: S311 - not for secrets
-    return {
-        split: [
-            replace(piece, windows=tuple(w for w in piece.windows if (split, p, w) in chosen))
-            for p, piece in enumerate(pieces)
-        ]
-        for split, pieces in by_split.items()
-    }
-
-
-def _packed(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, ...]]:
-    """Pieces in lots of at most `UNIT_CHIPS` windows; large ones are divided."""
-    lot: list[Piece] = []
-    room = UNIT_CHIPS
-    for piece in pieces:
-        rest = piece.windows
-        while rest:
-            lot.append(_trimmed(replace(piece, windows=rest[:room])))
-            room -= len(lot[-1].windows)
-            rest = rest[len(lot[-1].windows) :]
-            if room == 0:
-                yield tuple(lot)
-                lot, room = [], UNIT_CHIPS
-    if lot:
-        yield tuple(lot)
-
-
-def _trimmed(piece: Piece) -> Piece:
-    """The piece without parcels that none of its windows shows, so that little is sent to a worker."""
-    if len(piece.scene.parcels) < 1000:
-        return piece
-    boxes = [shapely.box(w.column, w.row, w.column + w.width, w.row + w.height) for w in piece.windows]
-    tree = shapely.STRtree([parcel.outline for parcel in piece.scene.parcels])
-    shown = np.unique(tree.query(boxes)[1])
-    parcels = tuple(piece.scene.parcels[index] for index in shown)
-    strangers = piece.strangers & {parcel.id for parcel in parcels}
-    return replace(piece, scene=replace(piece.scene, parcels=parcels), strangers=strangers)
+def _prepare(
+    name: str, config: DatasetConfig, folder: Path, scenes_cache: Path, key: str, crew: Crew
+) -> Manifest:
+    shelf = folder / SHELF
+    shutil.rmtree(shelf, ignore_errors=True)  # of a killed run
+    shelf.mkdir(parents=True)
+    try:
+        opened = open_source(config.source, scenes_cache, shelf, crew)
+        for note in opened.notes:
+            say(note)
+        if not opened.grounds:
+            raise DataError(f"data set {name}: no scene could be opened", _first_reasons(opened.problems))
+        units = plan(opened.grounds, config)
+        (folder / "manifest.json").unlink(missing_ok=True)
+        digests = _cut_all(name, units, config, folder, key, crew)
+        return _conclude(name, config, key, folder, units, digests, opened)
+    finally:
+        shutil.rmtree(shelf, ignore_errors=True)
 
 
 def _cut_all(
-    name: str, units: Sequence[Unit], config: DatasetConfig, folder: Path, key: str, workers: int | None
-) -> None:
-    """Write the shards that are not there yet."""
-    missing = [unit for unit in units if not _is_done(folder / unit.file, key)]
-    windows = sum(unit.windows for unit in missing)
-    count = workers or (_cores() if windows >= WORTH_WORKERS else 1)
+    name: str, units: Sequence[Unit], config: DatasetConfig, folder: Path, key: str, crew: Crew
+) -> list[Digest]:
+    """Write the shards that are not there yet, and look into all of them."""
+    windows = sum(unit.windows for unit in units)
     with progress(f"{name}: cut", windows, "chips") as track:
-        work = partial(cut_unit, config=config, folder=folder, key=key)
-        for _ in in_parallel(work, missing, count, lambda unit: track(unit.windows)):
-            pass
+        work = partial(finish_unit, config=config, folder=folder, key=key)
+        done = crew.map(work, units, lambda unit: track(unit.windows), windows >= WORTH_WORKERS)
+        return list(done)
 
 
-def cut_unit(unit: Unit, config: DatasetConfig, folder: Path, key: str) -> None:
-    """Cut and ask about the chips of one unit, and write its shard with the tally in its metadata."""
-    skipped: Counter[str] = Counter()
-    broken: dict[str, str] = {}
-    examples: list[Example] = []
+def finish_unit(unit: Unit, config: DatasetConfig, folder: Path, key: str) -> Digest:
+    """Write the shard of a unit if it is not there yet, and say what it holds."""
+    file = folder / unit.file
+    if not _is_done(file, key):
+        tally = Tally()
+        with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_MB):
+            write_rows(file, _examples(unit, config, tally), lambda: {"key": key, **tally.facts})
+    return digest(file)
+
+
+@dataclass
+class Tally:
+    """What was left out while a shard was filled.
+
+    Attributes:
+        chips: Number of windows without a chip, by reason.
+        scenes: First reason why windows of a scene could not be read.
+    """
+
+    chips: Counter[str] = field(default_factory=Counter)
+    scenes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, dict[str, int] | dict[str, str]]:
+        """JSON-ready."""
+        return {"skipped_chips": dict(self.chips), "skipped_scenes": self.scenes}
+
+
+def _examples(unit: Unit, config: DatasetConfig, tally: Tally) -> Iterator[Example]:
+    """The chips of a unit that hold a question, as they are cut."""
     for piece in unit.pieces:
-        try:
-            examples += _examples(piece, config, skipped)
-        except (AgrilapeError, OSError) as error:
-            broken[piece.scene.id] = error.problem if isinstance(error, AgrilapeError) else str(error)
-    facts = {"key": key, "skipped_chips": skipped, "skipped_scenes": broken}
-    write_rows(folder / unit.file, examples, facts)
-
-
-def _examples(piece: Piece, config: DatasetConfig, skipped: Counter[str]) -> list[Example]:
-    cutter = Cutter(piece.scene, config, piece.strangers)
-    examples = []
-    for window in piece.windows:
-        view = cutter.cut(window)
-        if isinstance(view, str):
-            skipped[view] += 1
-            continue
-        rng = random.Random(f"{config.seed}/{view.chip.id}")  # noqa: S311 - not for secrets
-        if samples := ask(view, config.tasks, config.questions, rng):
-            examples.append(Example(view.chip, samples))
-        else:
-            skipped["nothing to ask"] += 1
-    return examples
+        scene = piece.ground.near(piece.windows)
+        strangers = piece.homes.strangers(scene.parcels, unit.split) if piece.homes else frozenset()
+        cutter = Cutter(scene, config, strangers, piece.ground.crops)
+        for window in piece.windows:
+            try:
+                view = cutter.cut(window)
+            except (AgrilapeError, OSError) as error:
+                reason = error.problem if isinstance(error, AgrilapeError) else str(error)
+                tally.scenes.setdefault(scene.id, reason)
+                view = "cannot be read"
+            if isinstance(view, str):
+                tally.chips[view] += 1
+                continue
+            rng = random.Random(f"{config.seed}/{view.chip.id}")  # noqa: S311 - not for secrets
+            if samples := ask(view, config.tasks, config.questions, rng):
+                yield Example(view.chip, samples)
+            else:
+                tally.chips["nothing to ask"] += 1
 
 
 def _conclude(
-    name: str, config: DatasetConfig, key: str, folder: Path, units: Sequence[Unit], problems: Sequence[Skip]
+    name: str,
+    config: DatasetConfig,
+    key: str,
+    folder: Path,
+    units: Sequence[Unit],
+    digests: Sequence[Digest],
+    opened: Opened,
 ) -> Manifest:
-    """Check the shards for leaks, count them, write the manifest, and remove what is not part of it."""
-    stores = {split: Store([folder / unit.file for unit in units if unit.split == split]) for split in SPLITS}
-    check_leakage(stores, config.buffer_m if config.split_by == "block" else 0.0)
+    """Check the shards for leaks, add them up, write the manifest, and remove what is not part of it."""
+    found: dict[Split, list[Digest]] = defaultdict(list)
+    for unit, one in zip(units, digests, strict=True):
+        found[unit.split].append(one)
+    traces: dict[str, list[Trace]] = {
+        split: [each for one in ours for each in one.traces] for split, ours in found.items()
+    }
+    check_leakage(traces, config.buffer_m if config.split_by == "block" else 0.0)
     skipped: Counter[str] = Counter()
     broken: dict[str, str] = {}
-    for unit in units:
-        facts = read_facts(folder / unit.file)
-        skipped.update(facts["skipped_chips"])
-        broken |= facts["skipped_scenes"]
-    skips = [*problems, *(Skip(scene=scene, reason=reason) for scene, reason in sorted(broken.items()))]
-    if not any(stores.values()):
+    for one in digests:
+        skipped.update(one.facts["skipped_chips"])
+        broken = one.facts["skipped_scenes"] | broken
+    skips = [*opened.problems, *(Skip(scene=scene, reason=broken[scene]) for scene in sorted(broken))]
+    if not any(traces.values()):
         reasons = ", ".join(f"{count} x {reason}" for reason, count in skipped.items())
         raise DataError(f"data set {name}: no chip holds a question ({reasons})", _first_reasons(skips))
+    pieces = [piece for unit in units for piece in unit.pieces]
     manifest = Manifest(
         name=name,
         key=key,
         version=__version__,
         config=config,
-        shards=tuple(_shard(folder, unit) for unit in units),
-        splits={split: _counts(store, units, split) for split, store in stores.items() if len(store)},
-        window=_window(units),
-        origins=_origins(units),
+        shards=tuple(_shard(unit, one) for unit, one in zip(units, digests, strict=True)),
+        splits={split: _counts(found[split], units, split) for split in SPLITS if traces.get(split)},
+        window=_window(pieces),
+        origins=_origins(pieces),
         skipped_scenes=tuple(skips),
         skipped_chips=dict(sorted(skipped.items())),
     )
     manifest.write(folder)
-    listed = {shard.path for shard in manifest.shards}
-    for file in folder.glob("*-[0-9][0-9][0-9][0-9][0-9].parquet"):
-        if file.name not in listed:
-            file.unlink()
+    _tidy(folder, {shard.path for shard in manifest.shards})
     return manifest
 
 
-def _shard(folder: Path, unit: Unit) -> Shard:
-    file = folder / unit.file
-    return Shard(
-        path=unit.file,
-        split=unit.split,
-        chips=len(Store([file])),
-        bytes=file.stat().st_size,
-        sha256=hash_file(file),
-    )
+def _tidy(folder: Path, listed: set[str]) -> None:
+    """Remove shards of another configuration, and what a killed run left half-written."""
+    for pattern in ("*-[0-9][0-9][0-9][0-9][0-9].parquet", ".*.parquet.*"):
+        for file in folder.glob(pattern):
+            if file.name not in listed:
+                file.unlink()
 
 
-def _counts(store: Store, units: Sequence[Unit], split: str) -> SplitCounts:
-    tasks: Counter[str] = Counter()
-    pictures = 0
-    for example in store:
-        tasks.update(sample.task for sample in example.samples)
-        pictures += len(example.chip.pictures)
-    groups = sorted({piece.group for unit in units if unit.split == split for piece in unit.pieces})
+def _shard(unit: Unit, one: Digest) -> Shard:
+    return Shard(path=unit.file, split=unit.split, chips=len(one.traces), bytes=one.bytes, sha256=one.sha256)
+
+
+def _counts(digests: Sequence[Digest], units: Sequence[Unit], split: Split) -> SplitCounts:
+    tasks = sum((one.tasks for one in digests), Counter[str]())
+    groups = {
+        group for unit in units if unit.split == split for piece in unit.pieces for group in piece.groups
+    }
     return SplitCounts(
-        chips=len(store),
-        pictures=pictures,
+        chips=sum(len(one.traces) for one in digests),
+        pictures=sum(one.pictures for one in digests),
         samples=tasks.total(),
         tasks=dict(sorted(tasks.items())),
-        groups=tuple(groups),
+        groups=tuple(sorted(groups)),
     )
 
 
-def _window(units: Sequence[Unit]) -> tuple[str, str] | None:
-    windows = [piece.scene.window for unit in units for piece in unit.pieces if piece.scene.window]
-    if not windows:
+def _window(pieces: Iterable[Piece]) -> tuple[str, str] | None:
+    windows = [piece.ground.scene.window for piece in pieces]
+    known = [window for window in windows if window is not None]
+    if not known:
         return None
-    return min(w.start for w in windows).isoformat(), max(w.end for w in windows).isoformat()
+    return min(w.start for w in known).isoformat(), max(w.end for w in known).isoformat()
 
 
-def _origins(units: Sequence[Unit]) -> tuple[Origin, ...]:
+def _origins(pieces: Iterable[Piece]) -> tuple[Origin, ...]:
     scenes: dict[tuple[str, str | None, str | None], set[str]] = defaultdict(set)
-    for scene in (piece.scene for unit in units for piece in unit.pieces):
+    for scene in (piece.ground.scene for piece in pieces):
         scenes[scene.source, scene.meta.get("licence"), scene.meta.get("citation")].add(scene.id)
     return tuple(
         Origin(source=source, scenes=len(ids), licence=licence, citation=citation)
@@ -358,10 +282,6 @@ def _is_done(file: Path, key: str) -> bool:
         return file.is_file() and read_facts(file).get("key") == key
     except (OSError, ValueError):
         return False
-
-
-def _cores() -> int:
-    return min(os.cpu_count() or 1, 8)
 
 
 def _first_reasons(problems: Sequence[Skip]) -> str:

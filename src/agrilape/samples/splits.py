@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations, pairwise
-from typing import Literal, TypeVar, get_args
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Literal, get_args
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from pyproj import Transformer
 from shapely import Geometry
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
-from agrilape.geo.shapes import Box
-from agrilape.samples.types import Example
 from agrilape.sources.scene import PixelWindow, Scene
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 BLOCK_CHIPS = 2  # chips along the side of a block
 TOLERANCE = 0.01  # share of an area or distance that rounding to whole pixels may cost
-_DEGREE_M = 111_195.0  # of latitude, on a sphere of the mean radius
-K = TypeVar("K")
+_NO_PAIRS = np.empty((2, 0), np.intp)
 
 
 def assign(groups: Iterable[str], shares: tuple[float, float, float], seed: int) -> dict[str, Split]:
@@ -74,16 +73,56 @@ def scene_groups(scenes: Sequence[Scene]) -> list[str]:
             name = parent[name]
         return name
 
-    touching = shapely.STRtree(places).query(places, predicate="intersects").T.tolist() if places else []
-    for one, other in touching:
-        if _overlap(places[one], places[other]):
-            first, second = sorted((root(mapped[one][0]), root(mapped[other][0])))
-            parent[second] = first
+    one, other = shapely.STRtree(places).query(places, predicate="intersects") if places else _NO_PAIRS
+    same = overlap(np.array(places)[one], np.array(places)[other])
+    for here, there in zip(one[same].tolist(), other[same].tolist(), strict=True):
+        first, second = sorted((root(mapped[here][0]), root(mapped[there][0])))
+        parent[second] = first
     return [root(name) for name in names]
 
 
-def blocks(scene: Scene, chip: int, buffer_m: float) -> dict[str, PixelWindow]:
-    """Blocks of a scene by name, with half the buffer left out on each inner side.
+@dataclass(frozen=True)
+class BlockGrid:
+    """Blocks of a scene in rows and columns.
+
+    Attributes:
+        scene: Id of the scene.
+        rows: Top and bottom edge of each row in pixels.
+        columns: Left and right edge of each column.
+    """
+
+    scene: str
+    rows: tuple[tuple[int, int], ...]
+    columns: tuple[tuple[int, int], ...]
+
+    @property
+    def blocks(self) -> dict[str, PixelWindow]:
+        """The blocks by name, row by row."""
+        return {
+            self.name(r, c): PixelWindow(left, top, right - left, bottom - top)
+            for r, (top, bottom) in enumerate(self.rows)
+            for c, (left, right) in enumerate(self.columns)
+        }
+
+    def name(self, row: int, column: int) -> str:
+        """Name of a block."""
+        return f"{self.scene}/block_{row}_{column}"
+
+    def nearest(self, points: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Row and column of the block nearest to each point (x, y) in pixels, `[n, 2]`."""
+        return _nearest(self.rows, points[:, 1]), _nearest(self.columns, points[:, 0])
+
+
+def _nearest(edges: Sequence[tuple[int, int]], places: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Number of the stretch nearest to each place on an axis; of two as near, the first."""
+    starts, ends = np.array(edges, float).T
+    gaps = np.maximum(starts - places[:, None], places[:, None] - ends).clip(min=0)
+    nearest: NDArray[np.intp] = gaps.argmin(1)
+    return nearest
+
+
+def blocks(scene: Scene, chip: int, buffer_m: float) -> BlockGrid:
+    """Blocks of a scene, with half the buffer left out on each inner side.
 
     Args:
         scene: The scene.
@@ -100,12 +139,7 @@ def blocks(scene: Scene, chip: int, buffer_m: float) -> dict[str, PixelWindow]:
             "use buffer_m: 0",
         )
     gap = int(np.ceil(buffer_m / gsd / 2)) if buffer_m and gsd else 0
-    found = {}
-    rows, columns = _edges(scene.height, chip, gap), _edges(scene.width, chip, gap)
-    for r, (top, bottom) in enumerate(rows):
-        for c, (left, right) in enumerate(columns):
-            found[f"{scene.id}/block_{r}_{c}"] = PixelWindow(left, top, right - left, bottom - top)
-    return found
+    return BlockGrid(scene.id, tuple(_edges(scene.height, chip, gap)), tuple(_edges(scene.width, chip, gap)))
 
 
 def _edges(length: int, chip: int, gap: int) -> list[tuple[int, int]]:
@@ -120,90 +154,19 @@ def _edges(length: int, chip: int, gap: int) -> list[tuple[int, int]]:
 
 def footprint(georeference: Georeference) -> Geometry:
     """Outline of an image in WGS 84 longitude and latitude."""
-    outline = georeference.box_to_map(Box(0, 0, 1, 1))
-    to_degrees = Transformer.from_crs(georeference.crs, "EPSG:4326", always_xy=True)
-    return shapely.transform(outline, lambda xy: np.column_stack(to_degrees.transform(xy[:, 0], xy[:, 1])))
-
-
-def check_leakage(splits: Mapping[Split, Iterable[Example]], buffer_m: float = 0.0) -> None:
-    """Make sure that no split shows what another split shows.
-
-    Looks, independently of how the split was made, for the same picture, the same parcel as an answer, and
-    ground nearer than the buffer.
-
-    Args:
-        splits: Chips of each split.
-        buffer_m: Least ground between the chips of two splits, in metres.
-
-    Raises:
-        DataError: Two splits share something; the message names the first chips.
-    """
-    pictures: dict[bytes, tuple[str, str]] = {}
-    parcels: dict[tuple[str, str], tuple[str, str]] = {}
-    places: dict[str, list[tuple[str, Geometry]]] = defaultdict(list)
-    pixels: dict[str, list[tuple[str, str, Geometry]]] = defaultdict(list)
-    for split, examples in splits.items():
-        for example in examples:
-            here = (split, example.chip.id)
-            for picture in example.chip.pictures:
-                _claim(pictures, hashlib.sha256(picture.data).digest(), here, "the same picture")
-            for sample in example.samples:
-                for parcel in sample.provenance.get("parcels", ()):
-                    _claim(parcels, (example.chip.scene, parcel), here, f"parcel {parcel}")
-            if example.chip.georeference:
-                places[split].append((example.chip.id, footprint(example.chip.georeference)))
-            elif "pixel_window" in example.chip.meta:
-                column, row, width, height = example.chip.meta["pixel_window"]
-                outline = shapely.box(column, row, column + width, row + height)
-                pixels[example.chip.scene].append((split, example.chip.id, outline))
-    _check_ground(places, buffer_m)
-    for chips in pixels.values():
-        by_split: dict[str, list[tuple[str, Geometry]]] = defaultdict(list)
-        for owner, name, outline in chips:
-            by_split[owner].append((name, outline))
-        _check_ground(by_split, 0.0)
-
-
-def _claim(owners: dict[K, tuple[str, str]], key: K, here: tuple[str, str], what: str) -> None:
-    there = owners.setdefault(key, here)
-    if there[0] != here[0]:
-        raise _leak(what, there, here)
-
-
-def _check_ground(places: Mapping[str, Sequence[tuple[str, Geometry]]], buffer_m: float) -> None:
-    """Refuse chips of two splits that overlap, or lie nearer than the buffer."""
-    for first, second in combinations(places, 2):
-        ours, theirs = [outline for _, outline in places[first]], [outline for _, outline in places[second]]
-        reach = _degrees(buffer_m, ours) if buffer_m else 0.0
-        pairs = shapely.STRtree(ours).query(theirs, predicate="dwithin", distance=reach)
-        for here, there in pairs.T.tolist():
-            near = _distance_m(ours[there], theirs[here]) < buffer_m * (1 - TOLERANCE) if buffer_m else False
-            if near or _overlap(ours[there], theirs[here]):
-                what = "ground within the buffer" if near else "the same ground"
-                raise _leak(what, (first, places[first][there][0]), (second, places[second][here][0]))
-
-
-def _overlap(one: Geometry, other: Geometry) -> bool:
-    """Do two outlines share more than rounding?"""
-    return bool(shapely.intersection(one, other).area > TOLERANCE * min(one.area, other.area))
-
-
-def _degrees(metres: float, outlines: Sequence[Geometry]) -> float:
-    """A bound in degrees of a distance in metres, at the latitude farthest from the equator."""
-    latitude = np.abs(shapely.bounds(outlines)[:, [1, 3]]).max()
-    return float(metres / (_DEGREE_M * max(np.cos(np.radians(latitude)), 0.01)))
-
-
-def _distance_m(one: Geometry, other: Geometry) -> float:
-    """Distance of two outlines in degrees, in metres on a plane that touches the earth there."""
-    stretch = np.array([np.cos(np.radians(one.centroid.y)), 1.0]) * _DEGREE_M
-    return float(
-        shapely.distance(*(shapely.transform(shape, lambda xy: xy * stretch) for shape in (one, other)))
+    to_degrees = _to_degrees(georeference.crs)
+    return shapely.transform(
+        georeference.extent, lambda xy: np.column_stack(to_degrees.transform(xy[:, 0], xy[:, 1]))
     )
 
 
-def _leak(what: str, there: tuple[str, str], here: tuple[str, str]) -> DataError:
-    return DataError(
-        f"{there[0]} and {here[0]} share {what}: chips {there[1]} and {here[1]}",
-        "split by block with a buffer, or give scenes of one place the same `group`",
-    )
+@lru_cache(maxsize=64)
+def _to_degrees(crs: str) -> Transformer:
+    return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+
+
+def overlap(ours: NDArray[np.object_], theirs: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Do outlines, pair by pair, share more than rounding?"""
+    shared = shapely.area(shapely.intersection(ours, theirs))
+    found: NDArray[np.bool_] = shared > TOLERANCE * np.minimum(shapely.area(ours), shapely.area(theirs))
+    return found

@@ -7,14 +7,14 @@ training can draw single chips without reading a whole file.
 from __future__ import annotations
 
 import json
-import os
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,14 +32,22 @@ from agrilape.samples.lazy import LazyExamples
 from agrilape.samples.types import Chip, Example, Picture, Sample
 
 ROWS_PER_GROUP = 32
-ROWS_PER_SHARD = 8192
 CACHE_BYTES = 1 << 30
+FACTS = "agrilape"  # key of what `write_rows` is given about a file
 CACHE_CHIPS = 2048  # of some 0.1 MB each
 
 # What differs in its fields from row to row (facts, parts of a message) is JSON text: Parquet wants one type.
 _SAMPLE = pa.struct(
     [(name, pa.string()) for name in ("id", "task", "question", "answer", "truth", "provenance")]
 )
+_TEXT = {"dtype": "string", "_type": "Value"}
+_FEATURES = {
+    **dict.fromkeys(("id", "scene", "source"), _TEXT),
+    "images": [{"_type": "Image"}],
+    "acquired": [_TEXT],
+    **dict.fromkeys(("georeference", "window", "meta"), _TEXT),
+    "samples": [{field.name: _TEXT for field in _SAMPLE}],
+}
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -51,17 +59,19 @@ SCHEMA = pa.schema(
         ("window", pa.string()),
         ("meta", pa.string()),
         ("samples", pa.list_(_SAMPLE)),
-    ]
+    ],
+    # What Hugging Face `datasets` reads its features from: without it images would be opaque bytes.
+    metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})},
 )
 
 
-def write_rows(path: Path, examples: Iterable[Example], facts: Mapping[str, Any] | None = None) -> int:
+def write_rows(path: Path, examples: Iterable[Example], facts: Callable[[], Mapping[str, Any]] = dict) -> int:
     """Write one Parquet file, whole or not at all.
 
     Args:
         path: The file.
         examples: Its rows; taken in small batches, so they may come from a generator.
-        facts: JSON-ready metadata of the file.
+        facts: Gives JSON-ready metadata of the file, once all rows are written.
 
     Returns:
         Number of rows.
@@ -69,21 +79,21 @@ def write_rows(path: Path, examples: Iterable[Example], facts: Mapping[str, Any]
     Raises:
         DataError: The file cannot be written, as on a full disk.
     """
-    schema = SCHEMA.with_metadata({"agrilape": json.dumps(dict(facts or {}))})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     rows = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Chips are compressed already: zstd is for the JSON columns.
         with pq.ParquetWriter(
-            temporary, schema, compression="zstd", compression_level=1, use_dictionary=False
+            temporary, SCHEMA, compression="zstd", compression_level=1, use_dictionary=False
         ) as writer:
             for batch in _batches(examples, ROWS_PER_GROUP):
                 writer.write_table(
-                    pa.Table.from_pylist([_to_row(example) for example in batch], schema=schema),
+                    pa.Table.from_pylist([_to_row(example) for example in batch], schema=SCHEMA),
                     row_group_size=ROWS_PER_GROUP,
                 )
                 rows += len(batch)
+            writer.add_key_value_metadata({FACTS: json.dumps(dict(facts()))})
         temporary.replace(path)
     except OSError as error:
         raise DataError(f"{path} could not be written: {error}", "free some space and run again") from error
@@ -94,8 +104,8 @@ def write_rows(path: Path, examples: Iterable[Example], facts: Mapping[str, Any]
 
 def read_facts(path: Path) -> dict[str, Any]:
     """The metadata that `write_rows` was given."""
-    metadata = pq.read_schema(path).metadata or {}
-    facts: dict[str, Any] = json.loads(metadata.get(b"agrilape", b"{}"))
+    metadata = pq.read_metadata(path).metadata or {}
+    facts: dict[str, Any] = json.loads(metadata.get(FACTS.encode(), b"{}"))
     return facts
 
 
@@ -151,7 +161,8 @@ class Store(LazyExamples):
     def __iter__(self) -> Iterator[Example]:
         """Chips in order."""
         for group in range(len(self._groups)):
-            for row in self._rows(group).to_pylist():
+            table = self._cache[group] if group in self._cache else self._read(group)  # once: nothing to keep
+            for row in table.to_pylist():
                 yield _from_row(row)
 
     def tasks(self) -> list[frozenset[str]]:
@@ -170,15 +181,18 @@ class Store(LazyExamples):
         if group in self._cache:
             self._cache.move_to_end(group)
             return self._cache[group]
-        file, number = self._groups[group]
-        if file not in self._open:
-            self._open[file] = _open(self.files[file])
-        table = self._open[file].read_row_group(number, use_threads=False)
+        table = self._read(group)
         self._cache[group] = table
         self._cached_bytes += table.nbytes
         while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
             self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
         return table
+
+    def _read(self, group: int) -> pa.Table:
+        file, number = self._groups[group]
+        if file not in self._open:
+            self._open[file] = _open(self.files[file])
+        return self._open[file].read_row_group(number, use_threads=False)
 
 
 def _open(file: Path) -> pq.ParquetFile:

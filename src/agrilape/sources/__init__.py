@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from agrilape import console
 from agrilape.config.recipe import FolderSource, KitSource
 from agrilape.errors import DataError
-from agrilape.sources.folder import Opened, open_folder, read_raster
+from agrilape.sources.folder import Home, Opened, find_homes, open_folder, open_home, read_raster
 from agrilape.sources.kits import KITS, open_kit
 from agrilape.sources.observations import PointSeries, read_observations, read_point_series
 from agrilape.sources.parcels import ParcelTable, read_parcels
@@ -15,9 +15,9 @@ from agrilape.sources.places import Problem
 from agrilape.sources.scene import Frame, Observation, Parcel, PixelWindow, Scene, Zone
 
 __all__ = [
-    "KITS", "Frame", "Observation", "Opened", "Parcel", "ParcelTable", "PixelWindow", "PointSeries",
-    "Problem", "Scene", "Zone", "load_scenes", "open_folder", "open_kit", "read_observations", "read_parcels",
-    "read_point_series", "read_raster",
+    "KITS", "Frame", "Home", "Observation", "Opened", "Parcel", "ParcelTable", "PixelWindow", "PointSeries",
+    "Problem", "Scene", "Zone", "find_homes", "load_scenes", "open_folder", "open_home", "open_kit",
+    "read_observations", "read_parcels", "read_point_series", "read_raster",
 ]  # fmt: skip
 
 

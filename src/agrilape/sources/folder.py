@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,44 @@ def open_folder(path: Path, images: str = "**/*.tif", parcels: str = "**/*.gpkg"
     Raises:
         DataError: The folder does not exist, or no file in it matches `images`.
     """
+    scenes: list[Scene] = []
+    problems: list[Problem] = []
+    notes: list[str] = []
+    for home in find_homes(path, images, parcels):
+        for found in open_home(home):
+            match found:
+                case Scene():
+                    scenes.append(found)
+                case Problem():
+                    problems.append(found)
+                case str():
+                    notes.append(found)
+    return Opened(tuple(scenes), tuple(problems), tuple(dict.fromkeys(notes)))
+
+
+@dataclass(frozen=True)
+class Home:
+    """Images of one folder, which are opened together.
+
+    Attributes:
+        root: Folder of the source.
+        folder: Folder of the images.
+        images: The images.
+        vectors: Parcel files that may belong to them.
+    """
+
+    root: Path
+    folder: Path
+    images: tuple[Path, ...]
+    vectors: tuple[Path, ...]
+
+
+def find_homes(path: Path, images: str = "**/*.tif", parcels: str = "**/*.gpkg") -> list[Home]:
+    """What `open_folder` opens, one folder after the other; for many, each may be opened by itself.
+
+    Raises:
+        DataError: The folder does not exist, or no file in it matches `images`.
+    """
     if not path.is_dir():
         raise DataError(f"{path} is not a folder", "give the folder that holds the images")
     found = [image for image in visible(path, images) if not is_mask(image)]
@@ -67,21 +106,28 @@ def open_folder(path: Path, images: str = "**/*.tif", parcels: str = "**/*.gpkg"
         raise DataError(
             f"no file in {path} matches {images}", "correct the folder or the pattern, such as **/*.tif"
         )
-    vectors = [vector for vector in visible(path, parcels) if is_parcels(vector)]
-    scenes: list[Scene] = []
-    problems: list[Problem] = []
-    notes: list[str] = []
-    for folder in sorted({home_of(image) for image in found}):
-        inside = [image for image in found if home_of(image) == folder]
-        near = [vector for vector in vectors if vector.parent == folder] or vectors
-        try:
-            facts = read_facts(path, folder)
-        except DataError as error:
-            problems.append(Problem(folder, str(error)))
-            continue
-        scenes += _on_map(path, folder, inside, near, facts, problems, notes)
-        scenes += _pictures(path, inside, facts, problems, notes)
-    return Opened(tuple(scenes), tuple(problems), tuple(dict.fromkeys(notes)))
+    vectors = tuple(vector for vector in visible(path, parcels) if is_parcels(vector))
+    inside: dict[Path, list[Path]] = defaultdict(list)
+    for image in found:
+        inside[home_of(image)].append(image)
+    beside: dict[Path, list[Path]] = defaultdict(list)
+    for vector in vectors:
+        beside[vector.parent].append(vector)
+    return [
+        Home(path, folder, tuple(inside[folder]), tuple(beside.get(folder, vectors)))
+        for folder in sorted(inside)
+    ]
+
+
+def open_home(home: Home) -> Iterator[Scene | Problem | str]:
+    """The scenes of one folder one by one, what was left out, and notes on what was done."""
+    try:
+        facts = read_facts(home.root, home.folder)
+    except DataError as error:
+        yield Problem(home.folder, str(error))
+        return
+    yield from _on_map(home, facts)
+    yield from _pictures(home, facts)
 
 
 def read_raster(path: Path, crs: str | None = None, pixels_only: bool = False) -> Scene:
@@ -142,76 +188,56 @@ def picture_scene(path: Path, name: str, source: str, **facts: Any) -> Scene:
     )
 
 
-def _on_map(
-    root: Path,
-    folder: Path,
-    images: Sequence[Path],
-    vectors: Sequence[Path],
-    facts: SceneFacts,
-    problems: list[Problem],
-    notes: list[str],
-) -> list[Scene]:
+def _on_map(home: Home, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
     """The scenes of one folder's images other than plain pictures."""
-    scenes = []
-    plain = [image for image in images if image.suffix.lower() not in PICTURE_SUFFIXES]
+    problems: list[Problem] = []
+    plain = [image for image in home.images if image.suffix.lower() not in PICTURE_SUFFIXES]
     places = group_places(plain, facts, lambda path, reason: problems.append(Problem(path, reason)))
+    yield from problems
     for files in places:
         try:
-            scene, said = _open_scene(root, folder, _name(root, folder, files, places), files, vectors, facts)
+            scene, notes = _open_scene(home, _name(home, files, places), files, facts)
         except AgrilapeError as error:
-            problems.append(Problem(files[0].path if len(files) == 1 else folder, str(error)))
+            yield Problem(files[0].path if len(files) == 1 else home.folder, str(error))
             continue
-        scenes.append(scene)
-        notes += said
-        problems += [
-            Problem(folder, f"{day}: no valid pixel, date left out")
-            for day in scene.meta.get("empty_dates", ())
-        ]
-    return scenes
+        yield scene
+        yield from notes
+        for day in scene.meta.get("empty_dates", ()):
+            yield Problem(home.folder, f"{day}: no valid pixel, date left out")
 
 
 def _open_scene(
-    root: Path,
-    folder: Path,
-    name: str,
-    files: Sequence[RasterFile],
-    vectors: Sequence[Path],
-    facts: SceneFacts,
+    home: Home, name: str, files: Sequence[RasterFile], facts: SceneFacts
 ) -> tuple[Scene, list[str]]:
     series = assemble(files)
-    scene = series_scene(name, root.name, series, meta=facts.meta)
+    scene = series_scene(name, home.root.name, series, meta=facts.meta)
     if facts.window is not None:
         scene = replace(scene, window=facts.window)
     notes = list(series.notes)
     if scene.georeference is None:
         return scene, [*notes, f"{name}: no place on the map, pixels only"]
-    scene, said = label_scene(scene, root, folder, vectors, facts)
+    scene, said = label_scene(scene, home.root, home.folder, home.vectors, facts)
     return scene, notes + said
 
 
-def _name(root: Path, folder: Path, files: Sequence[RasterFile], places: Sequence[object]) -> str:
+def _name(home: Home, files: Sequence[RasterFile], places: Sequence[object]) -> str:
     """A scene's name: its folder's, or its first file's if that is the only one or other scenes lie there."""
-    if folder == root or len(places) > 1 or len({file.path for file in files}) == 1:
-        return files[0].path.relative_to(root).with_suffix("").as_posix()
-    return folder.relative_to(root).as_posix()
+    if home.folder == home.root or len(places) > 1 or len({file.path for file in files}) == 1:
+        return files[0].path.relative_to(home.root).with_suffix("").as_posix()
+    return home.folder.relative_to(home.root).as_posix()
 
 
-def _pictures(
-    root: Path,
-    images: Sequence[Path],
-    facts: SceneFacts,
-    problems: list[Problem],
-    notes: list[str],
-) -> list[Scene]:
-    scenes = []
-    for path in images:
+def _pictures(home: Home, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
+    count = 0
+    for path in home.images:
         if path.suffix.lower() in PICTURE_SUFFIXES:
-            name = path.relative_to(root).with_suffix("").as_posix()
+            name = path.relative_to(home.root).with_suffix("").as_posix()
             try:
-                scene = picture_scene(path, name, root.name, meta={"group": name} | facts.meta)
-                scenes.append(label_picture(scene, root, path, facts))
+                scene = picture_scene(path, name, home.root.name, meta={"group": name} | facts.meta)
+                yield label_picture(scene, home.root, path, facts)
             except DataError as error:
-                problems.append(Problem(path, str(error)))
-    if scenes:
-        notes.append(f"{len(scenes)} pictures have no place on the map: pixels only")
-    return scenes
+                yield Problem(path, str(error))
+                continue
+            count += 1
+    if count:
+        yield f"{count} pictures have no place on the map: pixels only"

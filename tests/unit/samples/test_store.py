@@ -1,6 +1,10 @@
+import json
 import pickle
+from dataclasses import replace
 from datetime import date
+from functools import partial
 
+import numpy as np
 import pytest
 from affine import Affine
 
@@ -8,6 +12,7 @@ from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box, Point, Span
 from agrilape.geo.timewindow import TimeWindow
+from agrilape.samples.chips import encode_png
 from agrilape.samples.store import Store, read_facts, write_rows
 from agrilape.samples.types import Chip, Example, Picture, Sample
 
@@ -36,7 +41,9 @@ def example(number):
 def store(tmp_path):
     for shard in range(2):
         write_rows(
-            tmp_path / f"{shard}.parquet", (example(70 * shard + i) for i in range(70)), {"shard": shard}
+            tmp_path / f"{shard}.parquet",
+            (example(70 * shard + i) for i in range(70)),
+            partial(dict, shard=shard),
         )
     return Store([tmp_path / "0.parquet", tmp_path / "1.parquet"])
 
@@ -86,12 +93,15 @@ def test_a_file_is_whole_or_absent(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_hugging_face_datasets_opens_it(store, tmp_path):
+def test_hugging_face_datasets_opens_it_with_its_images(tmp_path):
     datasets = pytest.importorskip("datasets")
-    files = [str(file) for file in store.files]
+    chip = replace(example(1).chip, pictures=(Picture(encode_png(np.full((6, 8, 3), 77, np.uint8)), None),))
+    write_rows(tmp_path / "0.parquet", [replace(example(1), chip=chip)])
     opened = datasets.load_dataset(
-        "parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache")
+        "parquet", data_files=str(tmp_path / "0.parquet"), split="train", cache_dir=str(tmp_path / "cache")
     )
-    assert opened.num_rows == 140
-    assert opened[3]["images"][0]["bytes"] == b"one"
-    assert opened[3]["samples"][1]["task"] == "task1"
+    (row,) = opened
+    assert row["images"][0].size == (8, 6)
+    assert row["images"][0].getpixel((3, 3)) == (77, 77, 77)
+    assert row["samples"][1]["task"] == "task1"
+    assert json.loads(row["samples"][0]["answer"]) == [{"box": [0.1, 0.2, 0.3, 0.4]}]

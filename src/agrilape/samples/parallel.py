@@ -1,0 +1,125 @@
+"""Independent work, done in this process, by processes of this machine, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from agrilape.errors import DataError
+
+AHEAD = 2  # items handed out per worker: the next one is there when one is done
+MOST_WORKERS = 8  # unless more are asked for
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Crew:
+    """Those who do the work; a context manager that sends them home.
+
+    Args:
+        workers: Processes; 1 works in this one; None: up to `MOST_WORKERS`, where there is enough to do.
+        scheduler: Address of a Dask scheduler (`tcp://host:8786`), whose workers then do all of it.
+
+    Raises:
+        DataError: The scheduler cannot be reached, or Dask is not installed.
+    """
+
+    def __init__(self, workers: int | None = None, scheduler: str | None = None) -> None:
+        self._asked = workers
+        self._client = _connect(scheduler) if scheduler else None
+        self._pool: Executor | None = None
+        self.workers = workers or min(os.cpu_count() or 1, MOST_WORKERS)
+
+    def __enter__(self) -> Self:
+        """Processes start when there is work for them."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the processes; what they have not begun is dropped."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._client is not None:
+            self._client.close()
+
+    def map(
+        self,
+        work: Callable[[T], R],
+        items: Iterable[T],
+        track: Callable[[T], None],
+        worthwhile: bool = True,
+    ) -> Iterator[R]:
+        """Results in the order of the items; only a few items and results are held at a time.
+
+        Args:
+            work: A function that can be pickled.
+            items: Its arguments.
+            track: Called in this process after each item.
+            worthwhile: Is there enough to do for processes that nobody asked for?
+
+        Raises:
+            DataError: A worker was killed.
+        """
+        alone = self.workers == 1 or (self._asked is None and not worthwhile)
+        if self._client is None and alone:
+            for item in items:
+                result = work(item)
+                track(item)
+                yield result
+            return
+        try:
+            yield from self._spread(self._executor(), work, items, track)
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a worker process was killed, most likely for want of memory",
+                "use fewer --workers; the same command continues where it stopped",
+            ) from error
+
+    def _executor(self) -> Executor:
+        if self._pool is None:
+            if self._client is None:  # spawned, since threads of this process do not survive a fork
+                self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"))
+            else:
+                self.workers = max(sum(self._client.nthreads().values()), 1)
+                self._pool = self._client.get_executor(pure=False)
+        return self._pool
+
+    def _spread(
+        self, pool: Executor, work: Callable[[T], R], items: Iterable[T], track: Callable[[T], None]
+    ) -> Iterator[R]:
+        todo = enumerate(items)
+        waiting: dict[Future[R], tuple[int, T]] = {}
+        done: dict[int, R] = {}
+        turn = 0
+        while True:
+            for number, item in islice(todo, AHEAD * self.workers - len(waiting)):
+                waiting[pool.submit(work, item)] = number, item
+            if not waiting:
+                return
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                number, item = waiting.pop(future)
+                done[number] = future.result()
+                track(item)
+            while turn in done:
+                yield done.pop(turn)
+                turn += 1
+
+
+def _connect(address: str) -> Any:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise DataError("--scheduler needs Dask", 'pip install "agrilape[dask]"') from error
+    try:
+        return Client(address, timeout=10)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"no Dask scheduler answers at {address}: {error}", "start one with `dask scheduler`"
+        ) from error

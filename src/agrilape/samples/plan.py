@@ -1,0 +1,175 @@
+"""Which windows of which scenes go to which split and which shard."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from agrilape.config.recipe import DatasetConfig
+from agrilape.samples.chips import plan_windows
+from agrilape.samples.ground import Ground
+from agrilape.samples.splits import SPLITS, BlockGrid, Split, assign, blocks, scene_groups
+from agrilape.sources.scene import Parcel, PixelWindow
+
+UNIT_CHIPS = 256
+PATCH = 2048  # pixels; windows are cut patch by patch, so that a decoded tile of the image serves several
+
+
+@dataclass(frozen=True)
+class Homes:
+    """The one split in which a parcel may be asked about: that of the block nearest to a point in it.
+
+    Attributes:
+        grid: Blocks of the scene.
+        splits: Number in `SPLITS` of each block, `[rows, columns]`.
+    """
+
+    grid: BlockGrid
+    splits: NDArray[np.uint8]
+
+    def strangers(self, parcels: Sequence[Parcel], split: Split) -> frozenset[str]:
+        """Ids of parcels at home in another split."""
+        if not parcels:
+            return frozenset()
+        inside = shapely.get_coordinates(shapely.point_on_surface([parcel.outline for parcel in parcels]))
+        elsewhere = self.splits[self.grid.nearest(inside)] != SPLITS.index(split)
+        return frozenset(parcels[number].id for number in np.flatnonzero(elsewhere).tolist())
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Windows of a scene that belong to one split.
+
+    Attributes:
+        ground: The scene.
+        windows: Where chips are cut.
+        groups: For each window, what of it a split never divides: its block, or what its scene belongs to.
+        homes: Where the scene's parcels may be asked about; None for anywhere.
+    """
+
+    ground: Ground
+    windows: tuple[PixelWindow, ...]
+    groups: tuple[str, ...]
+    homes: Homes | None = None
+
+    def part(self, numbers: Sequence[int]) -> Piece:
+        """The piece with some of its windows, in this order."""
+        return replace(
+            self,
+            windows=tuple(self.windows[number] for number in numbers),
+            groups=tuple(self.groups[number] for number in numbers),
+        )
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The work behind one shard."""
+
+    split: Split
+    number: int
+    pieces: tuple[Piece, ...]
+
+    @property
+    def file(self) -> str:
+        """Name of the shard."""
+        return f"{self.split}-{self.number:05d}.parquet"
+
+    @property
+    def windows(self) -> int:
+        """Number of windows to look at."""
+        return sum(len(piece.windows) for piece in self.pieces)
+
+
+def plan(grounds: Sequence[Ground], config: DatasetConfig) -> list[Unit]:
+    """Divide scenes into units of at most `UNIT_CHIPS` windows of one split.
+
+    Raises:
+        DataError: There are not enough separate places for the splits.
+    """
+    by_split = _by_block(grounds, config) if config.split_by == "block" else _by_scene(grounds, config)
+    by_split = {split: [_by_patch(piece) for piece in pieces] for split, pieces in by_split.items()}
+    if config.limit is not None:
+        by_split = _limited(by_split, config.limit, config.seed)
+    return [
+        Unit(split, number, pieces)
+        for split in SPLITS
+        for number, pieces in enumerate(_packed(by_split.get(split, [])))
+    ]
+
+
+def _by_scene(grounds: Sequence[Ground], config: DatasetConfig) -> Mapping[Split, list[Piece]]:
+    groups = scene_groups([ground.scene for ground in grounds])
+    splits = assign(groups, config.split, config.seed)
+    pieces: dict[Split, list[Piece]] = defaultdict(list)
+    for ground, group in zip(grounds, groups, strict=True):
+        windows = plan_windows(ground.scene.width, ground.scene.height, config.chip, config.overlap)
+        pieces[splits[group]].append(Piece(ground, tuple(windows), (group,) * len(windows)))
+    return pieces
+
+
+def _by_block(grounds: Sequence[Ground], config: DatasetConfig) -> Mapping[Split, list[Piece]]:
+    grids = [blocks(ground.scene, config.chip, config.buffer_m) for ground in grounds]
+    splits = assign([name for grid in grids for name in grid.blocks], config.split, config.seed)
+    pieces: dict[Split, list[Piece]] = defaultdict(list)
+    for ground, grid in zip(grounds, grids, strict=True):
+        numbers = [SPLITS.index(splits[name]) for name in grid.blocks]
+        homes = Homes(grid, np.array(numbers, np.uint8).reshape(len(grid.rows), len(grid.columns)))
+        windows: dict[Split, dict[PixelWindow, str]] = defaultdict(dict)
+        for name, block in grid.blocks.items():
+            for one in plan_windows(block.width, block.height, config.chip, config.overlap):
+                moved = one._replace(column=block.column + one.column, row=block.row + one.row)
+                windows[splits[name]][moved] = name
+        for split, found in windows.items():
+            pieces[split].append(Piece(ground, tuple(found), tuple(found.values()), homes))
+    return pieces
+
+
+def _by_patch(piece: Piece) -> Piece:
+    """The piece with its windows in order of patch, then of row and column."""
+
+    def order(number: int) -> tuple[int, int, int, int]:
+        window = piece.windows[number]
+        return window.row // PATCH, window.column // PATCH, window.row, window.column
+
+    return piece.part(sorted(range(len(piece.windows)), key=order))
+
+
+def _limited(by_split: Mapping[Split, list[Piece]], limit: int, seed: int) -> dict[Split, list[Piece]]:
+    """A random choice of windows, spread over the splits as they are."""
+    places = [
+        (split, number, window)
+        for split, pieces in by_split.items()
+        for number, piece in enumerate(pieces)
+        for window in range(len(piece.windows))
+    ]
+    chosen = set(random.Random(seed).sample(places, min(limit, len(places))))  # noqa: S311 - not for secrets
+    return {
+        split: [
+            piece.part([window for window in range(len(piece.windows)) if (split, number, window) in chosen])
+            for number, piece in enumerate(pieces)
+        ]
+        for split, pieces in by_split.items()
+    }
+
+
+def _packed(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, ...]]:
+    """Pieces in lots of at most `UNIT_CHIPS` windows; large ones are divided."""
+    lot: list[Piece] = []
+    room = UNIT_CHIPS
+    for piece in pieces:
+        rest = range(len(piece.windows))
+        while rest:
+            lot.append(piece.part(rest[:room]))
+            rest = rest[room:]
+            room -= len(lot[-1].windows)
+            if room == 0:
+                yield tuple(lot)
+                lot, room = [], UNIT_CHIPS
+    if lot:
+        yield tuple(lot)
