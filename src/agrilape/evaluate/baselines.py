@@ -9,12 +9,14 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from statistics import median_low
 from typing import TypeAlias, TypeVar
 
 import numpy as np
 
+from agrilape.evaluate.metrics.text import find_number
 from agrilape.evaluate.rows import Prediction, plain_text, shapes
-from agrilape.geo.shapes import Box, Instant, Part, Point, Span
+from agrilape.geo.shapes import Box, Instant, Part, Point, Polygon, Span
 from agrilape.samples.types import Chip, Example, Sample
 
 ShapeT = TypeVar("ShapeT", Box, Instant, Span)
@@ -27,26 +29,35 @@ class TaskAnswers:
 
     Attributes:
         answers: All of them, in order.
-        boxes: Their boxes.
+        boxes: Their boxes, and the boxes around their outlines.
+        outlines: Are their places outlines?
         instants: Their moments.
         spans: Their spans.
         texts: How often each text without shapes occurs.
+        numbers: The numbers of texts without shapes that hold one.
     """
 
     answers: list[Answer] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
+    outlines: bool = False
     instants: list[Instant] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     texts: Counter[str] = field(default_factory=Counter)
+    numbers: list[float] = field(default_factory=list)
 
     def add(self, answer: Answer) -> None:
         """Learn one answer."""
         self.answers.append(answer)
-        self.boxes += shapes(answer, Box)
+        found = shapes(answer, Polygon)
+        self.outlines |= bool(found)
+        self.boxes += shapes(answer, Box) + [_around(outline) for outline in found]
         self.instants += shapes(answer, Instant)
         self.spans += shapes(answer, Span)
         if all(isinstance(part, str) for part in answer):
-            self.texts[plain_text(answer)] += 1
+            text = plain_text(answer)
+            self.texts[text] += 1
+            if (number := find_number(text)) is not None:
+                self.numbers.append(number)
 
 
 Guess: TypeAlias = Callable[[TaskAnswers, Chip, Sample], Answer | None]
@@ -68,14 +79,19 @@ def guess(known: Mapping[str, TaskAnswers], name: str, chip: Chip, sample: Sampl
     return Prediction.of(chip, sample, answer) if answer is not None else None
 
 
+def whole_chip(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
+    """The whole image: what a model that answers with large boxes has to beat."""
+    return _place(known, Box(0, 0, 1, 1))
+
+
 def centre_box(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
     """The middle half of the image in each direction."""
-    return (Box(0.25, 0.25, 0.75, 0.75),) if known.boxes else None
+    return _place(known, Box(0.25, 0.25, 0.75, 0.75))
 
 
 def mean_box(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
     """The box of mean edges."""
-    return (_mean(known.boxes, Box),) if known.boxes else None
+    return _place(known, _mean(known.boxes, Box)) if known.boxes else None
 
 
 def mean_box_at_point(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
@@ -87,7 +103,7 @@ def mean_box_at_point(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer 
     boxes = np.array(known.boxes)
     half_width, half_height = (boxes[:, 2:] - boxes[:, :2]).mean(axis=0) / 2
     edges = np.clip([x - half_width, y - half_height, x + half_width, y + half_height], 0, 1)
-    return (Box(*edges.tolist()),)
+    return _place(known, Box(*edges.tolist()))
 
 
 def majority(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
@@ -99,6 +115,8 @@ def majority(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
 
 def mean_date(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
     """The mean moment, or the span of mean ends, as fractions of the window."""
+    if known.boxes:
+        return None
     if known.instants:
         return (_mean(known.instants, Instant),)
     return (_mean(known.spans, Span),) if known.spans else None
@@ -113,20 +131,45 @@ def nearest_date(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | Non
     return (Instant(min((chip.window.position(day) for day in dates), key=lambda t: abs(t - mean))),)
 
 
+def median_number(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
+    """The median of counts, areas or stages: of two middle ones the lower, so that counts stay whole."""
+    return (f"{median_low(known.numbers):g}",) if known.numbers else None
+
+
 def random_answer(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
     """An answer of the train split, drawn by the sample's id and so the same in every run."""
     return random.Random(sample.id).choice(known.answers)  # noqa: S311 (not for cryptography)
 
 
 BASELINES: Mapping[str, Guess] = {
+    "whole_chip": whole_chip,
     "centre_box": centre_box,
     "mean_box": mean_box,
     "mean_box_at_point": mean_box_at_point,
     "majority": majority,
+    "median_number": median_number,
     "mean_date": mean_date,
     "nearest_date": nearest_date,
     "random": random_answer,
 }
+
+
+def _place(known: TaskAnswers, box: Box) -> Answer | None:
+    """A box in the form of the task's answers: as an outline, or with the mean span, where these are so.
+
+    None if the task asks for no place.
+    """
+    if not known.boxes:
+        return None
+    left, top, right, bottom = box
+    corners = (Point(left, top), Point(right, top), Point(right, bottom), Point(left, bottom))
+    shape = Polygon(corners) if known.outlines else box
+    return (shape, _mean(known.spans, Span)) if known.spans else (shape,)
+
+
+def _around(outline: Polygon) -> Box:
+    x, y = np.array(outline.points).T
+    return Box(x.min(), y.min(), x.max(), y.max())
 
 
 def _mean(values: list[ShapeT], kind: type[ShapeT]) -> ShapeT:

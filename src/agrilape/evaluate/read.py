@@ -6,12 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
+import shapely
+from shapely import Geometry
+from shapely.geometry import Polygon as ShapelyPolygon
 
 from agrilape.evaluate.metrics.arrays import Floats, floats
 from agrilape.evaluate.metrics.boxes import as_boxes
 from agrilape.evaluate.metrics.text import exact_match, find_name, find_number, normalised
 from agrilape.evaluate.rows import Prediction, plain_text, shapes
-from agrilape.geo.shapes import Box, Instant, Part, Shape, Span
+from agrilape.geo.shapes import Box, Instant, Part, Polygon, Shape, Span
 
 Rows: TypeAlias = Sequence[Prediction]
 
@@ -41,6 +44,28 @@ def all_boxes(parts: Iterable[Part]) -> Floats:
     return as_boxes(shapes(parts, Box))
 
 
+def outlines(rows: Rows) -> tuple[list[list[Geometry]], list[list[Geometry]]]:
+    """Given and wanted outlines of each row, as geometries in the unit square of its image."""
+    given, wanted = (
+        [[ShapelyPolygon(one.points) for one in shapes(parts, Polygon)] for parts in side]
+        for side in _answers(rows)
+    )
+    return given, wanted
+
+
+def outline_areas_ha(rows: Rows) -> tuple[Floats, Floats]:
+    """Ground of the first given and first wanted outline of each row in hectares, `[N]` each."""
+    given, wanted = (
+        [_outline_ha(row, parts) for row, parts in zip(rows, side, strict=True)] for side in _answers(rows)
+    )
+    return floats(given), floats(wanted)
+
+
+def ground_sizes(rows: Rows) -> Floats:
+    """Width and height of each row's image in metres, `[N, 2]`; NaN without georeference."""
+    return floats([row.ground_m or (np.nan, np.nan) for row in rows]).reshape(-1, 2)
+
+
 def numbers(rows: Rows) -> tuple[Floats, Floats]:
     """Given and wanted number of each row, `[N]` each."""
     given, wanted = ([_number(parts) for parts in side] for side in _answers(rows))
@@ -56,6 +81,16 @@ def names(rows: Rows) -> tuple[list[str | None], list[str]]:
     known = sorted(set(wanted))
     texts = [plain_text(row.prediction) for row in rows]
     return [_name(text, truth, known) for text, truth in zip(texts, wanted, strict=True)], wanted
+
+
+def hcat_codes(rows: Rows) -> list[tuple[str, str | None]]:
+    """Wanted HCAT code of each row, which its truth states, and that of the given name.
+
+    What a name's code is follows from the rows that want it; a name that none wants has none.
+    """
+    given, wanted = names(rows)
+    codes = {name: str(row.truth["hcat"]) for name, row in zip(wanted, rows, strict=True)}
+    return [(str(row.truth["hcat"]), codes.get(str(name))) for name, row in zip(given, rows, strict=True)]
 
 
 def cells(rows: Rows) -> tuple[list[list[str]], list[list[str]]]:
@@ -96,6 +131,13 @@ def _answers(rows: Rows) -> tuple[list[tuple[Part, ...]], list[tuple[Part, ...]]
 
 def _cells(parts: Iterable[Part]) -> list[str]:
     return [normalised(cell) for cell in plain_text(parts).replace(";", ",").split(",")]
+
+
+def _outline_ha(row: Prediction, parts: Iterable[Part]) -> float:
+    found = shapes(parts, Polygon)
+    if not found or row.georeference is None:
+        return np.nan
+    return row.georeference.area_ha(shapely.make_valid(row.georeference.outline_to_map(found[0])))
 
 
 def _number(parts: Iterable[Part]) -> float:

@@ -4,8 +4,8 @@ from datetime import date
 import pytest
 
 from agrilape.evaluate.baselines import BASELINES, fit, guess
-from agrilape.geo.shapes import Box, Instant, Span
-from agrilape.samples.types import Picture
+from agrilape.geo.shapes import Box, Instant, Point, Polygon, Span
+from agrilape.samples.types import Chip, Example, Picture, Sample
 
 
 @pytest.fixture
@@ -25,6 +25,32 @@ def test_boxes(known, examples):
     assert mean == pytest.approx((0.225, 0.4, 0.425, 0.6))
     at_point = answer(known, "mean_box_at_point", examples[0], "field_at_point")[0]
     assert at_point == pytest.approx((0.1, 0.4, 0.3, 0.6))
+
+
+def test_the_whole_chip_is_among_the_guesses(known, examples):
+    """Answers that cover everything score on large fields; the model is compared with just that."""
+    assert answer(known, "whole_chip", examples[0], "field_at_point") == (Box(0, 0, 1, 1),)
+    assert answer(known, "whole_chip", examples[0], "greenest") is None
+
+
+def asked(known_answer):
+    """What each baseline answers to a question of which one true answer is known."""
+    sample = Sample("c/own/0", "c", "own", ("?",), known_answer)
+    chip = Chip("c", "a", "simulate", ())
+    known = fit([Example(chip, (sample,))])
+    rows = {name: guess(known, name, chip, sample) for name in BASELINES}
+    return {name: row.prediction for name, row in rows.items() if row}
+
+
+def test_guesses_have_the_form_of_the_answers():
+    triangle = Polygon((Point(0.2, 0.3), Point(0.6, 0.3), Point(0.2, 0.7)))
+    found = asked((triangle,))
+    assert found["mean_box"][0].points == ((0.2, 0.3), (0.6, 0.3), (0.6, 0.7), (0.2, 0.7))
+    tube = asked((Box(0.2, 0.3, 0.6, 0.7), Span(0.1, 0.5)))
+    assert tube["whole_chip"] == (Box(0, 0, 1, 1), Span(0.1, 0.5))
+    assert "mean_date" not in tube
+    assert asked(("3.5 hectares",))["median_number"] == ("3.5",)
+    assert "median_number" not in asked(("maize",))
 
 
 def test_words_and_times(known, examples):

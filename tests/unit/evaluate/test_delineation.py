@@ -39,7 +39,7 @@ def test_panoptic_quality_agrees_with_torchmetrics(seed):
     reference = PanopticQuality(things={1}, stuffs={0}, return_per_class=True, return_sq_and_rq=True)
     images = [torch.tensor(np.stack([np.minimum(one, 1), one], axis=-1))[None] for one in (given, true)]
     expected = reference(*images)[0]
-    np.testing.assert_allclose(panoptic_quality(matches), expected.numpy(), atol=1e-6)
+    np.testing.assert_allclose(panoptic_quality(*matches), expected.numpy(), atol=1e-6)
 
 
 def test_label_iou_matrix_agrees_with_masks():

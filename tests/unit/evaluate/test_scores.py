@@ -1,13 +1,16 @@
 """Scores of tasks; unreadable answers count as wrong everywhere."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
+from agrilape.evaluate import scores as scores_module
+from agrilape.evaluate.kinds import CAPTION
 from agrilape.evaluate.read import is_readable
 from agrilape.evaluate.scores import agreement, metrics_of, score_tasks
 from agrilape.evaluate.summary import choose_rivals, summarise
-from agrilape.geo.shapes import Box, Instant, Span
+from agrilape.geo.shapes import Box, Instant, Point, Polygon, Span
 from agrilape.samples.tasks import TASKS
 
 from .conftest import GROUND, SEASON
@@ -35,7 +38,7 @@ def test_one_box(make_row):
     )
     assert found["miou"] == pytest.approx(0.5)
     assert found["acc_50"] == pytest.approx(2 / 3)
-    assert found["acc_75"] == found["acc_90"] == pytest.approx(1 / 3)
+    assert found["acc_70"] == found["acc_75"] == found["acc_90"] == pytest.approx(1 / 3)
     # The centre of the half box is 0.1 of 500 m away; nothing read is charged the diagonal.
     assert found["position_error_m"] == pytest.approx((0 + 50 + math.hypot(1000, 500)) / 3, rel=1e-3)
 
@@ -102,9 +105,89 @@ def test_spans(make_row):
     assert found["start_days"] == pytest.approx((0.2 * SEASON.days + SEASON.days) / 2)
 
 
+def square(left, top, side=0.2):
+    return Polygon(
+        (Point(left, top), Point(left + side, top), Point(left + side, top + side), Point(left, top + side))
+    )
+
+
+def test_one_outline(make_row):
+    """A square of 0.2, and one half beside it; the image is 1000 m x 500 m."""
+    found = scores(
+        make_row("users_outline", [square(0.2, 0.2)], [square(0.3, 0.2)], georeference=GROUND),
+        make_row("users_outline", [square(0.2, 0.2)], ["nowhere"], georeference=GROUND, scene="b"),
+    )
+    assert found["miou"] == pytest.approx(1 / 3 / 2)
+    assert found["acc_50"] == 0
+    assert found["area_error"] == pytest.approx((0 + 1) / 2, abs=1e-6)  # unreadable: nothing known
+    # Of 600 m, the upper and lower side are met for 100 m and the tolerance, and 10 m of each crossing end.
+    met = 2 * 110 + 2 * 10
+    assert found["boundary_f1"] == pytest.approx(2 * met / (600 + 1200), abs=0.01)
+
+
+def test_several_outlines(make_row):
+    one, other = square(0.1, 0.1), square(0.6, 0.6)
+    edges = (0.6, 0.67, 0.73, 0.8)
+    strips = [
+        Polygon((Point(left, 0.6), Point(right, 0.6), Point(right, 0.8), Point(left, 0.8)))
+        for left, right in pairwise(edges)
+    ]
+    found = scores(make_row("users_outlines", [one, other], [one, *strips], georeference=GROUND))
+    assert found["f1"] == pytest.approx(2 * 1 / 6)
+    assert found["pixel_iou"] == pytest.approx(1)
+    assert found["over_segmentation"] == pytest.approx((0 + 0.65) / 2)
+    assert found["under_segmentation"] == pytest.approx(0, abs=1e-9)
+    assert (found["sq"], found["pq"]) == pytest.approx((1, found["rq"]))
+
+
+def test_which_field_and_when(make_row):
+    """Half of the place for half of the time, and an answer without a time."""
+    found = scores(
+        make_row(
+            "users_tube", [TRUE, Span(0.2, 0.6)], [Box(0.2, 0.2, 0.4, 0.4), Span(0.4, 0.6)], window=SEASON
+        ),
+        make_row("users_tube", [TRUE, Span(0.2, 0.6)], [TRUE], window=SEASON),
+    )
+    assert found["viou"] == pytest.approx(0.25 / 2)
+    assert found["miou"] == pytest.approx((0.5 + 1) / 2)
+    assert found["tiou"] == pytest.approx(0.5 / 2)
+    assert found["viou_50"] == 0
+
+
+def test_hcat_credit_where_the_truth_has_codes(make_row):
+    codes = {"winter wheat": "3301010101", "summer wheat": "3301010102", "pasture": "3302000000"}
+    pairs = [("winter wheat", "summer wheat"), ("summer wheat", "pasture"), ("pasture", "pasture")]
+    rows = [make_row("crop_in_box", [true], [given], truth={"hcat": codes[true]}) for true, given in pairs]
+    assert scores(*rows)["hcat_credit"] == pytest.approx((0.75 + 0 + 1) / 3)
+    assert "hcat_credit" not in scores(make_row("crop_in_box", ["rye"], ["rye"], truth={"hcat": "rye"}))
+
+
+def test_the_way_round_the_year_is_measured_where_a_suite_asks_for_it(make_row):
+    row = make_row("greenest", [Instant(2 / 364)], [Instant(362 / 364)], window=SEASON)
+    assert list(score_tasks([row])["greenest"]) == ["days", "within_10_days", "within_20_days"]
+    wanted = {"greenest": ["days_circular", "days"]}
+    found = score_tasks([row], wanted)["greenest"]
+    assert found["days_circular"].value == pytest.approx(365.2425 - 360)
+    assert found["days"].value == pytest.approx(360)
+
+
+def test_descriptions(make_row):
+    rows = [make_row("users", ["a green maize field by the road"], ["a green maize field by the road"])]
+    found = {metric.name: metric.point(rows) for metric in CAPTION}
+    assert found == pytest.approx({"word_f1": 1, "rouge_l": 1, "bleu": 1})
+
+
+def test_what_is_not_installed_is_not_measured(make_row, monkeypatch):
+    monkeypatch.setitem(scores_module.TASK_METRICS, "users", CAPTION)
+    assert [metric.name for metric in metrics_of("users", [])] == ["word_f1", "rouge_l", "bleu"]
+    monkeypatch.setattr(scores_module, "find_spec", lambda name: None)
+    assert [metric.name for metric in metrics_of("users", [])] == ["word_f1"]
+
+
 @pytest.mark.parametrize(
-    ("answer", "first"), [([TRUE], "miou"), ([TRUE, TRUE], "f1"), ([Span(0, 1)], "tiou"), (["x"], "accuracy")]
-)
+    ("answer", "first"), [([TRUE], "miou"), ([TRUE, TRUE], "f1"), ([Span(0, 1)], "tiou"), (["x"], "accuracy"),
+                          ([TRUE, Span(0, 1)], "viou"), ([square(0, 0)], "miou"), ([square(0, 0)] * 2, "f1")]
+)  # fmt: skip
 def test_unknown_tasks_are_measured_by_their_answers(make_row, answer, first):
     assert metrics_of("users_own", [make_row("users_own", answer, [])])[0].name == first
 

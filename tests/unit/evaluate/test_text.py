@@ -1,8 +1,17 @@
 import pytest
+import sacrebleu
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agrilape.evaluate.metrics.text import bleu, exact_match, find_name, find_number, normalised, rouge_l
+from agrilape.evaluate.metrics.text import (
+    bleu,
+    exact_match,
+    find_name,
+    find_number,
+    normalised,
+    rouge_l,
+    word_f1,
+)
 
 CROPS = ["wheat", "winter wheat", "maize", "oats"]
 
@@ -70,13 +79,21 @@ def test_any_text_can_be_read(text):
     assert normalised(normalised(text)) == normalised(text)
 
 
+def test_words_in_common():
+    assert word_f1("The maize field.", "a maize field by the road") == pytest.approx(2 * 2 / (2 + 4))
+    assert word_f1("", "maize") == word_f1("oats", "maize") == 0
+
+
 def test_captions():
     references = [
         ["the green maize field lies north of the long road", "a maize field"],
         ["two small fields of oats"],
     ]
     perfect = [refs[0] for refs in references]
-    assert bleu(perfect, references) == pytest.approx(100)
+    assert bleu(perfect, references) == pytest.approx(1)
     assert rouge_l(perfect, references) == pytest.approx(1)
-    assert bleu(["a dog", "a cat"], references) < 10
+    mixed = ["the maize field lies north of the road", "two fields of oats or rye"]
+    columns = [[references[0][0], references[1][0]], [references[0][1], None]]
+    assert 100 * bleu(mixed, references) == pytest.approx(sacrebleu.corpus_bleu(mixed, columns).score)
+    assert bleu(["a dog", "a cat"], references) < 0.1
     assert rouge_l(["maize field", "oats"], references) < 1

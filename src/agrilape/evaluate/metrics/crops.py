@@ -89,6 +89,11 @@ def hierarchical_credit(truth: str, predicted: str | None) -> float:
     return agreed / len(wanted)
 
 
+def is_hcat_code(code: str) -> bool:
+    """Is this a code of ten digits below the root?"""
+    return bool(_levels(code))
+
+
 def _levels(code: str) -> list[str]:
     if len(code) != 10 or not code.isdecimal():
         return []

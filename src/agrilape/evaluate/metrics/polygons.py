@@ -25,6 +25,12 @@ def as_geometries(geometries: Iterable[Geometry | None]) -> Geometries:
     return valid
 
 
+def scaled(geometries: Sequence[Geometry], size: ArrayLike) -> list[Geometry]:
+    """Geometries with their coordinates multiplied by a width and a height."""
+    factors = floats(size)
+    return [shapely.transform(geometry, lambda xy: xy * factors) for geometry in geometries]
+
+
 def rotated_boxes(boxes: ArrayLike) -> Geometries:
     """Polygons of boxes `[N, 5]`: edges (left, top, right, bottom) turned by degrees about the box's centre.
 

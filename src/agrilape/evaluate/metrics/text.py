@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from agrilape.errors import DataError
+from agrilape.evaluate.metrics.arrays import Floats, floats
 
 _ARTICLES = frozenset({"a", "an", "the"})
 _NUMBER_WORDS = (
@@ -59,8 +61,15 @@ def find_number(text: str) -> float | None:
     return values.pop() if len(values) == 1 else None
 
 
-def bleu(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Corpus BLEU-4, 0 to 100, by sacrebleu's defaults (Papineni et al., 2002; Post, 2018).
+def word_f1(predicted: str, true: str) -> float:
+    """Harmonic mean of the shares of words in common, 0 to 1, once normalised (Rajpurkar et al., 2016)."""
+    given, wanted = normalised(predicted).split(), normalised(true).split()
+    common = sum((Counter(given) & Counter(wanted)).values())
+    return 2 * common / (len(given) + len(wanted)) if common else 0.0
+
+
+def bleu_counts(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> Floats:
+    """What BLEU sums over captions, `[N, 10]`: matching and all 1- to 4-grams, both lengths.
 
     Args:
         predicted: One caption per image.
@@ -69,20 +78,31 @@ def bleu(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> float
     Raises:
         DataError: If sacrebleu is not installed.
     """
-    try:
-        import sacrebleu
-    except ImportError as error:
-        raise DataError(
-            "captions are scored by sacrebleu, which is missing", "pip install agrilape[captions]"
-        ) from error
-    width = max(map(len, references))
-    # sacrebleu wants one list per reference number, with None where an image has fewer.
-    columns: list[Any] = [[refs[i] if i < len(refs) else None for refs in references] for i in range(width)]
-    return float(sacrebleu.corpus_bleu(list(predicted), columns).score)
+    scorer = _bleu()
+    found = [
+        scorer.sentence_score(text, list(refs)) for text, refs in zip(predicted, references, strict=True)
+    ]
+    counts = [[*one.counts, *one.totals, one.sys_len, one.ref_len] for one in found]
+    return floats(counts).reshape(-1, 10)
 
 
-def rouge_l(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """ROUGE-L F1, 0 to 1 (Lin, 2004): longest common subsequence, best reference, mean over images.
+def bleu_of_counts(sums: Floats) -> Floats:
+    """Corpus BLEU-4, 0 to 1, by sacrebleu's defaults (Papineni et al., 2002; Post, 2018), of `[..., 10]`."""
+    scorer = _bleu()
+    flat = [
+        scorer.compute_bleu(counts[:4], counts[4:8], *counts[8:], smooth_method="exp").score / 100
+        for counts in sums.reshape(-1, 10).astype(int).tolist()
+    ]
+    return floats(flat).reshape(sums.shape[:-1])
+
+
+def bleu(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Corpus BLEU-4 of captions, 0 to 1, see `bleu_counts`."""
+    return float(bleu_of_counts(bleu_counts(predicted, references).sum(axis=0)))
+
+
+def rouge_l_each(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> Floats:
+    """ROUGE-L F1 of each caption, 0 to 1 (Lin, 2004): longest common subsequence, best reference.
 
     Raises:
         DataError: If rouge_score is not installed.
@@ -98,4 +118,25 @@ def rouge_l(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> fl
         max(scorer.score(reference, text)["rougeL"].fmeasure for reference in refs)
         for text, refs in zip(predicted, references, strict=True)
     ]
-    return float(sum(best) / len(best)) if best else float("nan")
+    return floats(best)
+
+
+def rouge_l(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """ROUGE-L F1, 0 to 1, mean over captions; NaN without any."""
+    each = rouge_l_each(predicted, references)
+    return float(each.mean()) if each.size else float("nan")
+
+
+def _bleu() -> Any:
+    """The scorer of sacrebleu; its effective order concerns single captions only.
+
+    Raises:
+        DataError: If sacrebleu is not installed.
+    """
+    try:
+        from sacrebleu.metrics.bleu import BLEU
+    except ImportError as error:
+        raise DataError(
+            "captions are scored by sacrebleu, which is missing", "pip install agrilape[captions]"
+        ) from error
+    return BLEU(effective_order=True)
