@@ -137,6 +137,23 @@ def test_constrained_answers_are_well_formed(checkpoint):
         assert [row.problems for row in rows] == [()] * len(rows)
 
 
+def test_expectation_states_an_interval_for_every_coordinate(checkpoint):
+    decoding = Decoding(max_new_tokens=12, constrained=True, expectation=True)
+    rows = [row for batch in predict_samples(checkpoint, EXAMPLES, decoding=decoding) for row in batch]
+    found = [(row, [part for part in row.prediction if not isinstance(part, str)]) for row in rows]
+    assert any(placed for _, placed in found)
+    for row, placed in found:
+        assert len(row.intervals) == len(placed)
+        for shape, coordinates in zip(placed, row.intervals, strict=True):
+            assert len(coordinates) == np.array(getattr(shape, "points", shape)).size
+            for ends in coordinates:
+                low, high = ends[0::2], ends[1::2]
+                assert list(low) == sorted(low, reverse=True)
+                assert list(high) == sorted(high)
+    plain = predict_samples(checkpoint, EXAMPLES[:1], decoding=SHORT)
+    assert all(row.intervals == () for batch in plain for row in batch)
+
+
 def test_evaluation_of_a_run(run):
     metrics = evaluate_run(recipe(run), run)
     rows = read_rows(run / "evaluation" / "predictions.jsonl")

@@ -8,11 +8,13 @@ from typing import NamedTuple, cast
 import torch
 
 from agrilape.config.lape import LapeConfig
-from agrilape.evaluate.rows import Prediction
+from agrilape.evaluate.metrics.calibration import interval_ends
+from agrilape.evaluate.rows import Intervals, Prediction
 from agrilape.model import Checkpoint, lape_of
 from agrilape.samples.types import Example, Sample
 from agrilape.tokens import Chat, Coordinates, Parsed, PositionCodec, PositionIds, prompt_batch
-from agrilape.tokens.decode import CoordinateGrammar, expected_positions, read_answers
+from agrilape.tokens.decode import CoordinateGrammar, expected_positions, read_answers, read_positions
+from agrilape.tokens.grammar import coordinates_of
 
 MAX_NEW_TOKENS = 128  # a layout of 16 cells takes about 60, eight boxes take 48
 
@@ -83,9 +85,23 @@ def predict_samples(
     for batch in _alike(questions, batch_size):
         asked = _fetch(examples, batch)
         yield [
-            Prediction.of(example.chip, sample, read.parts, text, read.problems)
-            for (example, sample), (text, read) in zip(asked, answerer(asked), strict=True)
+            Prediction.of(example.chip, sample, one.read.parts, one.text, one.read.problems, one.intervals)
+            for (example, sample), one in zip(asked, answerer(asked), strict=True)
         ]
+
+
+class Answer(NamedTuple):
+    """What a model answered.
+
+    Attributes:
+        text: As it wrote it.
+        read: What that says.
+        intervals: How sure it was of each coordinate of each shape, see `Prediction.intervals`.
+    """
+
+    text: str
+    read: Parsed
+    intervals: Intervals = ()
 
 
 class Answerer:
@@ -107,14 +123,14 @@ class Answerer:
             self._positions = PositionIds(config.token_ids)
 
     @torch.inference_mode()
-    def __call__(self, asked: Sequence[tuple[Example, Sample]]) -> list[tuple[str, Parsed]]:
-        """Text and parts of the answer to each question, all in one batch."""
+    def __call__(self, asked: Sequence[tuple[Example, Sample]]) -> list[Answer]:
+        """The answer to each question, all in one batch."""
         batch = prompt_batch(self.chat, [(example, (sample,)) for example, sample in asked])
         if lape_of(self.model) is None:
             del batch["image_times"]  # only LAPE reads them, and a plain model refuses them
         inputs = {name: value.to(self.model.device) for name, value in batch.items()}
         length = inputs["input_ids"].shape[1]
-        finer = self._positions if self.decoding.expectation else None
+        positions = self._positions if self.decoding.expectation else None
         output = self.model.generate(
             **inputs,
             do_sample=False,
@@ -123,11 +139,17 @@ class Answerer:
             pad_token_id=self.chat.stop_id,
             logits_processor=self._grammar(length),
             return_dict_in_generate=True,
-            output_scores=finer is not None,
+            output_scores=positions is not None,
         )
         answers = output.sequences[:, length:]
-        expected = expected_positions(answers, output.scores, finer) if finer else None
-        return read_answers(self.chat, answers, expected)
+        if positions is None:
+            return [Answer(*one) for one in read_answers(self.chat, answers)]
+        expected = expected_positions(answers, output.scores, positions)
+        ends = read_positions(answers, output.scores, positions, _interval_ends)
+        return [
+            Answer(text, read, _intervals(read, row))
+            for (text, read), row in zip(read_answers(self.chat, answers, expected), ends, strict=True)
+        ]
 
     def _grammar(self, length: int) -> list[CoordinateGrammar]:
         if not self.decoding.constrained or self._positions is None:
@@ -135,6 +157,20 @@ class Answerer:
         return [
             CoordinateGrammar(self.chat.tokenizer, self._positions, length + self.decoding.max_new_tokens)
         ]
+
+
+def _interval_ends(scores: torch.Tensor) -> torch.Tensor:
+    """Ends of the central intervals of distributions over an axis `[n, N]`, as fractions of the axis."""
+    ends = interval_ends(scores.float().softmax(dim=-1).cpu().numpy())
+    return torch.from_numpy(ends / (scores.shape[-1] - 1)).round(decimals=4)
+
+
+def _intervals(read: Parsed, ends: Sequence[Sequence[float]]) -> Intervals:
+    """The intervals of those coordinates that belong to well-formed shapes."""
+    return tuple(
+        tuple(tuple(ends[first + number]) for number in range(len(coordinates_of(shape))))
+        for first, shape in zip(read.firsts, read.shapes, strict=True)
+    )
 
 
 def _alike(questions: Sequence[Question], size: int) -> Iterator[Sequence[Question]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pyproj import Geod
 from shapely.geometry import LineString, shape
@@ -28,6 +28,8 @@ from agrilape.samples.codec import (
 from agrilape.samples.types import Chip, Sample
 
 ShapeT = TypeVar("ShapeT")
+Intervals: TypeAlias = tuple[tuple[tuple[float, ...], ...], ...]
+"""Per shape and coordinate, ends of intervals as fractions of the image or the time window."""
 _EARTH = Geod(ellps="WGS84")
 
 
@@ -46,6 +48,8 @@ class Prediction:
         prediction: The given answer, as far as it could be read.
         prediction_text: The given answer as the model wrote it.
         problems: What could not be read of it.
+        intervals: Of each shape of the given answer and each of its coordinates, the ends of the central
+            intervals of `LEVELS`; empty where only the likeliest tokens were read.
         truth: Facts of the sample beyond its answer.
         georeference: Where the chip lies; None for pixels only.
         window: Calendar that times refer to; None for a chip without time.
@@ -62,6 +66,7 @@ class Prediction:
     prediction: tuple[Part, ...]
     prediction_text: str = ""
     problems: tuple[str, ...] = ()
+    intervals: Intervals = ()
     truth: Mapping[str, Any] = field(default_factory=dict)
     georeference: Georeference | None = None
     window: TimeWindow | None = None
@@ -75,6 +80,7 @@ class Prediction:
         prediction: tuple[Part, ...],
         text: str | None = None,
         problems: tuple[str, ...] = (),
+        intervals: Intervals = (),
     ) -> Prediction:
         """The row of an answer to a sample of a chip; without `text`, the answer's own words."""
         return cls(
@@ -88,6 +94,7 @@ class Prediction:
             prediction=prediction,
             prediction_text=words(prediction) if text is None else text,
             problems=problems,
+            intervals=intervals,
             truth=sample.truth,
             georeference=chip.georeference,
             window=chip.window,
@@ -114,6 +121,7 @@ class Prediction:
             "prediction_text": self.prediction_text,
             "prediction": parts_to_json(self.prediction),
             "problems": list(self.problems),
+            **({"intervals": self.intervals} if self.intervals else {}),
             "truth": dict(self.truth),
             "georeference": georeference_to_json(self.georeference),
             "gsd_m": self.georeference.gsd_m if self.georeference else None,
@@ -144,6 +152,9 @@ class Prediction:
                 prediction=parts_from_json(row["prediction"]),
                 prediction_text=str(row["prediction_text"]),
                 problems=tuple(map(str, row["problems"])),
+                intervals=tuple(
+                    tuple(tuple(map(float, ends)) for ends in shape) for shape in row.get("intervals") or ()
+                ),
                 truth=dict(row["truth"]),
                 georeference=georeference_from_json(row.get("georeference")),
                 window=window_from_json(row.get("window")),

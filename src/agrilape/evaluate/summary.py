@@ -9,15 +9,28 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from agrilape.evaluate.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWNS
-from agrilape.evaluate.read import Rows, is_readable
+from agrilape.evaluate.kinds import NAME
+from agrilape.evaluate.metrics.crops import confusion
+from agrilape.evaluate.read import Rows, is_readable, names
+from agrilape.evaluate.reliability import calibration
 from agrilape.evaluate.rows import Prediction
-from agrilape.evaluate.scores import EVERY_METRIC, TaskScores, Wanted, by_task, metrics_of, score_tasks
+from agrilape.evaluate.scores import (
+    EVERY_METRIC,
+    TaskScores,
+    Wanted,
+    by_task,
+    metrics_of,
+    score_tasks,
+    task_kind,
+)
 
 Json: TypeAlias = dict[str, Any]
 Guesses: TypeAlias = Mapping[str, Sequence[Prediction | None]]
 NO_RIVALS: Mapping[str, str] = {}
 HEADLINE = 2
 """Metrics of each task that are broken down: the first ones."""
+MOST_CLASSES = 40
+"""Names of a task, beyond which there is no table of which is taken for which."""
 
 
 def summarise(
@@ -39,7 +52,8 @@ def summarise(
     Returns:
         `tasks`: task -> metric -> `{value, low, high, n}`; `baselines`: name -> the same; `versus_baseline`:
         task -> the model minus its rival on the task's first metric; `by`: property -> value -> task ->
-        metric; `parse_failures`: answers that lack what was asked for.
+        metric; `confusion`: task with names -> `{classes, matrix}`, see `crops.confusion`; `calibration`: see
+        `reliability.calibration`; `parse_failures`: answers that lack what was asked for.
     """
     scores = score_tasks(rows, wanted)
     guesses = {name: [row for row in given if row] for name, given in baselines.items()}
@@ -54,6 +68,8 @@ def summarise(
             if (found := _versus(task, name, rows, baselines[name], wanted))
         },
         "by": {name: _breakdown(rows, BREAKDOWNS[name], wanted) for name in by},
+        "confusion": _confusions(rows),
+        "calibration": calibration(rows),
         "parse_failures": _failures(rows),
     }
 
@@ -113,6 +129,18 @@ def _breakdown(rows: Rows, key: Callable[[Prediction], str | None], wanted: Want
         if (value := key(row)) is not None:
             groups.setdefault(value, []).append(row)
     return {value: to_json(score_tasks(groups[value], wanted, HEADLINE)) for value in sorted(groups)}
+
+
+def _confusions(rows: Rows) -> Json:
+    """Which names are taken for which, of each task that asks for names."""
+    found = {}
+    for task, group in by_task(rows).items():
+        if task_kind(task, group) is NAME:
+            given, wanted = names(group)
+            classes = sorted(set(wanted))
+            if len(classes) <= MOST_CLASSES:
+                found[task] = {"classes": classes, "matrix": confusion(wanted, given, classes).tolist()}
+    return found
 
 
 def _failures(rows: Rows) -> Json:

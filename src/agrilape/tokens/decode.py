@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -159,17 +159,40 @@ def expected_positions(
     Returns:
         Per row, the indices in the order of its position tokens.
     """
+    rows = read_positions(generated, scores, positions, lambda one: expected_position(one, window)[:, None])
+    return [[index for (index,) in row] for row in rows]
+
+
+def read_positions(
+    generated: torch.Tensor,
+    scores: Sequence[torch.Tensor],
+    positions: PositionIds,
+    read: Callable[[torch.Tensor], torch.Tensor],
+) -> list[list[list[float]]]:
+    """Numbers read from the distribution behind every position token that was generated.
+
+    Args:
+        generated: Vocabulary ids without the prompt, `[B, T]`.
+        scores: Scores at each step, T tensors `[B, V]`.
+        positions: Ids of the position tokens.
+        read: From the scores `[n, N]` of n tokens on their axis to the same number of values each, `[n, k]`.
+
+    Returns:
+        Per row and position token, the values.
+    """
     axes, _ = positions.lookup(generated)
-    result = torch.full(generated.shape, torch.nan, device=generated.device)
     # Only the position columns: all scores of a large vocabulary at once would fill the memory.
     columns = torch.stack([step[:, positions.all.to(step.device)] for step in scores], dim=1)
+    values: list[list[list[float]]] = [[[]] * generated.shape[1] for _ in generated]
     start = 0
     for number, axis in enumerate(AXES):
         end = start + len(positions.ids[axis])
         here = axes == number
-        result[here] = expected_position(columns[here][:, start:end], window)
+        found = read(columns[here][:, start:end]).tolist()
+        for (row, step), numbers in zip(here.nonzero().tolist(), found, strict=True):
+            values[row][step] = numbers
         start = end
-    return [row[row_axes >= 0].tolist() for row, row_axes in zip(result, axes, strict=True)]
+    return [[numbers for numbers in row if numbers] for row in values]
 
 
 def read_answers(

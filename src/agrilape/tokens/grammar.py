@@ -48,10 +48,12 @@ class Parsed:
     Attributes:
         parts: Text and the well-formed shapes, in order.
         problems: What was malformed, in words; empty for a sound message.
+        firsts: Of each well-formed shape, the number of its first coordinate among all of the text.
     """
 
     parts: tuple[Part, ...]
     problems: tuple[str, ...]
+    firsts: tuple[int, ...] = ()
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -170,7 +172,7 @@ def parse(
         reader.read_bracket(bracket[0], closed=bracket["close"] is not None)
         end = bracket.end()
     reader.read_text(_without_open_end(text[end:], reader.problems))
-    return Parsed(tuple(reader.parts), tuple(reader.problems))
+    return Parsed(tuple(reader.parts), tuple(reader.problems), tuple(reader.firsts))
 
 
 def _without_open_end(text: str, problems: list[str]) -> str:
@@ -196,6 +198,7 @@ class _Reader:
         self._seen = 0  # coordinates so far, to find the next one in `positions`
         self.parts: list[Part] = []
         self.problems: list[str] = []
+        self.firsts: list[int] = []
 
     def read_text(self, text: str) -> None:
         """Take plain text; position tokens have no business outside brackets."""
@@ -224,6 +227,7 @@ class _Reader:
                 self.problems.append(f"{shape}: {_shown(text)}")
             else:
                 self.parts.append(shape)
+                self.firsts.append(first)
 
     def _coordinate(self, axis: Axis, index: int, number: int) -> float:
         position = float(index) if self._positions is None else self._positions[number]

@@ -237,6 +237,14 @@ def test_summary(make_row):
     assert "greenest" not in found["versus_baseline"]
 
 
+def test_which_name_is_taken_for_which(make_row):
+    rows = [
+        make_row("crop_in_box", [true], [given]) for true, given in (("a1", "a1"), ("b2", "a1"), ("b2", ""))
+    ]
+    found = summarise([*rows, make_row("count", ["3"], ["3"])], {})["confusion"]
+    assert found == {"crop_in_box": {"classes": ["a1", "b2"], "matrix": [[1, 0, 0], [1, 0, 1]]}}
+
+
 def test_the_rival_is_chosen_where_the_model_is_not_judged(make_row):
     def rows(task, answer, predictions):
         return [make_row(task, [answer], [given], window=SEASON) if given else None for given in predictions]

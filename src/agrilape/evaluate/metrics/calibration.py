@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from agrilape.evaluate.metrics.arrays import Floats, floats
 
-LEVELS = (0.5, 0.8, 0.9, 0.95)
+LEVELS = (0.2, 0.5, 0.8, 0.9, 0.95)
+"""Probabilities that the stated intervals are to hold."""
 
 
 class Reliability(NamedTuple):
@@ -41,6 +42,27 @@ def central_intervals(probabilities: ArrayLike, level: float) -> Floats:
     return np.array([[np.interp(tail, row, edges) for tail in tails] for row in cumulative]).reshape(-1, 2)
 
 
+def interval_ends(probabilities: ArrayLike, levels: Sequence[float] = LEVELS) -> Floats:
+    """Lower and upper ends of the central intervals of several levels, `[N, 2 * levels]`, level by level."""
+    return np.concatenate([central_intervals(probabilities, level) for level in levels], axis=1)
+
+
+def covered(ends: ArrayLike, true: ArrayLike) -> NDArray[np.bool_]:
+    """Does each interval hold the true value `[N]`?
+
+    Args:
+        ends: From `interval_ends`, `[N, 2 * levels]`, in the unit of the true values.
+        true: True values.
+
+    Returns:
+        `[N, levels]`.
+    """
+    pairs = floats(ends).reshape(len(floats(ends)), -1, 2)
+    value = floats(true)[:, None]
+    inside: NDArray[np.bool_] = (value >= pairs[..., 0]) & (value <= pairs[..., 1])
+    return inside
+
+
 def coverage(
     probabilities: ArrayLike, true: ArrayLike, levels: Sequence[float] = LEVELS
 ) -> dict[float, float]:
@@ -48,12 +70,8 @@ def coverage(
 
     A calibrated model covers a share equal to the level; less means overconfident.
     """
-    index = floats(true)
-    shares = {}
-    for level in levels:
-        low, high = central_intervals(probabilities, level).T
-        shares[level] = float(np.mean((index >= low) & (index <= high)))
-    return shares
+    shares = covered(interval_ends(probabilities, levels), true).mean(axis=0)
+    return dict(zip(levels, shares.tolist(), strict=True))
 
 
 def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> Reliability:

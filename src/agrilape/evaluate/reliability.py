@@ -1,0 +1,83 @@
+"""Does the model know how sure it may be of a place or a time?
+
+Expectation decoding records, for every coordinate, the central intervals that its distribution states. Of an
+honest model, the interval of 90 % holds the truth nine times in ten; less often means overconfident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from agrilape.evaluate.metric import cluster
+from agrilape.evaluate.metrics.arrays import floats
+from agrilape.evaluate.metrics.calibration import LEVELS, covered
+from agrilape.evaluate.metrics.intervals import estimate, per_sample
+from agrilape.evaluate.read import Rows
+from agrilape.evaluate.rows import Prediction
+from agrilape.geo.shapes import Box, Instant, Point, Shape, Span
+
+Json: TypeAlias = dict[str, Any]
+AXES: dict[type[Shape], str] = {Box: "place", Point: "place", Instant: "time", Span: "time"}
+"""Shapes whose coordinates pair with the truth's one by one, and what they say; outlines' vertices do not."""
+
+
+class Stated(NamedTuple):
+    """One coordinate: where it is in truth, and where the model states it to be.
+
+    Attributes:
+        axis: `place` or `time`.
+        scene: What intervals are clustered by.
+        true: The true coordinate, as a fraction.
+        ends: Ends of the intervals of `LEVELS`, as fractions.
+    """
+
+    axis: str
+    scene: str
+    true: float
+    ends: tuple[float, ...]
+
+
+def calibration(rows: Rows) -> Json | None:
+    """How often the stated intervals hold the truth; None if no answer states any.
+
+    Counts are the coordinates of readable answers to questions with one true place or time.
+
+    Returns:
+        `levels`; and per axis (`place`, `time`) with any: `coverage`, `{value, low, high, n}` of each level,
+        and `width`, the mean length of each level's interval as a fraction of the axis.
+    """
+    found = [one for row in rows for one in _stated(row)]
+    if not found:
+        return None
+    axes = {axis: [one for one in found if one.axis == axis] for axis in dict.fromkeys(AXES.values())}
+    return {"levels": list(LEVELS), **{axis: _curve(ones) for axis, ones in axes.items() if ones}}
+
+
+def _curve(stated: list[Stated]) -> Json:
+    ends = floats([one.ends for one in stated])
+    inside = covered(ends, [one.true for one in stated])
+    scenes = [one.scene for one in stated]
+    widths = ends.reshape(len(stated), -1, 2).clip(0, 1)
+    return {
+        "coverage": [estimate(per_sample(level), scenes)._asdict() for level in inside.T],
+        "width": (widths[..., 1] - widths[..., 0]).mean(axis=0).round(4).tolist(),
+    }
+
+
+def _stated(row: Prediction) -> Iterator[Stated]:
+    """Coordinates of the first given shape of each kind that the truth has one of."""
+    given = list(zip(_shapes(row.prediction), row.intervals, strict=False))
+    for kind, axis in AXES.items():
+        wanted = [part for part in row.answer if isinstance(part, kind)]
+        states = next((ends for shape, ends in given if isinstance(shape, kind)), None)
+        if len(wanted) == 1 and states is not None:
+            for true, ends in zip(np.array(wanted[0]).tolist(), states, strict=False):
+                if len(ends) == 2 * len(LEVELS):
+                    yield Stated(axis, cluster(row), true, ends)
+
+
+def _shapes(parts: Iterable[object]) -> list[object]:
+    return [part for part in parts if not isinstance(part, str)]
