@@ -128,24 +128,46 @@ def _padded_square(config: Any, size: list[int]) -> Tensor:
 def idefics3(call: ImageCall) -> list[Tensor]:
     """Tiles row by row, then an overview; an image of one tile has the overview alone.
 
-    The prompt tells how an image was cut: the marker before an overview is always the same token, and
-    between tiles of one row there are two tokens, between rows more.
+    The prompt tells how an image was cut. A fence (`<fake_token_around_image>`) and a label, of one token or
+    several, stand before each tile and before the overview, whose label is always the same; one more fence
+    stands after the overview. A tile that begins a new row has a line break before its fence.
     """
     vision = call.config.vision_config
     side = vision.image_size // vision.patch_size // call.config.scale_factor
-    prompts = [_runs(ids, call.config.image_token_id, side * side) for ids in call.need("input_ids")]
-    overview = next((runs[-1].marker for runs in reversed(prompts) if runs), None)
+    prompts = [_fenced(ids, call.config.image_token_id, side * side) for ids in call.need("input_ids")]
+    overview = next((runs[-1].label for runs in reversed(prompts) if runs), None)
     extents, rows = [], list[int]()
     for runs in prompts:
         for run in runs:
-            if run.marker == overview:
+            if run.label == overview:
                 extents.append(torch.cat([_equal_rows(rows, side), grid(side, side)]))
                 rows = []
-            elif rows and run.gap == 2:
+            elif rows and run.continues:
                 rows[-1] += 1
             else:
                 rows.append(1)
     return extents
+
+
+class _Fenced(NamedTuple):
+    """A tile or overview in a prompt: its label, and whether it directly follows the one before."""
+
+    label: list[int]
+    continues: bool
+
+
+def _fenced(ids: list[int], placeholder: int, length: int) -> list[_Fenced]:
+    runs = _runs(ids, placeholder)
+    if not runs:
+        return []
+    fence = [*ids[runs[-1].stop :], placeholder][0]  # a placeholder, which is in no gap, where there is none
+    if any(run.stop - run.start != length or fence not in run.gap for run in runs):
+        raise ModelError(
+            "the prompt has image placeholders that no image processor of this family writes",
+            "use the processor that belongs to the model",
+        )
+    labels = [run.gap[len(run.gap) - run.gap[::-1].index(fence) :] for run in runs]
+    return [_Fenced(label, run.gap[0] == fence) for run, label in zip(runs, labels, strict=True)]
 
 
 def _equal_rows(rows: list[int], side: int) -> Tensor:
@@ -165,7 +187,7 @@ def internvl(call: ImageCall) -> list[Tensor]:
     vision = call.config.vision_config
     side = int(vision.image_size[0] // vision.patch_size[0] * call.config.downsample_ratio)
     counts = [
-        run.length // side**2
+        (run.stop - run.start) // side**2
         for ids in call.need("input_ids")
         for run in _runs(ids, call.config.image_token_id)
     ]
@@ -189,26 +211,19 @@ def _tiles_and_thumbnail(count: int, size: list[int], side: int) -> Tensor:
 
 
 class _Run(NamedTuple):
-    """A stretch of image placeholders: its length, the token before it, the tokens since the last one."""
+    """A stretch of image placeholders in a prompt, and the tokens since the last one."""
 
-    length: int
-    marker: int | None
-    gap: int
+    start: int
+    stop: int
+    gap: list[int]
 
 
-def _runs(ids: list[int], placeholder: int, length: int | None = None) -> list[_Run]:
-    """Stretches of placeholders in a prompt, all of one length if it is given."""
-    runs, position, end = [], 0, 0
+def _runs(ids: list[int], placeholder: int) -> list[_Run]:
+    runs, start, end = [], 0, 0
     for is_image, group in groupby(ids, key=lambda token: token == placeholder):
-        count = len(list(group))
+        stop = start + len(list(group))
         if is_image:
-            before = ids[position - 1] if position else None
-            runs.append(_Run(count, before, position - end))
-            end = position + count
-        position += count
-    if length is not None and any(run.length != length for run in runs):
-        raise ModelError(
-            f"the prompt has image placeholders in runs other than {length}",
-            "use the processor that belongs to the model",
-        )
+            runs.append(_Run(start, stop, ids[end:start]))
+            end = stop
+        start = stop
     return runs

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+
+from transformers import PaliGemmaProcessor
 
 from agrilape.errors import ModelError
 from agrilape.geo.shapes import Instant, Part
@@ -22,6 +24,12 @@ from agrilape.tokens.vocabulary import tokenizer_of
 
 _QUESTION, _ANSWER = "QQQuestionQQ", "AAAnswerAA"  # stand-ins that show where a template puts the words
 _MOST_TEXTS = 65536  # tokenised texts kept in memory; questions repeat, so nearly all are found there
+# PaliGemma's prompt is images and words; its processor puts the marks between and after them.
+_PALIGEMMA_TEMPLATE = (
+    "{% for message in messages %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+)
 
 
 class Tokens(NamedTuple):
@@ -47,6 +55,8 @@ class ChatFormat:
         middle: From the end of the question to where the model begins to write.
         lead: Between there and the answer's first word, often a blank.
         end: After the answer.
+        appended: What the processor itself writes after a text that ends with an image.
+        answer_type: What `token_type_ids` says of an answer's tokens, where the processor makes any.
     """
 
     head: str
@@ -55,15 +65,22 @@ class ChatFormat:
     middle: str
     lead: str
     end: str
+    appended: str = ""
+    answer_type: int = 0
 
 
 def read_chat_format(processor: Any) -> ChatFormat:
     """Learn a processor's chat format by rendering its template around known words.
 
+    PaliGemma needs no template. Its processor writes the token that begins a text between images and words,
+    and a line break after the words; `token_type_ids` tell the prompt, which is seen both ways, from the
+    answer.
+
     Raises:
         ModelError: If there is no template, or it does not place the images before the text.
     """
-    if getattr(processor, "chat_template", None) is None:
+    is_paligemma = isinstance(processor, PaliGemmaProcessor)
+    if getattr(processor, "chat_template", None) is None and not is_paligemma:
         raise ModelError(
             f"{type(processor).__name__} has no chat template",
             "Set processor.chat_template to the one the model was trained with, then try again.",
@@ -74,7 +91,11 @@ def read_chat_format(processor: Any) -> ChatFormat:
     _, rest = _render(processor, images=1, answer=_ANSWER)
     between, end = rest.split(_ANSWER)
     lead = between[len(middle) :] if between.startswith(middle) else ""
-    return ChatFormat(head, image, gap, middle, lead, end)
+    form = ChatFormat(head, image, gap, middle, lead, end)
+    if not is_paligemma:
+        return form
+    start = processor.tokenizer.bos_token
+    return replace(form, gap=start + gap, middle=f"{middle}\n", appended=f"{start}\n", answer_type=1)
 
 
 def _around_image(one: str, two: str, image_token: str) -> tuple[str, str, str]:
@@ -100,7 +121,12 @@ def _render(processor: Any, images: int, answer: str | None = None) -> tuple[str
     turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if answer is not None:
         turns.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
-    text = processor.apply_chat_template(turns, add_generation_prompt=answer is None, tokenize=False)
+    text = processor.apply_chat_template(
+        turns,
+        chat_template=None if processor.chat_template else _PALIGEMMA_TEMPLATE,
+        add_generation_prompt=answer is None,
+        tokenize=False,
+    )
     before, after = text.split(_QUESTION)
     return before, after
 
@@ -135,6 +161,7 @@ class Chat:
         self._text_ids: dict[str, tuple[int, ...]] = {}
         self._position_ids: dict[str, int] = {}
         self.stop_id = self._stop_id()
+        self.appended_ids = self._encode(self.format.appended) if self.format.appended else ()
         # What the template writes between the last image's placeholder and the question.
         self._after_image = self.format.image.rpartition(self._image_token)[2] + self.format.gap
 

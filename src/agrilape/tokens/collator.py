@@ -87,7 +87,7 @@ class Collator:
             "labels": pad([row.labels for row in rows], IGNORED),
             "position_targets": pad([row.positions for row in rows], math.nan),
             **self._attention(segments),
-            **_per_token(prefixes, rows),
+            **_per_token(self.chat, prefixes, rows),
             **prefixes.visual,
         }
 
@@ -150,7 +150,7 @@ def prompt_batch(chat: Chat, items: Iterable[tuple[Example, Sequence[Sample]]]) 
     return {
         "input_ids": pad([row.ids for row in rows], _pad_id(chat), left=True),
         "attention_mask": pad([[1] * len(row.ids) for row in rows], 0, left=True),
-        **_per_token(prefixes, rows, left=True),
+        **_per_token(chat, prefixes, rows, left=True),
         **prefixes.visual,
     }
 
@@ -161,11 +161,18 @@ def _pad_id(chat: Chat) -> int:
     return chat.stop_id if pad_id is None else int(pad_id)
 
 
-def _per_token(prefixes: Prefixes, rows: Sequence[Row], left: bool = False) -> Batch:
-    """Extend what the processor said of the prefix's tokens to the text that follows: 0."""
+def _per_token(chat: Chat, prefixes: Prefixes, rows: Sequence[Row], left: bool = False) -> Batch:
+    """Extend what the processor said of the prefix's tokens to the text that follows.
+
+    Questions are 0, plain text; answers are what the family calls them.
+    """
+    answer = {"token_type_ids": chat.format.answer_type}
     return {
         name: pad(
-            [[*said, *[0] * (len(row.ids) - len(said))] for said, row in zip(values, rows, strict=True)],
+            [
+                [*said, *(answer.get(name, 0) * (label != IGNORED) for label in row.labels[len(said) :])]
+                for said, row in zip(values, rows, strict=True)
+            ],
             0,
             left=left,
         )

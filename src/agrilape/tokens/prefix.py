@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from PIL import Image, UnidentifiedImageError
+from transformers import InternVLProcessor
 
 from agrilape.errors import DataError
 from agrilape.samples.types import Chip
@@ -45,21 +46,25 @@ def read_prefixes(chat: Chat, chips: Sequence[Chip]) -> Prefixes:
 
 def _prepare(chat: Chat, chips: Sequence[Chip]) -> Prefixes:
     texts = [chat.prefix(chip) for chip in chips]
+    images = [decode_pictures(chip) for chip in chips]
     bos = chat.tokenizer.bos_token
     output = chat.processor(
         text=texts,
-        images=[decode_pictures(chip) for chip in chips],
+        images=images,
         add_special_tokens=bos is None or not texts[0].startswith(bos),  # as apply_chat_template does
         padding=True,
         padding_side="right",
         return_tensors="pt",
     )
-    lengths = output.pop("attention_mask").sum(dim=1).tolist()
+    output.pop("labels", None)  # PaliGemma's processor makes some of its own
+    lengths = (output.pop("attention_mask").sum(dim=1) - len(chat.appended_ids)).tolist()
     rows = {
         name: [row[:n] for row, n in zip(output.pop(name).tolist(), lengths, strict=True)]
         for name in ("input_ids", *PER_TOKEN)
         if name in output
     }
+    if isinstance(chat.processor, InternVLProcessor):  # cuts images into tiles without saying how
+        output["image_sizes"] = torch.tensor([(image.height, image.width) for row in images for image in row])
     times = [float("nan") if t is None else t for chip in chips for t in image_times(chip)]
     return Prefixes(rows.pop("input_ids"), rows, {**output, "image_times": torch.tensor(times)})
 

@@ -5,8 +5,12 @@ from itertools import chain
 import pytest
 import torch
 import transformers as hf
+from tests.processors import IMAGE_PROCESSORS, TILES, build_processor
 
 from agrilape.config.lape import AXES, LapeConfig
+from agrilape.model import attach
+from agrilape.model.words import build_tokenizer
+from agrilape.tokens import Chat, PositionCodec, add_position_tokens
 
 VOCABULARY, IMAGE, VIDEO, START, END, NEWLINE = 300, 290, 291, 292, 293, 294
 TEXT = {
@@ -29,10 +33,6 @@ def _siglip(**kwargs):
     )
 
 
-def _pinpoints():
-    return [[32 * rows, 32 * columns] for rows in range(1, 4) for columns in range(1, 4)]
-
-
 def _llava(tied):
     return hf.LlavaForConditionalGeneration, hf.LlavaConfig(
         vision_config=_clip(), text_config=hf.LlamaConfig(**TEXT, tie_word_embeddings=tied),
@@ -44,7 +44,7 @@ def _llava_next(tied):
     return hf.LlavaNextForConditionalGeneration, hf.LlavaNextConfig(
         vision_config=_clip(), text_config=hf.LlamaConfig(**TEXT, tie_word_embeddings=tied),
         image_token_id=IMAGE, vision_feature_layer=-1, tie_word_embeddings=tied,
-        image_grid_pinpoints=_pinpoints(),
+        image_grid_pinpoints=TILES,
     )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def _llava_onevision(tied):
     return hf.LlavaOnevisionForConditionalGeneration, hf.LlavaOnevisionConfig(
         vision_config=_siglip(), text_config=hf.Qwen2Config(**TEXT, tie_word_embeddings=tied),
         image_token_id=IMAGE, video_token_id=VIDEO, vision_feature_layer=-1, tie_word_embeddings=tied,
-        image_grid_pinpoints=_pinpoints(), vision_aspect_ratio="anyres_max_4",
+        image_grid_pinpoints=TILES, vision_aspect_ratio="anyres_max_4",
         vision_feature_select_strategy="full",
     )  # fmt: skip
 
@@ -137,7 +137,7 @@ class Case:
         for key, parameter in self.model.named_parameters():
             if key.endswith("mm_input_projection_weight"):  # Gemma 3 begins with zeros
                 torch.nn.init.normal_(parameter)
-        self.images = PROCESSORS[name]()
+        self.images = IMAGE_PROCESSORS[name]()
 
     @property
     def config(self):
@@ -210,36 +210,41 @@ class Case:
         return {name: data[name] for name in known if name in data}
 
 
-def _fixed(processor):
-    return lambda: processor(size={"height": 32, "width": 32}, do_center_crop=False)
+class Speaker:
+    """A tiny model and the real processor of its family, which share their special tokens."""
+
+    def __init__(self, name, tied=False):
+        self.model = Case(name, tied).model
+        self.processor = build_processor(name, build_tokenizer())
+        self._rename_tokens()
+
+    def attach(self):
+        """Give it LAPE, and what is needed to ask it about places."""
+        settings = LapeConfig(num_spatial_tokens=20, num_temporal_tokens=10)
+        self.config = add_position_tokens(self.processor, settings)
+        self.codec = PositionCodec(self.config)
+        self.chat = Chat(self.processor, self.codec)
+        attach(self.model, self.config, self.processor.tokenizer)
+        return self
+
+    def _rename_tokens(self):
+        """Tell the model the ids that its processor uses, and make room for its words."""
+        config, processor = self.model.config, self.processor
+        tokenizer = processor.tokenizer
+        image = processor.image_token_id
+        if config.model_type == "gemma3":  # its processor calls the token before an image so
+            image, config.boi_token_id = tokenizer.image_token_id, image
+        config.image_token_id = config.image_token_index = image
+        if config.model_type.startswith("qwen"):
+            config.vision_start_token_id = tokenizer.convert_tokens_to_ids("<|vision_start|>")
+            config.video_token_id = tokenizer.convert_tokens_to_ids("<|video_pad|>")
+        self.model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
 
 
-PROCESSORS = {
-    "llava": _fixed(hf.CLIPImageProcessorPil),
-    "llava_next": lambda: hf.LlavaNextImageProcessorPil(
-        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}, image_grid_pinpoints=_pinpoints()
-    ),
-    "llava_onevision": lambda: hf.LlavaOnevisionImageProcessorPil(
-        size={"height": 32, "width": 32}, image_grid_pinpoints=_pinpoints()
-    ),
-    "qwen2_5_vl": lambda: hf.Qwen2VLImageProcessorPil(
-        patch_size=8, size={"shortest_edge": 16 * 16 * 4, "longest_edge": 16 * 16 * 30}
-    ),
-    "qwen3_vl": lambda: hf.Qwen2VLImageProcessorPil(
-        patch_size=8, size={"shortest_edge": 16 * 16 * 4, "longest_edge": 16 * 16 * 30}
-    ),
-    "idefics3": lambda: hf.Idefics3ImageProcessorPil(
-        size={"longest_edge": 96}, max_image_size={"longest_edge": 32}
-    ),
-    "smolvlm": lambda: hf.SmolVLMImageProcessorPil(
-        size={"longest_edge": 96}, max_image_size={"longest_edge": 32}
-    ),
-    "internvl": lambda: hf.GotOcr2ImageProcessorPil(
-        size={"height": 32, "width": 32}, crop_to_patches=True, max_patches=6
-    ),
-    "paligemma": _fixed(hf.SiglipImageProcessorPil),
-    "gemma3": lambda: hf.Gemma3ImageProcessorPil(size={"height": 32, "width": 32}),
-}
+@pytest.fixture(scope="session")
+def speaker():
+    """Builds a `Speaker`: `speaker(family, tied)`."""
+    return Speaker
 
 
 @pytest.fixture(scope="session")
