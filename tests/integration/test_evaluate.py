@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from affine import Affine
 from PIL import Image
+from transformers import LogitsProcessor
 
 from agrilape.config.lape import LapeConfig
 from agrilape.config.recipe import Recipe
 from agrilape.errors import RecipeError
 from agrilape.evaluate import evaluate_run, predict_samples
-from agrilape.evaluate.predict import Decoding
+from agrilape.evaluate.predict import Answerer, Decoding
 from agrilape.evaluate.rows import read_rows
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box, Instant, Point
@@ -137,20 +138,39 @@ def test_constrained_answers_are_well_formed(checkpoint):
         assert [row.problems for row in rows] == [()] * len(rows)
 
 
-def test_expectation_states_an_interval_for_every_coordinate(checkpoint):
-    decoding = Decoding(max_new_tokens=12, constrained=True, expectation=True)
+class Boxed(LogitsProcessor):
+    """Leads a random model to write `[<WIDTH><HEIGHT><WIDTH><HEIGHT>]`, whichever tokens it likes there."""
+
+    def __init__(self, tokenizer, ids, start):
+        opening, closing = (tokenizer.convert_tokens_to_ids([text]) for text in "[]")
+        self.steps = [opening, ids["width"], ids["height"], ids["width"][-9:], ids["height"][-9:], closing]
+        self.start = start
+
+    def __call__(self, input_ids, scores):
+        allowed = self.steps[min(input_ids.shape[1] - self.start, len(self.steps) - 1)]
+        scores = scores.clone()
+        scores[:, list(allowed)] += 1000
+        return scores
+
+
+def test_expectation_states_an_interval_for_every_coordinate(checkpoint, monkeypatch):
+    def lead(answerer, length):
+        return [Boxed(answerer.chat.tokenizer, checkpoint.config.token_ids, length)]
+
+    monkeypatch.setattr(Answerer, "_grammar", lead)
+    decoding = Decoding(max_new_tokens=7, expectation=True)
     rows = [row for batch in predict_samples(checkpoint, EXAMPLES, decoding=decoding) for row in batch]
-    found = [(row, [part for part in row.prediction if not isinstance(part, str)]) for row in rows]
-    assert any(placed for _, placed in found)
-    for row, placed in found:
-        assert len(row.intervals) == len(placed)
-        for shape, coordinates in zip(placed, row.intervals, strict=True):
-            assert len(coordinates) == np.array(getattr(shape, "points", shape)).size
-            for ends in coordinates:
-                low, high = ends[0::2], ends[1::2]
-                assert list(low) == sorted(low, reverse=True)
-                assert list(high) == sorted(high)
-    plain = predict_samples(checkpoint, EXAMPLES[:1], decoding=SHORT)
+    assert len(rows) == 24
+    for row in rows:
+        (box,), (edges,) = [part for part in row.prediction if not isinstance(part, str)], row.intervals
+        assert isinstance(box, Box)
+        assert len(edges) == 4
+        for ends in edges:
+            low, high = ends[0::2], ends[1::2]
+            assert list(low) == sorted(low, reverse=True)
+            assert list(high) == sorted(high)
+            assert high[-1] - low[-1] > 0.05  # untrained: it does not claim to be sure
+    plain = predict_samples(checkpoint, EXAMPLES[:1], decoding=Decoding(max_new_tokens=7))
     assert all(row.intervals == () for batch in plain for row in batch)
 
 
