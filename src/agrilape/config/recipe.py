@@ -45,6 +45,9 @@ class KitSource(Settings):
     name: str = Field(description="Folder name of the kit.")
 
 
+Fact = Literal["sensor", "gsd", "date", "location", "bands"]
+"""What may be told of an image before a question."""
+
 Source = Annotated[SimulateSource | FolderSource | KitSource, Field(discriminator="kind")]
 
 
@@ -63,6 +66,10 @@ class DatasetConfig(Settings):
     composite: str = Field("true_colour", description="true_colour, false_colour or an index (ndvi).")
     series: int = Field(0, ge=0, description="Dates per chip for tasks about time; 0: still images only.")
     questions: int = Field(8, ge=1, description="Most questions about one chip.")
+    language: str = Field("en", description="Language of questions and answers, see docs/data.md.")
+    metadata: tuple[Fact, ...] = Field(
+        (), description="Facts of the image that every question begins with, as far as they are known."
+    )
     split: tuple[float, float, float] = Field((0.8, 0.05, 0.15), description="Shares of train, val, test.")
     split_by: Literal["scene", "block"] = Field("scene", description="What a split never divides.")
     buffer_m: float = Field(0.0, ge=0, description="Ground left out between blocks, in metres.")

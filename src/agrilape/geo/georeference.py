@@ -176,6 +176,16 @@ class Georeference:
         longitude, latitude = _transformer(self.crs, "OGC:CRS84").transform(x, y)
         return float(longitude), float(latitude)
 
+    def azimuth_deg(self, one: Point, other: Point) -> float:
+        """Degrees clockwise from true north, in [0, 360), at which one normalised point sees another.
+
+        Along the geodesic, so it holds wherever the grid's own north points.
+        """
+        _, geod, to_degrees = _earth(self.crs)
+        (x0, y0), (x1, y1) = (to_degrees.transform(*self.to_map(point)) for point in (one, other))
+        azimuth, _, _ = geod.inv(x0, y0, x1, y1)
+        return float(azimuth) % 360
+
     def _steps_m(self, places: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Ground vectors (east, north; metres) of one pixel across and one down, at pixels `[n, 2]`."""
         _, geod, to_degrees = _earth(self.crs)

@@ -45,6 +45,17 @@ class Polygon:
         if len(self.points) < 3:
             raise ValueError(f"a polygon needs at least 3 vertices, got {len(self.points)}")
 
+    def canonical(self) -> Polygon:
+        """The same outline, clockwise as seen, from the vertex nearest to the image's top left corner.
+
+        One outline can be written in many ways; this is the one that answers are taught in.
+        """
+        pairs = zip(self.points, (*self.points[1:], self.points[0]), strict=True)
+        clockwise = sum(a.x * b.y - b.x * a.y for a, b in pairs) > 0  # y runs down
+        points = self.points if clockwise else self.points[::-1]
+        first = min(range(len(points)), key=lambda i: (points[i].x + points[i].y, points[i]))
+        return Polygon(points[first:] + points[:first])
+
 
 class Instant(NamedTuple):
     """A moment, as a fraction of the time window."""

@@ -14,26 +14,27 @@ from PIL import Image
 
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box, Part, Point, Polygon
-from agrilape.samples.phrasings import Phrasings, layout_text, load_phrasings
+from agrilape.samples.phrasings import Phrasings, layout_text, load_phrasings, named_boxes
 from agrilape.samples.types import Example, Picture, Sample
 
 _QUARTER_TURN = np.array(
     [[0.0, 1.0, 0.0], [-1.0, 0.0, 1.0], [0.0, 0.0, 1.0]]
 )  # anticlockwise: (x, y) -> (y, 1 - x)
+PER_BOX = ("sizes", "causes", "labels")  # facts of a sample's truth with one entry for each box of the answer
 _MIRROR = np.array([[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
 
-def dihedral(example: Example, k: int, language: str = "en") -> Example:
+def dihedral(example: Example, k: int) -> Example:
     """A chip under one of the eight symmetries of the square, with its questions and answers.
 
-    Boxes of an answer are put in order again; names of places (`top left`) and grids are renamed. A chip
+    Boxes of an answer are put in order again, outlines begin at the top left again, and words for places,
+    edges and rows are replaced, in the language that the chip's meta names. A chip
     with a sample that holds only for the picture as it is (`oriented` in its truth: compass points,
     directions in words of others) is left as it is.
 
     Args:
         example: Chip and samples.
         k: `k % 4` quarter turns anticlockwise, then mirrored left to right for `k >= 4`; 0 changes nothing.
-        language: Language of the wording, for names of places.
 
     Raises:
         ValueError: `k` is not in 0..7.
@@ -42,7 +43,8 @@ def dihedral(example: Example, k: int, language: str = "en") -> Example:
         raise ValueError(f"a square has the symmetries 0 to 7, got {k}")
     if k == 0 or any(sample.truth.get("oriented") for sample in example.samples):
         return example
-    chip, words = example.chip, load_phrasings(language)
+    chip = example.chip
+    words = load_phrasings(chip.meta.get("language", "en"))
     turned = replace(
         chip,
         pictures=tuple(replace(picture, data=_turn_picture(picture, k)) for picture in chip.pictures),
@@ -107,22 +109,41 @@ def _turn_georeference(georeference: Georeference, k: int) -> Georeference:
 
 def _turn_sample(sample: Sample, k: int, words: Phrasings) -> Sample:
     question = tuple(turn(part, k) for part in sample.question)
-    answer = tuple(turn(part, k) for part in sample.answer)
+    answer = tuple(_turn_outline(part, k) for part in sample.answer)
     truth = dict(sample.truth)
     boxes = [part for part in answer if isinstance(part, Box)]
-    if len(boxes) == len(answer):
+    if boxes:
         order = sorted(range(len(boxes)), key=boxes.__getitem__)
-        answer = tuple(boxes[i] for i in order)
-        if "sizes" in truth:
-            truth["sizes"] = [truth["sizes"][i] for i in order]
+        truth |= {name: [truth[name][i] for i in order] for name in PER_BOX if name in truth}
+        boxes = [boxes[i] for i in order]
+    if "labels" in truth:
+        answer = named_boxes(truth["labels"], boxes)
+    elif len(boxes) == len(answer):
+        answer = tuple(boxes)
     if place := truth.get("place"):
         truth["place"] = _turn_place(place, k, words)
         question, answer = (_rename(parts, place, truth["place"]) for parts in (question, answer))
+    if "edges" in truth:
+        turned = {_turn_place(edge, k, words) for edge in truth["edges"]}
+        truth["edges"] = [edge for edge in words.edges if edge in turned]
+        answer = (words.edges_text(truth["edges"]),)
+    if "rows" in truth:
+        angle = (truth["rows"] + 90 * (k % 4)) % 180
+        truth["rows"] = (180 - angle) % 180 if k >= 4 else angle
+        answer = (words.rows[truth["rows"] // 45],)
     if grid := truth.get("grid"):
-        turned = np.rot90(np.array(grid, dtype=object), k % 4)
-        truth["grid"] = (turned[:, ::-1] if k >= 4 else turned).tolist()
+        cells = np.rot90(np.array(grid, dtype=object), k % 4)
+        truth["grid"] = (cells[:, ::-1] if k >= 4 else cells).tolist()
         answer = (layout_text(truth["grid"]),)
     return replace(sample, question=question, answer=answer, truth=truth)
+
+
+def _turn_outline(part: Part, k: int) -> Part:
+    """A part under a symmetry; an outline that began at the top left does so again."""
+    turned = turn(part, k)
+    if isinstance(part, Polygon) and isinstance(turned, Polygon) and part == part.canonical():
+        return turned.canonical()
+    return turned
 
 
 def _turn_place(place: str, k: int, words: Phrasings) -> str:

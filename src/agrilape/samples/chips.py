@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import shapely
@@ -22,8 +23,9 @@ from agrilape.geo.shapes import Box, Instant, Point, Span
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.samples import seasons
 from agrilape.samples.types import Chip, Picture
-from agrilape.samples.view import Field, Spot, Timing, View
-from agrilape.sources.scene import Frame, Observation, Parcel, PixelWindow, Scene
+from agrilape.samples.view import Field, Spot, Stress, Timing, View
+from agrilape.sources.composite import composite_bands
+from agrilape.sources.scene import Frame, Observation, Parcel, PixelWindow, Scene, Zone
 
 MAX_UNSEEN = (
     0.1  # share of a chip, or of its labelled region, that may be cloud or no data in a picture that is shown
@@ -32,7 +34,11 @@ MIN_FIELD = 0.004  # share of the chip: about 8 x 8 pixels of 128 x 128
 WHOLE_FIELD = 0.5  # share of a parcel that must be visible ...
 BIG_PART = 0.02  # ... unless the visible part alone is this share of the chip
 SLIVER = 0.0005  # share of the chip below which nobody would see that a parcel reaches into it
-PROMPT_FACTS = ("sensor", "gsd_m", "region", "year", "season")  # of a scene's meta, kept with its chips
+WHOLE = 0.99  # share of a parcel or zone from which all of it is visible; the rest is rounding
+MIN_STRESS = 0.002  # share of the chip that a stressed part must cover to be noticed
+STRESS_DAYS = 15  # from the first sign of stress until nobody would overlook it
+STRESS_NDVI = 0.08  # by which the stressed part is less green than the rest of its field
+KEPT_FACTS = ("sensor", "gsd_m", "latitude", "longitude", "region", "year", "season")  # of a scene's meta
 LUSH = 0.8  # a still is taken among the clear dates with at least this share of the highest median NDVI
 
 
@@ -69,6 +75,33 @@ def plan_windows(width: int, height: int, side: int, overlap: float = 0.0) -> li
     return [PixelWindow(column, row, side, side) for row in starts(height) for column in starts(width)]
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What of a parcel lies in a chip.
+
+    Attributes:
+        parcel: The parcel.
+        outline: Its largest piece in the chip, in pixels of the scene.
+        share: Share of the chip that it covers, all pieces together.
+        visible: Share of the parcel that lies in the chip.
+        clear: Is that enough, and in one piece, to be an answer?
+    """
+
+    parcel: Parcel
+    outline: Geometry
+    share: float
+    visible: float
+    clear: bool
+
+    @classmethod
+    def of(cls, parcel: Parcel, area: Geometry) -> _Part:
+        part = shapely.intersection(parcel.outline, area)
+        largest = max(shapely.get_parts(part), key=lambda piece: piece.area, default=part)
+        share, visible = part.area / area.area, part.area / parcel.outline.area
+        enough = share >= MIN_FIELD and (visible >= WHOLE_FIELD or share >= BIG_PART)
+        return cls(parcel, largest, share, visible, enough and largest.area >= 0.9 * part.area)
+
+
 class Cutter:
     """Cuts chips from one scene.
 
@@ -91,6 +124,9 @@ class Cutter:
         self._points = shapely.STRtree([shapely.Point(seen.x, seen.y) for seen in scene.observations])
         known = {parcel.crop for parcel in scene.parcels if parcel.crop}
         self._crops = tuple(sorted(known)) if crops is None else crops
+        self._parcels = {parcel.id: parcel for parcel in scene.parcels}
+        self._stressed = [zone for zone in scene.zones if zone.kind == "stress"]
+        self._zones = shapely.STRtree([zone.outline for zone in self._stressed])
 
     def cut(self, window: PixelWindow) -> View | str:
         """The chip in a window with what is known of it, or the reason why there is none."""
@@ -114,11 +150,12 @@ class Cutter:
         )
         return View(
             chip=chip,
-            fields=self._fields(window, area, dated),
+            fields=self._fields(window, area, dated, shown),
             spots=self._spots(window, area, dated, chip.window),
             label=scene.label,
             complete=scene.fully_labelled and (scene.region is None or scene.region.covers(area)),
             scene_crops=self._crops,
+            stress=self._stress(window, area, shown),
         )
 
     def _choose(self, looks: Sequence[Look], rng: random.Random) -> list[Look]:
@@ -136,7 +173,6 @@ class Cutter:
     def _chip(self, window: PixelWindow, shown: Sequence[Look]) -> Chip:
         scene = self.scene
         series = bool(self.config.series and scene.window)
-        told = {key: scene.meta[key] for key in PROMPT_FACTS if key in scene.meta}
         return Chip(
             id=f"{scene.source}/{scene.id}/{window.column}_{window.row}",
             scene=scene.id,
@@ -150,52 +186,88 @@ class Cutter:
             ),
             georeference=scene.georeference and scene.georeference.window(window),
             window=scene.window if series else None,
-            meta={
-                **told,
-                "composite": self.config.composite,
-                "pixel_window": list(window),
-                "unseen": [round(1 - look.seen, 4) for look in shown],
-            },
+            meta=self._meta(window, shown),
         )
 
-    def _fields(self, window: PixelWindow, area: Geometry, looks: Sequence[Look]) -> tuple[Field, ...]:
+    def _meta(self, window: PixelWindow, shown: Sequence[Look]) -> dict[str, Any]:
+        """Facts of a chip; `gsd_m` is that of the picture as it is shown."""
+        meta = {key: self.scene.meta[key] for key in KEPT_FACTS if key in self.scene.meta}
+        side = self.config.picture_side
+        if side is not None and max(window.width, window.height) > side and "gsd_m" in meta:
+            meta["gsd_m"] *= max(window.width, window.height) / side
+        if len(shown) == 1 and shown[0].frame.acquired:
+            meta["acquired"] = shown[0].frame.acquired.isoformat()
+        if self.config.language != "en":
+            meta["language"] = self.config.language
+        return {
+            **meta,
+            "composite": self.config.composite,
+            "bands": list(composite_bands(self.config.composite, shown[0].frame.bands)),
+            "pixel_window": list(window),
+            "unseen": [round(1 - look.seen, 4) for look in shown],
+        }
+
+    def _fields(
+        self, window: PixelWindow, area: Geometry, looks: Sequence[Look], shown: Sequence[Look]
+    ) -> tuple[Field, ...]:
         """Parcels in the chip, clipped; what would not be noticed is left out."""
-        found: list[tuple[Parcel, Geometry, bool]] = []
-        for index in sorted(self._tree.query(area)):
-            parcel = self.scene.parcels[index]
-            part = shapely.intersection(parcel.outline, area)
-            if part.area <= SLIVER * area.area:
-                continue
-            largest = max(shapely.get_parts(part), key=lambda piece: piece.area)
-            share = part.area / area.area
-            clear = (
-                parcel.id not in self.strangers
-                and share >= MIN_FIELD
-                and (part.area >= WHOLE_FIELD * parcel.outline.area or share >= BIG_PART)
-                and largest.area >= 0.9 * part.area
-            )
-            found.append((parcel, largest, clear))
-        curves = _field_curves([outline for _, outline, _ in found], window, looks)
+        found = [_Part.of(self.scene.parcels[index], area) for index in sorted(self._tree.query(area))]
+        parts = [part for part in found if part.share > SLIVER]
+        outlines = [part.outline for part in parts]
+        curves = _field_curves(outlines, window, looks)
+        now = _field_curves(outlines, window, [look for look in shown if look.ndvi is not None])
+        greenness = now if now.shape[1] == len(shown) else np.full((len(parts), len(shown)), np.nan)
         dates = [look.frame.acquired for look in looks if look.frame.acquired]
         return tuple(
-            self._field(parcel, _normalise(outline, window), clear, dates, curve)
-            for (parcel, outline, clear), curve in zip(found, curves, strict=True)
+            self._field(part, window, dates, curve, ndvi)
+            for part, curve, ndvi in zip(parts, curves, greenness, strict=True)
         )
 
     def _field(
-        self, parcel: Parcel, outline: Geometry, clear: bool, dates: list[date], curve: NDArray[np.float32]
+        self,
+        part: _Part,
+        window: PixelWindow,
+        dates: list[date],
+        curve: NDArray[np.float32],
+        ndvi: NDArray[np.float32],
     ) -> Field:
-        peak, green = (None, None) if not dates else _timings(parcel, self.scene.window, dates, curve)
+        parcel = part.parcel
+        outline = _normalise(part.outline, window)
+        season = _timings(parcel, self.scene.window, dates, curve) if dates and self.scene.window else {}
         return Field(
             id=parcel.id,
             crop=parcel.crop,
             outline=outline,
             box=Box(*outline.bounds),
-            clear=clear,
+            clear=part.clear and parcel.id not in self.strangers,
             area_ha=parcel.area_ha,
-            greenest=peak,
-            green=green,
+            whole=part.visible >= WHOLE,
+            rows=_row_angle(parcel, self.scene),
+            ndvi=tuple(None if np.isnan(value) else float(value) for value in ndvi),
+            **season,
         )
+
+    def _stress(self, window: PixelWindow, area: Geometry, shown: Sequence[Look]) -> tuple[Stress, ...]:
+        """Stressed parts of fields that show on some date; a doubtful one is there but not clear."""
+        found = []
+        for index in sorted(self._zones.query(area)):
+            zone = self._stressed[index]
+            parcel = self._parcels.get(zone.parcel or "")
+            part = shapely.intersection(zone.outline, area)
+            due = [] if parcel is None else [look for look in shown if _is_due(zone, parcel, look.frame)]
+            if parcel is None or not due or part.area <= SLIVER * area.area:
+                continue
+            largest = max(shapely.get_parts(part), key=lambda piece: piece.area)
+            clear = (
+                any(_is_seen(zone, parcel, look, window) for look in due)
+                and parcel.id not in self.strangers
+                and largest.area >= WHOLE * zone.outline.area
+                and largest.area >= MIN_STRESS * area.area
+            )
+            outline = _normalise(largest, window)
+            share = zone.outline.area / parcel.outline.area if zone.share is None else zone.share
+            found.append(Stress(parcel.id, zone.name, outline, Box(*outline.bounds), clear, share))
+        return tuple(found)
 
     def _spots(
         self, window: PixelWindow, area: Geometry, looks: Sequence[Look], calendar: TimeWindow | None
@@ -207,9 +279,9 @@ class Cutter:
             seen = self.scene.observations[index]
             column, row = int(seen.x) - window.column, int(seen.y) - window.row
             curve = np.array([look.ndvi[row, column] for look in looks if look.ndvi is not None], np.float32)
-            peak, green = _measured(calendar, dates, curve) if calendar else (None, None)
+            season = _measured(calendar, dates, curve) if calendar else {}
             point = Point((seen.x - window.column) / window.width, (seen.y - window.row) / window.height)
-            spots.append(Spot(point, seen.kind, seen.value, _when(seen, calendar), peak, green))
+            spots.append(Spot(point, seen.kind, seen.value, _when(seen, calendar), **season))
         return tuple(spots)
 
 
@@ -289,29 +361,69 @@ def _burn(outlines: Sequence[Geometry], window: PixelWindow) -> NDArray[np.int32
     return burnt
 
 
+def _row_angle(parcel: Parcel, scene: Scene) -> float | None:
+    """Direction of a parcel's rows in the image, degrees anticlockwise from rightwards, in [0, 180).
+
+    `row_azimuth_deg` is clockwise from the grid's north.
+    """
+    azimuth = parcel.attributes.get("row_azimuth_deg")
+    if azimuth is None or scene.georeference is None:
+        return None
+    a, b, _, d, e, _ = tuple(~scene.georeference.transform)[:6]
+    east, north = np.sin(np.radians(azimuth)), np.cos(np.radians(azimuth))
+    column, row = a * east + b * north, d * east + e * north
+    return float(np.degrees(np.arctan2(-row, column)) % 180)
+
+
+def _is_due(zone: Zone, parcel: Parcel, frame: Frame) -> bool:
+    """May stress show on an image: has it begun by then, and does the crop still stand?"""
+    day = frame.acquired
+    if day is None:
+        return True
+    return (zone.since is None or day >= zone.since) and (parcel.harvest is None or day < parcel.harvest)
+
+
+def _is_seen(zone: Zone, parcel: Parcel, look: Look, window: PixelWindow) -> bool:
+    """Does stress surely show: is it fully developed, and less green than the rest of the field?"""
+    if zone.since is not None:
+        day = look.frame.acquired
+        if day is None or (day - zone.since).days < STRESS_DAYS:
+            return False
+    if look.ndvi is None:
+        return True
+    part = _burn([parcel.outline, zone.outline], window)
+    inside, around = look.ndvi[part == 2], look.ndvi[part == 1]
+    if not (np.isfinite(inside).any() and np.isfinite(around).any()):
+        return False
+    return bool(np.nanmean(around) - np.nanmean(inside) >= STRESS_NDVI)
+
+
 def _timings(
-    parcel: Parcel, calendar: TimeWindow | None, dates: list[date], curve: NDArray[np.float32]
-) -> tuple[Timing | None, Timing | None]:
-    """Greenest moment and green span of a parcel: its recorded dates where it has them, else measured."""
-    if calendar is None:
-        return None, None
-    peak, green = _measured(calendar, dates, curve)
+    parcel: Parcel, calendar: TimeWindow, dates: list[date], curve: NDArray[np.float32]
+) -> dict[str, Any]:
+    """The season of a parcel, as attributes of `Field`: recorded dates where it has them, else measured."""
+    season = _measured(calendar, dates, curve)
     if parcel.peak:
-        peak = _instant(calendar, parcel.peak, "recorded peak date", recorded=True)
+        season["greenest"] = _instant(calendar, parcel.peak, "recorded peak date", recorded=True)
     if parcel.emergence and parcel.harvest:
         rule = "recorded emergence to harvest"
-        green = _span(calendar, parcel.emergence, parcel.harvest, rule, recorded=True)
-    return peak, green
+        season["green"] = _span(calendar, parcel.emergence, parcel.harvest, rule, recorded=True)
+    if parcel.harvest:
+        season["harvest"] = _instant(calendar, parcel.harvest, "recorded harvest date", recorded=True)
+    return season
 
 
-def _measured(
-    calendar: TimeWindow, dates: list[date], curve: NDArray[np.float32]
-) -> tuple[Timing | None, Timing | None]:
+def _measured(calendar: TimeWindow, dates: list[date], curve: NDArray[np.float32]) -> dict[str, Any]:
+    """What a vegetation index says of a season, as attributes of `Field` and `Spot`."""
     top, span = seasons.greenest(dates, curve), seasons.green_span(dates, curve)
-    return (
-        _instant(calendar, top, "date of the highest mean NDVI among the clear dates") if top else None,
-        _span(calendar, *span, "mean NDVI above the middle of its range") if span else None,
-    )
+    found: dict[str, Any] = {"cycles": seasons.green_cycles(dates, curve)}
+    if top:
+        rule = "date of the highest mean NDVI among the clear dates"
+        found["greenest"] = _instant(calendar, top, rule)
+    if span:
+        found["green"] = _span(calendar, *span, "mean NDVI above the middle of its range")
+        found["green_up"] = _instant(calendar, span[0], "mean NDVI rises above the middle of its range")
+    return found
 
 
 def _instant(calendar: TimeWindow, day: date, rule: str, recorded: bool = False) -> Timing | None:

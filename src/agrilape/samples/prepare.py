@@ -37,13 +37,14 @@ from agrilape.samples.manifest import (
 )
 from agrilape.samples.origins import Opened, fingerprint, open_source
 from agrilape.samples.parallel import Crew
+from agrilape.samples.phrasings import load_phrasings
 from agrilape.samples.plan import Piece, Unit, plan
 from agrilape.samples.splits import SPLITS, Split
 from agrilape.samples.store import read_facts, write_rows
 from agrilape.samples.tasks import ask, find_task
 from agrilape.samples.types import Example
 
-FORMAT = 2  # raise it when the same configuration gives another store
+FORMAT = 3  # raise it when the same configuration gives another store
 WORTH_WORKERS = 400  # windows; starting a worker takes about as long as cutting a hundred
 RASTER_CACHE_MB = 256  # of decoded image tiles per process; GDAL itself would take a twentieth of the memory
 SHELF = ".labels"  # folder of the scenes' labels while they are needed
@@ -74,11 +75,12 @@ def prepare_dataset(
         The manifest, as written to `folder/manifest.json`.
 
     Raises:
-        RecipeError: A task does not exist.
+        RecipeError: A task or a language does not exist.
         DataError: The source cannot be read, cannot be split as wanted, or gives no chip at all.
     """
     for task in config.tasks:
         find_task(task)
+    load_phrasings(config.language)
     folder = folder.resolve()
     key = _key(config)
     manifest = _finished(folder, key)
@@ -169,7 +171,7 @@ def _examples(unit: Unit, config: DatasetConfig, tally: Tally) -> Iterator[Examp
                 tally.chips[view] += 1
                 continue
             rng = random.Random(f"{config.seed}/{view.chip.id}")  # noqa: S311 - not for secrets
-            if samples := ask(view, config.tasks, config.questions, rng):
+            if samples := ask(view, config.tasks, config.questions, rng, config.language, config.metadata):
                 yield Example(view.chip, samples)
             else:
                 tally.chips["nothing to ask"] += 1

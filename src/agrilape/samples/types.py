@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from agrilape.geo.georeference import Georeference
-from agrilape.geo.shapes import Part
+from agrilape.geo.shapes import Instant, Part
 from agrilape.geo.timewindow import TimeWindow
 
 
@@ -36,7 +36,7 @@ class Chip:
         pictures: One image, or a series in order of date; all of one size.
         georeference: Where the chip lies on the map; None for pixels only.
         window: Calendar that times in the questions refer to; None for a chip without time.
-        meta: Facts that may be given in a prompt: sensor, gsd_m, location, bands, cloud share.
+        meta: Facts of the chip: what may be told in a question (`samples.metadata`), cloud share, language.
     """
 
     id: str
@@ -46,6 +46,13 @@ class Chip:
     georeference: Georeference | None = None
     window: TimeWindow | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def instant(self, number: int) -> Instant | None:
+        """When a picture was taken, within the chip's calendar; None for one that has no time."""
+        acquired = self.pictures[number].acquired
+        if self.window is None or acquired is None:
+            return None
+        return Instant(min(max(self.window.position(acquired), 0.0), 1.0))
 
 
 @dataclass(frozen=True)

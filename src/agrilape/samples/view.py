@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import rasterize
@@ -44,8 +46,14 @@ class Field:
         box: Edges of the visible part.
         clear: Is enough of it visible to be an answer? Otherwise it only makes questions ambiguous.
         area_ha: Area of the whole parcel in hectares.
+        whole: Is all of the parcel visible?
+        rows: Direction of the crop rows in the image: degrees anticlockwise from rightwards, in [0, 180).
+        ndvi: Mean vegetation index in each picture of the chip; None where it is not known.
         greenest: When it is greenest.
+        green_up: When it turns green.
         green: Between which dates a crop stands on it (recorded) or it is green (measured).
+        harvest: When it is harvested.
+        cycles: How often it turns green and brown again; None where that is not clear.
     """
 
     id: str
@@ -54,8 +62,14 @@ class Field:
     box: Box
     clear: bool
     area_ha: float | None = None
+    whole: bool = False
+    rows: float | None = None
+    ndvi: tuple[float | None, ...] = ()
     greenest: Timing | None = None
+    green_up: Timing | None = None
     green: Timing | None = None
+    harvest: Timing | None = None
+    cycles: int | None = None
 
     @cached_property
     def interior(self) -> Geometry:
@@ -79,8 +93,7 @@ class Spot:
         kind: What is known of it, as `sources.scene.Observation.kind`.
         value: The label or number.
         when: Date or period of the label within the chip's window.
-        greenest: When its pixel is greenest.
-        green: Between which dates its pixel is green.
+        greenest: When its pixel is greenest; likewise green_up, green and cycles, as of a field.
     """
 
     point: Point
@@ -88,7 +101,31 @@ class Spot:
     value: str | float
     when: Instant | Span | None = None
     greenest: Timing | None = None
+    green_up: Timing | None = None
     green: Timing | None = None
+    cycles: int | None = None
+
+
+@dataclass(frozen=True)
+class Stress:
+    """A stressed part of a field, as far as the chip shows it.
+
+    Attributes:
+        parcel: Id of the parcel.
+        cause: What stresses the crop.
+        outline: Visible part in normalised chip coordinates.
+        box: Edges of the visible part.
+        clear: Is all of it visible, large enough and fully developed? Otherwise it only makes questions
+            ambiguous.
+        share: Share of the parcel's area, in 0-1.
+    """
+
+    parcel: str
+    cause: str
+    outline: Geometry
+    box: Box
+    clear: bool
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +139,7 @@ class View:
         label: Class of the whole scene.
         complete: Is every field in the chip labelled? Only then may one count, ask for all, or say "none".
         scene_crops: Crops of the whole scene, for questions whose answer is "none".
+        stress: Stressed parts of fields, on the dates that are shown.
     """
 
     chip: Chip
@@ -110,11 +148,53 @@ class View:
     label: str | None = None
     complete: bool = True
     scene_crops: tuple[str, ...] = ()
+    stress: tuple[Stress, ...] = ()
+
+    @property
+    def crops_known(self) -> bool:
+        """Is every field labelled with its crop? One of unknown crop may be of any."""
+        return self.complete and all(field.crop is not None for field in self.fields)
 
     @property
     def clear_fields(self) -> list[Field]:
         """Fields that may be answers, by left edge, then top edge."""
         return sorted((field for field in self.fields if field.clear), key=lambda field: field.box)
+
+    @property
+    def clear_stress(self) -> list[Stress]:
+        """Stressed parts that may be answers, by left edge, then top edge."""
+        return sorted((zone for zone in self.stress if zone.clear), key=lambda zone: zone.box)
+
+    @cached_property
+    def ground_m(self) -> float | None:
+        """Side of the chip on the ground in metres; None where that is not known."""
+        place = self.chip.georeference
+        return place.gsd_m * place.width if place else None
+
+    def area_ha(self, fields: Iterable[Field]) -> float | None:
+        """Area of the visible parts of fields in hectares, on the ellipsoid; None without georeference."""
+        place = self.chip.georeference
+        if place is None:
+            return None
+        scale = np.array([place.width, place.height])
+        pixels = [shapely.transform(field.outline, lambda xy: xy * scale) for field in fields]
+        return sum(place.area_ha(place.from_pixels(outline)) for outline in pixels)
+
+    def renamed(self, crop: Callable[[str], str]) -> View:
+        """The same with crops, causes and labels in the words of another language."""
+        return replace(
+            self,
+            fields=tuple(
+                replace(one, crop=None if one.crop is None else crop(one.crop)) for one in self.fields
+            ),
+            spots=tuple(
+                replace(spot, value=crop(spot.value)) if isinstance(spot.value, str) else spot
+                for spot in self.spots
+            ),
+            label=None if self.label is None else crop(self.label),
+            scene_crops=tuple(crop(name) for name in self.scene_crops),
+            stress=tuple(replace(zone, cause=crop(zone.cause)) for zone in self.stress),
+        )
 
     @cached_property
     def by_crop(self) -> dict[str, list[Field]]:

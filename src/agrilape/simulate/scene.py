@@ -91,6 +91,7 @@ def _facts(
         "version": __version__,
         "seed": config.seed,
         "index": index,
+        "sensor": "simulated multispectral",
         "region": region.name,
         "year": year,
         "crs": grid.crs,

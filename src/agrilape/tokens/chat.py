@@ -263,9 +263,5 @@ class Chat:
 
 def image_times(chip: Chip) -> list[float | None]:
     """Time of each image in [0, 1] of the chip's window; None for one that has no time."""
-    return [
-        None
-        if chip.window is None or picture.acquired is None
-        else min(max(chip.window.position(picture.acquired), 0.0), 1.0)
-        for picture in chip.pictures
-    ]
+    instants = [chip.instant(number) for number in range(len(chip.pictures))]
+    return [instant and instant.t for instant in instants]

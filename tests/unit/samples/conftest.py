@@ -23,7 +23,7 @@ class FakeFrame:
 
     acquired: date | None
     ndvi: np.ndarray = field(repr=False)
-    bands: tuple[str, ...] = ("red", "nir", "ndvi")
+    bands: tuple[str, ...] = ("blue", "green", "red", "nir", "ndvi")
 
     def read(self, window, bands):
         rows = slice(window.row, window.row + window.height)

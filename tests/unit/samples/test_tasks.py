@@ -134,6 +134,7 @@ def test_labelled_points():
         "land_use_at_point": ("pasture",),
         "growth_stage": ("31",),
         "crops_in_span": ("soybean, then maize",),
+        "double_cropping": ("yes",),
     }
 
 

@@ -1,0 +1,43 @@
+"""What grows at a place."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from agrilape.samples.phrasings import Phrasings
+from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.shared import facts, points_in
+from agrilape.samples.view import View
+
+MAJORITY = 0.5  # share of a box that a crop must cover to be its answer
+
+
+@task("what grows at a point", "name")
+def crop_at_point(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+    """The crop of the field that a random point lies in, or of a labelled point."""
+    for one in view.clear_fields:
+        if one.crop:
+            for point in points_in(one, rng):
+                yield Draft({"point": point}, (one.crop,), facts(one), {"parcels": [one.id]})
+    for spot in view.spots:
+        if spot.kind == "crop":
+            crop = str(spot.value)
+            yield Draft({"point": spot.point}, (crop,), {"crop": crop}, {"rule": "label of the point"})
+
+
+@task("what grows in a box", "name")
+def crop_in_box(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+    """The crop of a field whose box it mostly fills."""
+    for one in view.clear_fields:
+        if one.crop and view.crop_shares(one.box).get(one.crop, 0) > MAJORITY:
+            yield Draft({"box": one.box}, (one.crop,), facts(one), {"parcels": [one.id]})
+
+
+@task("the land use at a point", "name")
+def land_use_at_point(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+    """The label of a point."""
+    for spot in view.spots:
+        if spot.kind == "land_use":
+            label = str(spot.value)
+            yield Draft({"point": spot.point}, (label,), {"label": label}, {"rule": "label of the point"})

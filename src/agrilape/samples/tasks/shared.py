@@ -1,0 +1,66 @@
+"""What several tasks need: which crops leave no doubt, points in fields, facts for scoring and provenance."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import shapely
+from shapely import Geometry
+
+from agrilape.geo.shapes import Box, Point
+from agrilape.samples.view import Field, View
+
+MAX_BOXES = 8  # longest list that is asked for; a longer answer teaches little and costs much
+POINTS_PER_FIELD = 3  # asked about, in a chip: the same answer from several places teaches a field's extent
+PAIRS = 6  # of fields that are compared, in a chip
+
+
+def random_point(area: Geometry, rng: random.Random, attempts: int = 50) -> Point:
+    """A random point in an area, by trial; after too many trials, one point that surely lies inside."""
+    left, top, right, bottom = area.bounds
+    shapely.prepare(area)
+    for _ in range(attempts):
+        x, y = rng.uniform(left, right), rng.uniform(top, bottom)
+        if shapely.contains_xy(area, x, y):
+            return Point(x, y)
+    inside = area.representative_point()
+    return Point(inside.x, inside.y)
+
+
+def points_in(one: Field, rng: random.Random) -> list[Point]:
+    """Several random points in a field."""
+    return [random_point(one.interior, rng) for _ in range(POINTS_PER_FIELD)]
+
+
+def unambiguous(view: View) -> Iterator[tuple[str, list[Field]]]:
+    """Crops of which every field is clearly visible and, as far as the labels go, listed."""
+    if view.crops_known:
+        for crop, fields in view.by_crop.items():
+            if all(one.clear for one in fields):
+                yield crop, fields
+
+
+def pairs(fields: Sequence[Field], rng: random.Random) -> list[tuple[Field, Field]]:
+    """Some random ordered pairs of different fields."""
+    every = [(one, other) for one in fields for other in fields if one is not other]
+    return rng.sample(every, min(PAIRS, len(every)))
+
+
+def grid(cells: int) -> list[list[Box]]:
+    """The image in so many equal rows and columns."""
+    return [
+        [Box(column / cells, row / cells, (column + 1) / cells, (row + 1) / cells) for column in range(cells)]
+        for row in range(cells)
+    ]
+
+
+def facts(one: Field) -> dict[str, Any]:
+    """What scores of a field are broken down by."""
+    return {"crop": one.crop, "size": one.size, "area_ha": one.area_ha}
+
+
+def ids(fields: Sequence[Field]) -> list[str]:
+    """Parcel ids for provenance."""
+    return [one.id for one in fields]

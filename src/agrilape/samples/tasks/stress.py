@@ -1,0 +1,76 @@
+"""Stressed parts of fields: where they are, how much of the field they are, and what the cause is."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+
+from agrilape.geo.shapes import Part
+from agrilape.samples.phrasings import Phrasings
+from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.outline import errors, simplified
+from agrilape.samples.tasks.shared import MAX_BOXES, random_point
+from agrilape.samples.view import Field, Stress, View
+
+RULE = "labelled zone, on dates when it shows"
+
+
+@task("where all stressed parts of fields are", "boxes")
+def stress_zones(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+    """Boxes of all stressed parts; only where every field is labelled."""
+    zones = view.clear_stress
+    if view.complete and len(zones) == len(view.stress) and 1 <= len(zones) <= MAX_BOXES:
+        yield Draft(
+            {},
+            tuple(zone.box for zone in zones),
+            {"count": len(zones), "causes": [zone.cause for zone in zones]},
+            {"rule": RULE, "parcels": [zone.parcel for zone in zones]},
+        )
+
+
+@task("the outline of the stressed part of a field", "outline")
+def stress_outline(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+    """The only stressed part of the field at a point, as a polygon."""
+    for zone, one in _alone(view):
+        if (outline := simplified(zone.outline)) is not None:
+            yield _asked(zone, one, outline, rng, errors(outline, zone.outline))
+
+
+@task("which share of a field is stressed, in percent", "percent")
+def stress_share(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+    """Share of the field's area, of a field that is wholly visible."""
+    for zone, one in _alone(view):
+        if zone.share is not None and one.whole:
+            yield _asked(zone, one, f"{100 * zone.share:.0f} %", rng)
+
+
+@task("what stresses the crop at a point", "name")
+def stress_cause(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+    """The cause of a stressed part, asked at a point in it."""
+    for zone in view.clear_stress:
+        yield Draft(
+            {"point": random_point(zone.outline, rng)},
+            (zone.cause,),
+            {"cause": zone.cause},
+            {"rule": RULE, "parcels": [zone.parcel]},
+        )
+
+
+def _alone(view: View) -> Iterator[tuple[Stress, Field]]:
+    """Stressed parts that are the only one of a clear field, with that field."""
+    fields = {one.id: one for one in view.clear_fields}
+    parcels = [zone.parcel for zone in view.stress]
+    for zone in view.clear_stress:
+        if zone.parcel in fields and parcels.count(zone.parcel) == 1:
+            yield zone, fields[zone.parcel]
+
+
+def _asked(
+    zone: Stress, one: Field, answer: Part, rng: random.Random, more: Mapping[str, float] | None = None
+) -> Draft:
+    return Draft(
+        {"point": random_point(one.interior, rng)},
+        (answer,),
+        {"crop": one.crop, "cause": zone.cause, "share": zone.share},
+        {"rule": RULE, "parcels": [one.id], **(more or {})},
+    )
