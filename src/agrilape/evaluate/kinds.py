@@ -5,7 +5,7 @@ A task whose name is not known to `scores.TASK_METRICS` is measured by the kind 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -26,6 +26,7 @@ from agrilape.evaluate.metrics.time import date_error_days, temporal_iou
 from agrilape.evaluate.read import Rows
 from agrilape.evaluate.rows import Prediction, plain_text, shapes
 from agrilape.geo.shapes import Box, Instant, Polygon, Span
+from agrilape.samples.tasks import AnswerKind
 
 Kind: TypeAlias = tuple[Metric, ...]
 BOUNDARY_TOLERANCE_M = 10.0
@@ -82,6 +83,27 @@ SEVERAL_BOXES: Kind = (
     Metric("recall", _matches_50, sums_of(recall, 0, 2)),
     Metric("matched_iou", _matches_50, sums_of(divide, 3, 0)),
     Metric("f1_75", _matches(0.75), _F1),
+)
+
+
+def _named_matches(rows: Rows) -> Floats:
+    """Matches of boxes that bear one name; each name is matched by itself."""
+    counts = np.zeros((len(rows), 4))
+    for number, row in enumerate(rows):
+        given, wanted = read.named_boxes(row.prediction), read.named_boxes(row.answer)
+        names = sorted({*given, *wanted})
+        pairs = [
+            (read.all_boxes(given.get(name, ())), read.all_boxes(wanted.get(name, ()))) for name in names
+        ]
+        counts[number] = sum(floats(count_matches(iou, 0.5)) for iou in box_iou_matrices(pairs))
+    return counts
+
+
+NAMED_BOXES: Kind = (
+    Metric("named_f1", _named_matches, _F1),
+    Metric("named_precision", _named_matches, sums_of(precision, 0, 1)),
+    Metric("named_recall", _named_matches, sums_of(recall, 0, 2)),
+    *SEVERAL_BOXES,
 )
 
 
@@ -175,6 +197,13 @@ def _exact_text(rows: Rows) -> Floats:
     return floats([text.exact_match(*pair) for pair in pairs])
 
 
+def _declined(rows: Rows) -> Floats:
+    """Does an answer say something, and name no place or time? So must one about what is not there."""
+    return floats(
+        [bool(row.prediction) and all(isinstance(part, str) for part in row.prediction) for row in rows]
+    )
+
+
 def _right_cells(rows: Rows) -> Floats:
     counts = [
         (sum(map(str.__eq__, given, wanted)), len(wanted))
@@ -192,6 +221,11 @@ def _number_error(rows: Rows) -> Floats:
     return quantities.absolute_error(given, wanted, unreadable=np.maximum(wanted, 1))
 
 
+def _points_error(rows: Rows) -> Floats:
+    """Error of a share in percentage points; 100, the largest, where it could not be read."""
+    return quantities.absolute_error(*read.numbers(rows), unreadable=100.0)
+
+
 def _relative_error(rows: Rows) -> Floats:
     return quantities.relative_error(*read.numbers(rows))
 
@@ -207,11 +241,16 @@ NAME: Kind = (
     mean("hcat_credit", _hcat_credit, lambda row: crops.is_hcat_code(str(row.truth.get("hcat")))),
     replace(mean("exact_match", _exact_text), optional=True),
 )
+REFUSAL: Kind = (mean("declined", _declined), mean("exact_match", _exact_text))
 GRID: Kind = (Metric("accuracy", _right_cells),)
 NUMBER: Kind = (
     mean("exact", _exact_number),
     error("mae", _number_error),
     error("relative_error", _relative_error),
+)
+PERCENT: Kind = (
+    mean("within_5", lambda rows: floats(_points_error(rows) <= 5)),
+    error("mae_points", _points_error),
 )
 AREA: Kind = (error("relative_error", _relative_error), error("mae_ha", _number_error))
 GROWTH_STAGE: Kind = (
@@ -291,6 +330,13 @@ TUBE: Kind = (
     error("start_days", _edge_days(0), _has_window),
     error("end_days", _edge_days(1), _has_window),
 )
+
+ANSWERS: Mapping[AnswerKind, Kind] = {
+    "box": ONE_BOX, "boxes": SEVERAL_BOXES, "named_boxes": NAMED_BOXES, "outline": OUTLINE, "name": NAME,
+    "refusal": REFUSAL, "grid": GRID, "number": NUMBER, "percent": PERCENT, "hectares": AREA,
+    "stage": GROWTH_STAGE, "instant": MOMENT, "span": PERIOD, "box_and_span": TUBE,
+}  # fmt: skip
+"""The kind of each answer that a task may have (`samples.tasks`)."""
 
 
 def kind_of(rows: Rows) -> Kind:

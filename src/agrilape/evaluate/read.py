@@ -44,6 +44,18 @@ def all_boxes(parts: Iterable[Part]) -> Floats:
     return as_boxes(shapes(parts, Box))
 
 
+def named_boxes(parts: Iterable[Part]) -> dict[str, list[Box]]:
+    """The boxes of an answer by the normalised words before each: `maize [box]; winter wheat [box]`."""
+    found: dict[str, list[Box]] = {}
+    name = ""
+    for part in parts:
+        if isinstance(part, str):
+            name = normalised(part) or name  # several boxes may follow one name
+        elif isinstance(part, Box):
+            found.setdefault(name, []).append(part)
+    return found
+
+
 def outlines(rows: Rows) -> tuple[list[list[Geometry]], list[list[Geometry]]]:
     """Given and wanted outlines of each row, as geometries in the unit square of its image."""
     given, wanted = (

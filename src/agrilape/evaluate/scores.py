@@ -9,24 +9,14 @@ from typing import TypeAlias
 import numpy as np
 
 from agrilape.errors import RecipeError
-from agrilape.evaluate.kinds import (
-    GRID,
-    GROWTH_STAGE,
-    MOMENT,
-    NAME,
-    NUMBER,
-    ONE_BOX,
-    PERIOD,
-    SEVERAL_BOXES,
-    Kind,
-    kind_of,
-)
+from agrilape.evaluate.kinds import ANSWERS, Kind, kind_of
 from agrilape.evaluate.metric import Metric
 from agrilape.evaluate.metrics import quantities
 from agrilape.evaluate.metrics.arrays import Floats
 from agrilape.evaluate.metrics.intervals import Estimate
 from agrilape.evaluate.read import Rows
 from agrilape.evaluate.rows import Prediction
+from agrilape.samples.tasks import TASKS
 
 Scores: TypeAlias = dict[str, Estimate]
 TaskScores: TypeAlias = dict[str, Scores]
@@ -34,24 +24,7 @@ Wanted: TypeAlias = Mapping[str, Sequence[str]]
 """Names of the metrics that are wanted of a task."""
 EVERY_METRIC: Wanted = {}
 
-TASK_METRICS: Mapping[str, Kind] = {
-    "crop_box": ONE_BOX,
-    "field_at_point": ONE_BOX,
-    "crop_boxes": SEVERAL_BOXES,
-    "field_boxes": SEVERAL_BOXES,
-    "scene": NAME,
-    "crop_at_point": NAME,
-    "crop_in_box": NAME,
-    "crop_at_place": NAME,
-    "place_of_crop": NAME,
-    "crops_in_span": NAME,
-    "land_use_at_point": NAME,
-    "layout": GRID,
-    "count": NUMBER,
-    "growth_stage": GROWTH_STAGE,
-    "greenest": MOMENT,
-    "green_span": PERIOD,
-}
+TASK_METRICS: Mapping[str, Kind] = {name: ANSWERS[task.answer] for name, task in TASKS.items()}
 """Metrics of each task, the one that stands for it first."""
 
 

@@ -256,3 +256,53 @@ def test_the_rival_is_chosen_where_the_model_is_not_judged(make_row):
         "partial": [*rows("greenest", near, [None, None]), *rows("crop_box", box, [box, None])],
     }
     assert choose_rivals(rehearsal) == {"greenest": "early", "crop_box": "late"}
+
+
+def test_every_answer_of_a_task_has_its_kind():
+    from typing import get_args
+
+    from agrilape.evaluate.kinds import ANSWERS
+    from agrilape.samples.tasks import AnswerKind
+
+    assert set(ANSWERS) == set(get_args(AnswerKind))
+    assert {task.answer for task in TASKS.values()} == set(ANSWERS)
+
+
+def test_named_boxes_are_matched_under_their_name(make_row):
+    other = Box(0.6, 0.6, 0.9, 0.9)
+    answer = ["maize ", TRUE, "; oats ", other]
+    right = scores(make_row("scene_description", answer, ["Oats: ", other, ", maize ", TRUE]))
+    assert right["named_f1"] == right["f1"] == 1
+    swapped = scores(make_row("scene_description", answer, ["oats ", TRUE, "; maize ", other]))
+    assert (swapped["named_f1"], swapped["f1"]) == (0, 1)
+    listed = scores(
+        make_row("scene_description", ["maize ", TRUE, "; maize ", other], ["maize ", TRUE, other])
+    )
+    assert listed["named_f1"] == 1
+    assert scores(make_row("scene_description", answer, []))["named_f1"] == 0
+
+
+def test_a_place_for_what_is_not_there_is_wrong(make_row):
+    answer = ["There is no rice here."]
+    found = scores(
+        make_row("absent_crop", answer, ["there is no rice here"]),
+        make_row("absent_crop", answer, ["none"]),
+        make_row("absent_crop", answer, ["There is no rice here. ", TRUE]),
+        make_row("absent_crop", answer, []),
+    )
+    assert (found["declined"], found["exact_match"]) == (0.5, 0.5)
+
+
+def test_shares_and_areas(make_row):
+    found = scores(
+        make_row("stress_share", ["21 %"], ["25 %"]), make_row("stress_share", ["10 %"], ["a lot"])
+    )
+    assert (found["within_5"], found["mae_points"]) == (0.5, (4 + 100) / 2)
+    areas = scores(make_row("field_area", ["12.5"], ["10 ha"]), make_row("field_area", ["4"], [""]))
+    assert areas["relative_error"] == pytest.approx((0.2 + 1) / 2)
+
+
+def test_where_and_when_are_scored_together(make_row):
+    answer = [TRUE, Span(0.2, 0.6)]
+    found = scores(make_row("field_and_span", answer, [TRUE, Span(0.4, 0.8)], window=SEASON))
+    assert (found["miou"], found["viou"]) == (1, pytest.approx(1 / 3))

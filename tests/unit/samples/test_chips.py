@@ -13,7 +13,7 @@ from shapely import box
 from agrilape.geo.shapes import Box, Instant, Point, Span
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.samples.chips import Cutter, plan_windows
-from agrilape.sources.scene import Observation, Parcel, PixelWindow
+from agrilape.sources.scene import Observation, Parcel, PixelWindow, Zone
 
 SIDE = 128
 SEASON = TimeWindow(date(2022, 1, 1), date(2022, 12, 31))
@@ -124,3 +124,63 @@ def test_labelled_points_get_their_place_and_pixel(config, make_scene):
 def test_pictures_are_reduced_on_request(config, make_scene):
     chip = Cutter(make_scene(), config(picture_side=32)).cut(WHOLE).chip
     assert Image.open(io.BytesIO(chip.pictures[0].data)).size == (32, 32)
+
+
+def test_wholly_visible_parcels_and_their_rows(config, make_scene):
+    parcels = [
+        Parcel("whole", box(10, 10, 40, 40), "maize", attributes={"row_azimuth_deg": 30.0}),
+        Parcel("cut", box(45, 45, 100, 60), "maize", attributes={"row_azimuth_deg": 90.0}),
+    ]
+    scene = make_scene(parcels=parcels, easting=500_000)
+    fields = {field.id: field for field in Cutter(scene, config()).cut(CORNER).fields}
+    assert (fields["whole"].whole, fields["cut"].whole) == (True, False)
+    assert fields["whole"].rows == pytest.approx(60)  # 30 degrees clockwise from up
+    assert fields["cut"].rows == pytest.approx(0, abs=1e-9)
+    (no_map,) = Cutter(make_scene(parcels=parcels[:1]), config()).cut(CORNER).fields
+    assert no_map.rows is None
+
+
+def test_greenness_of_fields_in_the_pictures_that_are_shown(config, maize, make_scene):
+    images = seasonal(0.2, 0.3, 0.5, 0.8, 0.7, 0.5, 0.3, 0.2)
+    images[3][:, :] = 0.8
+    view = Cutter(make_scene(parcels=[maize], ndvi=images), config(series=4)).cut(CORNER)
+    (field,) = view.fields
+    shown = [(picture.acquired - SEASON.start).days // 30 for picture in view.chip.pictures]
+    assert field.ndvi == pytest.approx([float(images[number][0, 0]) for number in shown])
+
+
+STRESSED = box(20, 20, 36, 30)
+
+
+def stressed_view(config, make_scene, day, level=0.2, since=60, harvest=None, zone=STRESSED):
+    """A field with a zone that is stressed from a day on, seen on another."""
+    image = np.full((SIDE, SIDE), 0.6, np.float32)
+    image[20:30, 20:36] = level
+    parcel = Parcel(
+        "m", box(10, 10, 50, 40), "maize", harvest=harvest and SEASON.start + timedelta(days=harvest)
+    )
+    onset = SEASON.start + timedelta(days=since)
+    scene = make_scene(
+        parcels=[parcel], ndvi=[image], zones=(Zone("stress", "pest", zone, "m", None, onset),)
+    )
+    frame = replace(scene.frames[0], acquired=SEASON.start + timedelta(days=day))
+    return Cutter(replace(scene, frames=(frame,)), config()).cut(CORNER)
+
+
+def test_stress_is_shown_once_it_has_developed(config, make_scene):
+    (stress,) = stressed_view(config, make_scene, 80).stress
+    assert stress.clear
+    assert (stress.parcel, stress.cause) == ("m", "pest")
+    assert stress.box == pytest.approx(Box(20 / 64, 20 / 64, 36 / 64, 30 / 64))
+    assert stress.share == pytest.approx(160 / 1200)
+
+
+@pytest.mark.parametrize(
+    ("facts", "clear"),
+    [({"day": 59}, None), ({"day": 65}, False), ({"day": 80, "level": 0.57}, False),
+     ({"day": 80, "harvest": 75}, None), ({"day": 80, "zone": box(20, 20, 80, 30)}, False)],
+    ids=["before", "hardly begun", "cannot be seen", "after harvest", "cut by the chip's edge"],
+)  # fmt: skip
+def test_stress_that_does_not_show_is_not_asked_about(config, make_scene, facts, clear):
+    found = stressed_view(config, make_scene, **facts).stress
+    assert [stress.clear for stress in found] == ([] if clear is None else [clear])

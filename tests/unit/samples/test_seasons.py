@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agrilape.samples.seasons import green_span, greenest
+from agrilape.samples.seasons import green_cycles, green_span, greenest
 
 DATES = [date(2022, 1, 1) + timedelta(days=20 * i) for i in range(12)]
 
@@ -44,3 +44,33 @@ def test_a_span_holds_its_peak(values):
     dates, index = DATES[: len(values)], np.array(values, np.float32)
     if span := green_span(dates, index):
         assert span[0] <= greenest(dates, index) <= span[1]
+
+
+def waves(*peaks, count=23, step=16):
+    """Dates of 16 days and a curve with a peak at each of some dates."""
+    days = [date(2019, 9, 1) + timedelta(days=step * n) for n in range(count)]
+    curve = np.full(count, 0.2, np.float32)
+    for peak in peaks:
+        curve = np.maximum(curve, 0.85 - 0.012 * (step * (np.arange(count) - peak)) ** 2 / step).astype(
+            np.float32
+        )
+    return days, curve
+
+
+@pytest.mark.parametrize("peaks", [(11,), (6, 16), (4, 11, 18)])
+def test_cycles_are_counted_despite_a_cloud_that_was_missed(peaks):
+    days, curve = waves(*peaks)
+    assert green_cycles(days, curve) == len(peaks)
+    curve[peaks[0]] = 0.3
+    assert green_cycles(days, curve) == len(peaks)
+
+
+def test_cycles_are_not_guessed():
+    days, curve = waves(6, 16)
+    assert green_cycles(days, np.full_like(curve, 0.8)) is None  # a forest
+    assert green_cycles(days[::3], curve[::3]) is None  # too few dates
+    gap = curve.copy()
+    gap[5:9] = np.nan
+    assert green_cycles(days, gap) is None
+    shallow = np.where(np.arange(len(curve)) == 11, 0.62, np.maximum(curve, 0.64))
+    assert green_cycles(days, shallow.astype(np.float32)) is None

@@ -21,6 +21,8 @@ from agrilape.samples.view import Field, View
 
 GAP_M = 15.0  # a hedge, a track or a ditch lies between neighbours
 GAP = 0.03  # of the image, where its ground is not known
+FACING = 4.0  # gaps: length along which neighbours face each other at least ...
+CORNER = 2.5  # ... and above which two fields that meet at a corner leave doubt
 OCTANT = 45.0
 SURE = 15.0  # degrees from the middle of an octant within which a direction is beyond doubt
 APART = 0.15  # of the image: least distance of two centres that have a direction
@@ -101,12 +103,16 @@ def neighbour_crop(view: View, rng: random.Random, phrasings: Phrasings) -> Iter
 def neighbours_of(one: Field, view: View) -> list[Field] | None:
     """Fields beside one, by left edge, then top edge; None where it is not clear which those are."""
     gap = GAP_M / view.ground_m if view.ground_m else GAP
-    others = [other for other in view.fields if other is not one]
-    distances = [float(shapely.distance(one.outline, other.outline)) for other in others]
-    beside = [other for other, d in zip(others, distances, strict=True) if d <= gap]
-    doubtful = any(gap < distance < 2 * gap for distance in distances)
-    if doubtful or not all(other.clear for other in beside):
-        return None
+    beside = []
+    for other in view.fields:
+        if other is one or shapely.distance(one.outline, other.outline) >= 2 * gap:
+            continue
+        facing = one.outline.boundary.intersection(other.outline.buffer(gap)).length / gap
+        wide = one.outline.boundary.intersection(other.outline.buffer(2 * gap)).length / gap
+        if facing >= FACING and other.clear:
+            beside.append(other)
+        elif wide > 2 * CORNER:  # a little too far, too short or too hidden to be sure
+            return None
     return sorted(beside, key=lambda other: other.box)
 
 

@@ -1,5 +1,4 @@
 import random
-import string
 
 import pytest
 import shapely
@@ -8,24 +7,13 @@ from hypothesis import strategies as st
 
 from agrilape.errors import RecipeError
 from agrilape.geo.shapes import Box, Instant, Point, Span
-from agrilape.samples.phrasings import fill, load_phrasings
-from agrilape.samples.tasks import POINTS_PER_FIELD, TASKS, ask, random_point
-from agrilape.samples.types import Chip
+from agrilape.samples.phrasings import fill
+from agrilape.samples.tasks import POINTS_PER_FIELD, TASKS, random_point
 from agrilape.samples.view import Field, Spot, Timing, View
 
-CHIP = Chip("c", "s", "fake", ())
+from .conftest import CHIP, crop_field, questions
+
 STILL = [name for name, task in TASKS.items() if not task.dated]
-
-
-def crop_field(name, crop, left, top, right, bottom, clear=True, **facts):
-    return Field(
-        name, crop, shapely.box(left, top, right, bottom), Box(left, top, right, bottom), clear, **facts
-    )
-
-
-def questions(view, *tasks, limit=100):
-    return ask(view, tasks, limit, random.Random(0))
-
 
 MAIZE = crop_field("m", "maize", 0.0, 0.0, 0.4, 0.4)
 WHEAT = [crop_field("w1", "wheat", 0.5, 0.5, 1.0, 1.0), crop_field("w0", "wheat", 0.0, 0.6, 0.4, 1.0)]
@@ -157,15 +145,6 @@ def test_questions_are_deterministic():
 def test_an_unknown_task_names_the_known_ones():
     with pytest.raises(RecipeError, match="crop_box"):
         questions(VIEW, "crop_bocks")
-
-
-def test_every_task_has_several_wordings_with_one_set_of_placeholders_per_form():
-    forms = load_phrasings().questions
-    assert {form.split(".")[0] for form in forms} == set(TASKS)
-    for form, templates in forms.items():
-        assert len(set(templates)) >= 2, form
-        names = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in templates]
-        assert all(name == names[0] for name in names), form
 
 
 def test_filling_keeps_shapes_apart():
