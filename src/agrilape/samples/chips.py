@@ -16,6 +16,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image
 from rasterio.features import rasterize
+from scipy import sparse
 from shapely import Geometry
 
 from agrilape.config.recipe import DatasetConfig
@@ -304,8 +305,8 @@ def encode_png(picture: NDArray[np.uint8], side: int | None = None) -> bytes:
 def _look(frame: Frame, window: PixelWindow, mask: NDArray[np.bool_] | None) -> Look:
     has_index = "ndvi" in frame.bands
     values = frame.read(window, ("ndvi",) if has_index else frame.bands[:1])[0]
-    seen = np.isfinite(values if mask is None else values[mask]).mean()
-    return Look(frame, float(seen), values if has_index else None)
+    seen = np.isfinite(values if mask is None else values[mask])
+    return Look(frame, np.count_nonzero(seen) / seen.size, values if has_index else None)
 
 
 def _greenness(look: Look) -> float:
@@ -339,14 +340,21 @@ def _field_curves(
     if not outlines or not looks:
         return curves
     numbers = _burn(outlines, window).ravel()
-    pixels = np.bincount(numbers, minlength=len(outlines) + 1)[1:]
-    for date_index, look in enumerate(looks):
-        values = np.asarray(look.ndvi, np.float32).ravel()
-        seen = np.isfinite(values)
-        counts = np.bincount(numbers[seen], minlength=len(outlines) + 1)[1:]
-        sums = np.bincount(numbers[seen], weights=values[seen], minlength=len(outlines) + 1)[1:]
-        enough = (counts > 0) & (counts >= 0.5 * pixels)
-        curves[enough, date_index] = (sums[enough] / counts[enough]).astype(np.float32)
+    values = np.stack([np.asarray(look.ndvi, np.float32).ravel() for look in looks], -1)
+    seen = np.isfinite(values)
+    # One row per outline, with a one for each of its pixels: all sums at once.
+    pixels_of = sparse.csr_array(
+        (np.ones(numbers.size), numbers, np.arange(numbers.size + 1)), (numbers.size, len(outlines) + 1)
+    ).T.tocsr()[1:]
+    pixels = pixels_of.sum(1)[:, None]
+    if seen.all():
+        counts = np.broadcast_to(pixels, curves.shape)
+    else:
+        values = np.where(seen, values, np.float32(0))
+        counts = pixels_of @ seen
+    sums = pixels_of @ values
+    enough = (counts > 0) & (counts >= 0.5 * pixels)
+    curves[enough] = sums[enough] / counts[enough]
     return curves
 
 

@@ -13,7 +13,7 @@ import random
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from agrilape.samples.splits import SPLITS, Split
 from agrilape.samples.store import read_facts, write_rows
 from agrilape.samples.tasks import ask, find_task
 from agrilape.samples.types import Example
+from agrilape.sources.kept import keep_tiles
 
 FORMAT = 3  # raise it when the same configuration gives another store
 WORTH_WORKERS = 400  # windows; starting a worker takes about as long as cutting a hundred
@@ -158,6 +159,7 @@ def _examples(unit: Unit, config: DatasetConfig, tally: Tally) -> Iterator[Examp
     """The chips of a unit that hold a question, as they are cut."""
     for piece in unit.pieces:
         scene = piece.ground.near(piece.windows)
+        scene = replace(scene, frames=keep_tiles(scene, piece.windows))
         strangers = piece.homes.strangers(scene.parcels, unit.split) if piece.homes else frozenset()
         cutter = Cutter(scene, config, strangers, piece.ground.crops)
         for window in piece.windows:

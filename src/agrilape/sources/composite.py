@@ -99,7 +99,8 @@ def evaluate_formula(formula: str, bands: Mapping[str, Values]) -> Values:
 
     with np.errstate(divide="ignore", invalid="ignore"):
         result = np.asarray(value(_parsed(formula)), np.float32)
-    return np.where(np.isfinite(result), result, np.float32(np.nan))
+    defined = np.isfinite(result)
+    return result if defined.all() else np.where(defined, result, np.float32(np.nan))
 
 
 @lru_cache(maxsize=64)
@@ -175,13 +176,21 @@ def render(
         RGB `[height, width, 3]`.
     """
     low, high = np.array([_range_of(role, stretch) for role in bands], np.float32).T[:, :, None, None]
-    steps = (values - low) * (STEPS / (high - low))
+    steps = values - low
+    steps *= STEPS / (high - low)
     missing = np.isnan(steps).any(0)
-    steps[:, missing] = 0
+    gaps = bool(missing.any())
+    if gaps:
+        steps[:, missing] = 0
     at = np.clip(np.rint(steps, out=steps), 0, STEPS, out=steps).astype(np.intp)
-    tone = _tone(GAMMA if stretch else 1.0)
-    picture: NDArray[np.uint8] = _ramp()[at[0]] if len(bands) == 1 else tone[np.moveaxis(at, 0, -1)]
-    picture[missing] = NO_DATA_GREY
+    picture = np.empty((*values.shape[1:], 3), np.uint8)
+    if len(bands) == 1:
+        _ramp().take(at[0], axis=0, out=picture)
+    else:
+        for channel, tones in enumerate(_tone(GAMMA if stretch else 1.0).take(at)):
+            picture[..., channel] = tones
+    if gaps:
+        picture[missing] = NO_DATA_GREY
     return picture
 
 

@@ -76,7 +76,8 @@ class RasterFrame:
             index = None if name in self.layers else composites.index_of(name)
             needed.update(dict.fromkeys(composites.inputs_of(index.formula) if index else (name,)))
         values = self._read_layers(window, tuple(needed))
-        return np.stack([_pick(name, values) for name in bands])
+        picked = [_pick(name, values) for name in bands]
+        return picked[0][None] if len(picked) == 1 else np.stack(picked)
 
     def picture(self, window: PixelWindow, composite: str) -> NDArray[np.uint8]:
         """8-bit RGB `[height, width, 3]` of a window; see `composite.render`."""
@@ -92,17 +93,21 @@ class RasterFrame:
             )
         inside, place = _inside(window, self.grid)
         shape = (window.height, window.width)
-        values = {role: np.full(shape, np.nan, np.float32) for role in needed}
         if inside is None:
-            return values
+            return {role: np.full(shape, np.nan, np.float32) for role in needed}
         found = self._read_files(inside, (*needed, *self.clear))
         cloudy = [~np.isin(found[role], self.clear[role]) for role in self.clear]
+        values = {}
         for role in needed:
-            band = self.layers[role]
-            physical = found[role] * np.float32(band.scale) + np.float32(band.offset)
+            band, physical = self.layers[role], found[role]
+            physical *= np.float32(band.scale)
+            physical += np.float32(band.offset)
             for mask in cloudy:
                 physical[mask] = np.nan
-            values[role][place] = physical
+            values[role] = physical
+            if physical.shape != shape:
+                values[role] = np.full(shape, np.nan, np.float32)
+                values[role][place] = physical
         return values
 
     def _read_files(self, inside: Window, wanted: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
@@ -121,7 +126,7 @@ class RasterFrame:
                 stack = list(read_bands(path, [band.number for band in bands], inside, self.grid, resampling))
             for band, layer in zip(bands, stack, strict=True):
                 if band.nodata is not None:
-                    layer[layer == np.float32(band.nodata)] = np.nan
+                    np.putmask(layer, layer == np.float32(band.nodata), np.nan)
             found.update(zip(together, stack, strict=True))
         return found
 

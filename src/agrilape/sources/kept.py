@@ -1,0 +1,129 @@
+"""Values of a scene kept tile by tile, for windows that overlap or come several to a tile."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrilape.sources.scene import Frame, PixelWindow, Scene
+
+SIDE = 512  # pixels of a tile: what most GeoTIFFs are tiled by, or a multiple of it
+KEPT_BYTES = 192 << 20
+Key = tuple[int, tuple[str, ...], PixelWindow]
+
+
+@dataclass
+class Tiles:
+    """The tiles read last, up to a number of bytes.
+
+    Attributes:
+        limit: Most bytes.
+    """
+
+    limit: int = KEPT_BYTES
+    _tiles: OrderedDict[Key, NDArray[np.float32]] = field(default_factory=OrderedDict)
+    _bytes: int = 0
+
+    def get(self, key: Key) -> NDArray[np.float32] | None:
+        """A tile that is kept."""
+        if key in self._tiles:
+            self._tiles.move_to_end(key)
+        return self._tiles.get(key)
+
+    def keep(self, key: Key, values: NDArray[np.float32]) -> None:
+        """Keep a tile, and let go of those not asked for longest."""
+        values.flags.writeable = False
+        self._tiles[key] = values
+        self._bytes += values.nbytes
+        while self._bytes > self.limit and len(self._tiles) > 1:
+            self._bytes -= self._tiles.popitem(last=False)[1].nbytes
+
+
+@dataclass(frozen=True)
+class KeptFrame:
+    """A frame that reads whole tiles and keeps them; its pictures are read as they are asked for.
+
+    Attributes:
+        frame: The frame.
+        number: Its number in the scene.
+        width: Columns of the scene.
+        height: Rows of the scene.
+        tiles: Where tiles of all frames of the scene are kept.
+    """
+
+    frame: Frame
+    number: int
+    width: int
+    height: int
+    tiles: Tiles
+
+    @property
+    def acquired(self) -> date | None:
+        """Acquisition date; None if unknown."""
+        return self.frame.acquired
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Roles of the bands that can be read."""
+        return self.frame.bands
+
+    def read(self, window: PixelWindow, bands: tuple[str, ...]) -> NDArray[np.float32]:
+        """What the frame itself would give for a window inside the scene; not to be written to."""
+        left, top, width, height = window
+        values = np.empty((len(bands), height, width), np.float32)
+        for tile in self._touched(window):
+            part = self._tile(tile, bands)
+            first_row, last_row = max(tile.row, top), min(tile.row + tile.height, top + height)
+            first, last = max(tile.column, left), min(tile.column + tile.width, left + width)
+            inside = part[
+                :, first_row - tile.row : last_row - tile.row, first - tile.column : last - tile.column
+            ]
+            if inside.shape == values.shape:
+                return inside
+            values[:, first_row - top : last_row - top, first - left : last - left] = inside
+        return values
+
+    def picture(self, window: PixelWindow, composite: str) -> NDArray[np.uint8]:
+        """The frame's own picture of a window."""
+        return self.frame.picture(window, composite)
+
+    def _touched(self, window: PixelWindow) -> Iterator[PixelWindow]:
+        for row in range(window.row // SIDE * SIDE, window.row + window.height, SIDE):
+            for column in range(window.column // SIDE * SIDE, window.column + window.width, SIDE):
+                yield PixelWindow(column, row, min(SIDE, self.width - column), min(SIDE, self.height - row))
+
+    def _tile(self, tile: PixelWindow, bands: tuple[str, ...]) -> NDArray[np.float32]:
+        key = (self.number, bands, tile)
+        values = self.tiles.get(key)
+        if values is None:
+            values = self.frame.read(tile, bands)
+            self.tiles.keep(key, values)
+        return values
+
+
+def keep_tiles(scene: Scene, windows: Sequence[PixelWindow]) -> tuple[Frame, ...]:
+    """Frames for reading these windows: with tiles kept where that reads less than window by window does.
+
+    Args:
+        scene: The scene.
+        windows: Windows inside it, those that share tiles near each other in the sequence.
+    """
+    touched = {
+        (row, column)
+        for window in windows
+        for row in range(window.row // SIDE, (window.row + window.height - 1) // SIDE + 1)
+        for column in range(window.column // SIDE, (window.column + window.width - 1) // SIDE + 1)
+    }
+    pixels = sum(min(SIDE, scene.height - r * SIDE) * min(SIDE, scene.width - c * SIDE) for r, c in touched)
+    if pixels > sum(window.width * window.height for window in windows):
+        return scene.frames
+    tiles = Tiles()
+    return tuple(
+        KeptFrame(frame, number, scene.width, scene.height, tiles)
+        for number, frame in enumerate(scene.frames)
+    )

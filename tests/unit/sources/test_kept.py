@@ -1,0 +1,69 @@
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agrilape.sources.kept import SIDE, KeptFrame, Tiles, keep_tiles
+from agrilape.sources.scene import PixelWindow, Scene
+
+WIDTH, HEIGHT = SIDE + 300, SIDE + 70
+IMAGE = np.arange(WIDTH * HEIGHT, dtype=np.float32).reshape(HEIGHT, WIDTH)
+
+
+@dataclass
+class Counting:
+    acquired: date | None = None
+    bands: tuple[str, ...] = ("red", "nir")
+    read_windows: list = field(default_factory=list)
+
+    def read(self, window, bands):
+        self.read_windows.append(window)
+        rows = slice(window.row, window.row + window.height)
+        part = IMAGE[rows, window.column : window.column + window.width]
+        return np.stack([part * (1 if band == "red" else -1) for band in bands])
+
+
+def kept(frame, limit=1 << 30):
+    return KeptFrame(frame, 0, WIDTH, HEIGHT, Tiles(limit))
+
+
+@given(st.data())
+def test_windows_are_those_of_the_frame(data):
+    frame = kept(Counting())
+    for _ in range(3):
+        column, row = data.draw(st.integers(0, WIDTH - 1)), data.draw(st.integers(0, HEIGHT - 1))
+        width = data.draw(st.integers(1, WIDTH - column))
+        window = PixelWindow(column, row, width, data.draw(st.integers(1, HEIGHT - row)))
+        bands = data.draw(st.sampled_from([("red",), ("nir", "red")]))
+        assert (frame.read(window, bands) == Counting().read(window, bands)).all()
+
+
+def test_tiles_are_read_once_inside_the_image_and_cannot_be_spoilt():
+    inner = Counting()
+    frame = kept(inner)
+    for column in (0, 100, 200, 556):
+        values = frame.read(PixelWindow(column, 400, 256, 128), ("red",))
+    assert len(inner.read_windows) == 4
+    assert sum(window.width * window.height for window in inner.read_windows) == IMAGE.size
+    with pytest.raises(ValueError, match="read-only"):
+        frame.read(PixelWindow(0, 0, 10, 10), ("red",))[:] = 0
+    assert values.shape == (1, 128, 256)
+
+
+def test_no_more_is_kept_than_may_be():
+    inner = Counting()
+    frame = kept(inner, limit=4 * SIDE * SIDE)
+    for column in (0, 600, 0):
+        frame.read(PixelWindow(column, 0, 64, 64), ("red",))
+    assert len(inner.read_windows) == 3
+
+
+def test_tiles_are_kept_only_where_that_reads_less():
+    scene = Scene("s", "fake", (Counting(),), WIDTH, HEIGHT)
+    few = [PixelWindow(0, 0, 64, 64), PixelWindow(600, 500, 64, 64)]
+    many = [PixelWindow(column, row, 128, 128) for column in range(0, 640, 96) for row in range(0, 448, 64)]
+    assert keep_tiles(scene, few) == scene.frames
+    assert all(isinstance(frame, KeptFrame) for frame in keep_tiles(scene, many))
