@@ -45,17 +45,32 @@ class KitSource(Settings):
     name: str = Field(description="Folder name of the kit.")
 
 
+class FormatSource(Settings):
+    """A published data set, in the layout in which it was released (docs/data.md lists the formats)."""
+
+    kind: Literal["format"]
+    name: str = Field(
+        description="The format: geochat, vrsbench, llava, coco, pastis, fields_of_the_world ..."
+    )
+    path: Path = Field(description="Folder of the release, as it was unpacked.")
+    images: Path | None = Field(
+        None, description="Folder of the pictures that its annotations name; null: the release's own."
+    )
+
+
 Fact = Literal["sensor", "gsd", "date", "location", "bands"]
 """What may be told of an image before a question."""
 
-Source = Annotated[SimulateSource | FolderSource | KitSource, Field(discriminator="kind")]
+Source = Annotated[SimulateSource | FolderSource | KitSource | FormatSource, Field(discriminator="kind")]
 
 
 class DatasetConfig(Settings):
     """How one data set is made: from a source, cut into chips, asked about by tasks, and split."""
 
     source: Source
-    tasks: tuple[str, ...] = Field(min_length=1, description="Task names, see `agrilape prepare --tasks`.")
+    tasks: tuple[str, ...] = Field(
+        (), description="Task names, see docs/data.md; none: all that a release of questions holds."
+    )
     chip: int = Field(128, ge=32, description="Side of a chip in source pixels.")
     overlap: float = Field(
         0.25, ge=0, le=0.9, description="Least share of a chip that its neighbour repeats."
@@ -71,7 +86,9 @@ class DatasetConfig(Settings):
         (), description="Facts of the image that every question begins with, as far as they are known."
     )
     split: tuple[float, float, float] = Field((0.8, 0.05, 0.15), description="Shares of train, val, test.")
-    split_by: Literal["scene", "block"] = Field("scene", description="What a split never divides.")
+    split_by: Literal["scene", "block", "published"] = Field(
+        "scene", description="What a split never divides; published: as the release itself is divided."
+    )
     buffer_m: float = Field(0.0, ge=0, description="Ground left out between blocks, in metres.")
     limit: int | None = Field(None, ge=1, description="Most chips; null: all.")
     seed: int = Field(0, ge=0)
@@ -84,6 +101,9 @@ class MixtureEntry(Settings):
     datasets: tuple[str, ...] = Field(min_length=1, description="Names of data sets.")
     tasks: tuple[str, ...] | None = Field(
         None, description="Only these tasks; null: all that the data sets hold."
+    )
+    balance: tuple[Literal["crop", "size"], ...] = Field(
+        (), description="Draw every crop, or every size of field, equally often, however rare it is."
     )
 
 

@@ -68,7 +68,8 @@ def trace(example: Example) -> Trace:
 def check_leakage(splits: Mapping[str, Iterable[Trace]], buffer_m: float = 0.0) -> None:
     """Make sure that no split shows what another split shows.
 
-    Looks for the same picture, the same parcel as an answer, and ground nearer than the buffer.
+    Looks for the same picture, the same parcel as an answer, ground nearer than the buffer, and the same
+    scene where nothing says which part of it a chip shows.
 
     Args:
         splits: Traces of each split.
@@ -79,6 +80,7 @@ def check_leakage(splits: Mapping[str, Iterable[Trace]], buffer_m: float = 0.0) 
     """
     pictures: dict[bytes, tuple[str, str]] = {}
     parcels: dict[tuple[str, str], tuple[str, str]] = {}
+    scenes: dict[str, tuple[str, str]] = {}
     places: dict[str, list[tuple[str, Geometry]]] = defaultdict(list)
     pixels: dict[str, dict[str, list[tuple[str, Geometry]]]] = defaultdict(lambda: defaultdict(list))
     for split, traces in splits.items():
@@ -92,6 +94,8 @@ def check_leakage(splits: Mapping[str, Iterable[Trace]], buffer_m: float = 0.0) 
                 places[split].append((one.chip, one.outline))
             elif one.pixels is not None:
                 pixels[one.scene][split].append((one.chip, one.pixels))
+            else:
+                _claim(scenes, one.scene, here, f"scene {one.scene}")
     _check_ground(places, buffer_m)
     for chips in pixels.values():
         _check_ground(chips, 0.0)

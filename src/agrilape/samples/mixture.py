@@ -2,7 +2,8 @@
 
 A draw is a function of the seed and its index alone, so a resumed run continues exactly where it stopped.
 Entries take their turns in fixed shares, exact over every `PERIOD` draws; within an entry every chip comes
-once before any comes again.
+once before any comes again. In an entry that is balanced, the crops and sizes take turns: each draw shows a
+chip with the one whose turn it is, and asks about that first.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,10 @@ from numpy.typing import NDArray
 from agrilape.config.recipe import MixtureEntry
 from agrilape.errors import DataError
 from agrilape.samples.store import Store
+from agrilape.samples.turns import shuffled_by_turns
 from agrilape.samples.types import Example, Sample
 
+Class: TypeAlias = tuple[str, ...]
 PERIOD = 200  # draws; shares are exact to half a percent
 
 
@@ -42,6 +46,9 @@ class Mixture:
         self.names = tuple(self.entries)
         listed = {name: store.tasks() for name, store in stores.items()}
         self._chips = {name: _chips(name, entry, listed) for name, entry in self.entries.items()}
+        self._classes = {
+            name: _classes(name, entry, stores) for name, entry in self.entries.items() if entry.balance
+        }
         weights = np.array([entry.weight for entry in self.entries.values()])
         self._slots = _slots(weights / weights.sum())
         self._orders: dict[tuple[str, int], NDArray[np.int64]] = {}
@@ -49,12 +56,29 @@ class Mixture:
     def draw(self, index: int) -> tuple[Example, tuple[Sample, ...]]:
         """The chip of a draw and the questions to ask about it, tasks taking turns."""
         name, turn = self._place(index)
-        entry, chips = self.entries[name], self._chips[name]
-        epoch, position = divmod(turn, len(chips))
-        dataset, row = chips[int(self._order(name, epoch)[position])]
-        example = self.stores[dataset][row]
         rng = random.Random(f"{self.seed}/{index}")  # noqa: S311 - not for secrets
-        return example, _pick(example.samples, entry.tasks, self.questions, rng)
+        if name in self._classes:
+            return self._draw_balanced(name, turn, rng)
+        chips = self._chips[name]
+        epoch, position = divmod(turn, len(chips))
+        dataset, row = chips[int(self._order(name, epoch, len(chips))[position])]
+        example = self.stores[dataset][row]
+        wanted = _wanted(example.samples, self.entries[name])
+        return example, tuple(shuffled_by_turns(wanted, lambda one: one.task, rng)[: self.questions])
+
+    def _draw_balanced(self, name: str, turn: int, rng: random.Random) -> tuple[Example, tuple[Sample, ...]]:
+        """A chip with the class whose turn it is, first a question about that, then the classes by turns."""
+        entry, classes = self.entries[name], self._classes[name]
+        each, number = divmod(turn, len(classes))
+        kind, chips = classes[number]
+        epoch, position = divmod(each, len(chips))
+        dataset, row = chips[int(self._order(f"{name}/{number}", epoch, len(chips))[position])]
+        example = self.stores[dataset][row]
+        wanted = _wanted(example.samples, entry)
+        first = rng.choice([one for one in wanted if _class(one.truth, entry) == kind])
+        rest = [one for one in wanted if one is not first]
+        others = shuffled_by_turns(rest, lambda one: _class(one.truth, entry), rng)
+        return example, (first, *others)[: self.questions]
 
     def entry(self, index: int) -> str:
         """The entry that a draw comes from."""
@@ -84,12 +108,12 @@ class Mixture:
         """Entry number of each draw of a period."""
         return _rng(self.seed, "period", period).permutation(self._slots)
 
-    def _order(self, name: str, epoch: int) -> NDArray[np.int64]:
+    def _order(self, name: str, epoch: int, count: int) -> NDArray[np.int64]:
         """Order of an entry's chips in one epoch; the last few are kept, since draws come nearly in order."""
         if (name, epoch) not in self._orders:
-            if len(self._orders) >= 2 * len(self.names):
+            if len(self._orders) >= 2 * (len(self.names) + sum(map(len, self._classes.values()))):
                 self._orders.clear()
-            self._orders[name, epoch] = _rng(self.seed, name, epoch).permutation(len(self._chips[name]))
+            self._orders[name, epoch] = _rng(self.seed, name, epoch).permutation(count)
         return self._orders[name, epoch]
 
 
@@ -124,20 +148,40 @@ def _slots(shares: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(shares)), counts)
 
 
-def _pick(
-    samples: Sequence[Sample], tasks: Sequence[str] | None, count: int, rng: random.Random
-) -> tuple[Sample, ...]:
-    """Up to `count` samples: one of each task in turn, both in random order."""
-    queues: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        if tasks is None or sample.task in tasks:
-            queues[sample.task].append(sample)
-    order = list(queues.values())
-    rng.shuffle(order)
-    for queue in order:
-        rng.shuffle(queue)
-    deepest = max((len(queue) for queue in order), default=0)
-    return tuple([queue[turn] for turn in range(deepest) for queue in order if turn < len(queue)][:count])
+def _classes(
+    name: str, entry: MixtureEntry, stores: Mapping[str, Store]
+) -> list[tuple[Class, list[tuple[str, int]]]]:
+    """The classes that an entry is balanced over, in order, each with the chips that hold one.
+
+    Raises:
+        DataError: No sample says what they are.
+    """
+    found: dict[Class, list[tuple[str, int]]] = defaultdict(list)
+    for dataset in entry.datasets:
+        for row, samples in enumerate(stores[dataset].truths()):
+            held = {_class(truth, entry) for task, truth in samples if _is_wanted(task, entry)}
+            for kind in held - {None}:
+                found[kind].append((dataset, row))
+    if not found:
+        raise DataError(
+            f"mixture entry {name!r} cannot be balanced: no sample says its {' and '.join(entry.balance)}",
+            "leave `balance` out, or name tasks about fields",
+        )
+    return sorted(found.items())
+
+
+def _class(truth: Mapping[str, Any], entry: MixtureEntry) -> Class | None:
+    """What an entry is balanced over; None for a sample that does not say all of it."""
+    values = tuple(truth.get(fact) for fact in entry.balance)
+    return None if None in values else tuple(map(str, values))
+
+
+def _wanted(samples: Sequence[Sample], entry: MixtureEntry) -> list[Sample]:
+    return [one for one in samples if _is_wanted(one.task, entry)]
+
+
+def _is_wanted(task: str, entry: MixtureEntry) -> bool:
+    return entry.tasks is None or task in entry.tasks
 
 
 def _rng(seed: int, name: str, number: int) -> np.random.Generator:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from agrilape import __version__
-from agrilape.config.recipe import FolderSource, SimulateSource, Source
+from agrilape.config.recipe import FolderSource, FormatSource, KitSource, SimulateSource, Source
 from agrilape.console import progress
 from agrilape.errors import AgrilapeError
 from agrilape.samples.ground import Ground, lay_down
@@ -19,6 +19,7 @@ from agrilape.samples.manifest import Skip
 from agrilape.samples.parallel import Crew
 from agrilape.simulate import simulate_scene
 from agrilape.sources import Problem, Scene, find_homes, open_folder, open_home, open_kit
+from agrilape.sources.formats import open_format
 from agrilape.sources.kits import kits_folder
 
 WORTH_WORKERS = 16  # parts of a source; opening one takes about as long as starting a worker
@@ -75,6 +76,8 @@ def parts_of(source: Source, cache: Path) -> list[Part]:
         case FolderSource():
             homes = find_homes(source.path.resolve(), source.images, source.parcels)
             return [partial(open_home, home) for home in homes]
+        case FormatSource():
+            return [partial(open_format, source)]
         case _:
             return [partial(open_kit, source.name)]
 
@@ -83,7 +86,7 @@ def fingerprint(source: Source) -> list[Any]:
     """What a source's content depends on: path, size and time of its files; the simulator's version."""
     if isinstance(source, SimulateSource):
         return [__version__]
-    root = source.path if isinstance(source, FolderSource) else kits_folder() / source.name
+    root = kits_folder() / source.name if isinstance(source, KitSource) else source.path
     files = sorted(file for file in root.rglob("*") if file.is_file()) if root.is_dir() else []
     return [[str(file.relative_to(root)), (stat := file.stat()).st_size, stat.st_mtime_ns] for file in files]
 

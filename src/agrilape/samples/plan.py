@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agrilape.config.recipe import DatasetConfig
 from agrilape.samples.chips import plan_windows
 from agrilape.samples.ground import Ground
-from agrilape.samples.splits import SPLITS, BlockGrid, Split, assign, blocks, scene_groups
+from agrilape.samples.splits import SPLITS, BlockGrid, Split, assign, blocks, official_splits, scene_groups
 from agrilape.sources.scene import Parcel, PixelWindow
 
 UNIT_CHIPS = 256
@@ -105,7 +105,11 @@ def plan(grounds: Sequence[Ground], config: DatasetConfig) -> list[Unit]:
 
 def _by_scene(grounds: Sequence[Ground], config: DatasetConfig) -> Mapping[Split, list[Piece]]:
     groups = scene_groups([ground.scene for ground in grounds])
-    splits = assign(groups, config.split, config.seed)
+    if config.split_by == "published":
+        names = [ground.scene.meta.get("split") for ground in grounds]
+        splits = official_splits(zip(groups, names, strict=True))
+    else:
+        splits = assign(groups, config.split, config.seed)
     pieces: dict[Split, list[Piece]] = defaultdict(list)
     for ground, group in zip(grounds, groups, strict=True):
         windows = plan_windows(ground.scene.width, ground.scene.height, config.chip, config.overlap)

@@ -19,29 +19,21 @@ from pathlib import Path
 
 import rasterio
 
-from agrilape import __version__
-from agrilape.config.recipe import DatasetConfig
+from agrilape.config.recipe import DatasetConfig, FormatSource
 from agrilape.console import progress, say, warn
-from agrilape.errors import AgrilapeError, DataError
+from agrilape.errors import AgrilapeError, DataError, RecipeError
 from agrilape.samples.chips import Cutter
+from agrilape.samples.conclude import Written, conclude, first_reasons, whole_window
 from agrilape.samples.digest import Digest, digest
-from agrilape.samples.leaks import Trace, check_leakage
-from agrilape.samples.manifest import (
-    Manifest,
-    Origin,
-    Shard,
-    Skip,
-    SplitCounts,
-    describe_splits,
-    read_manifest,
-)
+from agrilape.samples.formats import check_format
+from agrilape.samples.manifest import Manifest, Origin, describe_splits, read_manifest
 from agrilape.samples.origins import Opened, fingerprint, open_source
 from agrilape.samples.parallel import Crew
 from agrilape.samples.phrasings import load_phrasings
 from agrilape.samples.plan import Piece, Unit, plan
-from agrilape.samples.splits import SPLITS, Split
-from agrilape.samples.store import read_facts, write_rows
-from agrilape.samples.tasks import ask, find_task
+from agrilape.samples.published import is_published, prepare_published
+from agrilape.samples.store import is_finished, write_rows
+from agrilape.samples.tasks import TASKS, ask, find_task
 from agrilape.samples.types import Example
 from agrilape.sources.kept import keep_tiles
 
@@ -79,14 +71,14 @@ def prepare_dataset(
         RecipeError: A task or a language does not exist.
         DataError: The source cannot be read, cannot be split as wanted, or gives no chip at all.
     """
-    for task in config.tasks:
-        find_task(task)
-    load_phrasings(config.language)
+    _check(name, config)
     folder = folder.resolve()
     key = _key(config)
     manifest = _finished(folder, key)
     if manifest is not None:
         say(f"{name}: prepared before, {describe_splits(manifest.splits)}")
+    elif is_published(config):
+        manifest = prepare_published(name, config, folder, key)
     else:
         with Crew(workers, scheduler) as crew:
             manifest = _prepare(name, config, folder, scenes_cache, key, crew)
@@ -94,6 +86,21 @@ def prepare_dataset(
     for skip in manifest.skipped_scenes:
         warn(f"{name}: left out {skip.scene}: {skip.reason}")
     return manifest
+
+
+def _check(name: str, config: DatasetConfig) -> None:
+    """Refuse what cannot be made before any work is done."""
+    load_phrasings(config.language)
+    if isinstance(config.source, FormatSource):
+        check_format(config.source)
+    if is_published(config):
+        return
+    if not config.tasks:
+        raise RecipeError(
+            f"data set {name} has no tasks", f"set datasets.{name}.tasks to some of {', '.join(TASKS)}"
+        )
+    for task in config.tasks:
+        find_task(task)
 
 
 def _prepare(
@@ -107,7 +114,7 @@ def _prepare(
         for note in opened.notes:
             say(note)
         if not opened.grounds:
-            raise DataError(f"data set {name}: no scene could be opened", _first_reasons(opened.problems))
+            raise DataError(f"data set {name}: no scene could be opened", first_reasons(opened.problems))
         units = plan(opened.grounds, config)
         (folder / "manifest.json").unlink(missing_ok=True)
         digests = _cut_all(name, units, config, folder, key, crew)
@@ -130,7 +137,7 @@ def _cut_all(
 def finish_unit(unit: Unit, config: DatasetConfig, folder: Path, key: str) -> Digest:
     """Write the shard of a unit if it is not there yet, and say what it holds."""
     file = folder / unit.file
-    if not _is_done(file, key):
+    if not is_finished(file, key):
         tally = Tally()
         with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_MB):
             write_rows(file, _examples(unit, config, tally), lambda: {"key": key, **tally.facts})
@@ -188,73 +195,13 @@ def _conclude(
     digests: Sequence[Digest],
     opened: Opened,
 ) -> Manifest:
-    """Check the shards for leaks, add them up, write the manifest, and remove what is not part of it."""
-    found: dict[Split, list[Digest]] = defaultdict(list)
-    for unit, one in zip(units, digests, strict=True):
-        found[unit.split].append(one)
-    traces: dict[str, list[Trace]] = {
-        split: [each for one in ours for each in one.traces] for split, ours in found.items()
-    }
-    check_leakage(traces, config.buffer_m if config.split_by == "block" else 0.0)
-    skipped: Counter[str] = Counter()
-    broken: dict[str, str] = {}
-    for one in digests:
-        skipped.update(one.facts["skipped_chips"])
-        broken = one.facts["skipped_scenes"] | broken
-    skips = [*opened.problems, *(Skip(scene=scene, reason=broken[scene]) for scene in sorted(broken))]
-    if not any(traces.values()):
-        reasons = ", ".join(f"{count} x {reason}" for reason, count in skipped.items())
-        raise DataError(f"data set {name}: no chip holds a question ({reasons})", _first_reasons(skips))
+    written = [
+        Written(unit.file, unit.split, one, frozenset().union(*(piece.groups for piece in unit.pieces)))
+        for unit, one in zip(units, digests, strict=True)
+    ]
     pieces = [piece for unit in units for piece in unit.pieces]
-    manifest = Manifest(
-        name=name,
-        key=key,
-        version=__version__,
-        config=config,
-        shards=tuple(_shard(unit, one) for unit, one in zip(units, digests, strict=True)),
-        splits={split: _counts(found[split], units, split) for split in SPLITS if traces.get(split)},
-        window=_window(pieces),
-        origins=_origins(pieces),
-        skipped_scenes=tuple(skips),
-        skipped_chips=dict(sorted(skipped.items())),
-    )
-    manifest.write(folder)
-    _tidy(folder, {shard.path for shard in manifest.shards})
-    return manifest
-
-
-def _tidy(folder: Path, listed: set[str]) -> None:
-    """Remove shards of another configuration, and what a killed run left half-written."""
-    for pattern in ("*-[0-9][0-9][0-9][0-9][0-9].parquet", ".*.parquet.*"):
-        for file in folder.glob(pattern):
-            if file.name not in listed:
-                file.unlink()
-
-
-def _shard(unit: Unit, one: Digest) -> Shard:
-    return Shard(path=unit.file, split=unit.split, chips=len(one.traces), bytes=one.bytes, sha256=one.sha256)
-
-
-def _counts(digests: Sequence[Digest], units: Sequence[Unit], split: Split) -> SplitCounts:
-    tasks = sum((one.tasks for one in digests), Counter[str]())
-    groups = {
-        group for unit in units if unit.split == split for piece in unit.pieces for group in piece.groups
-    }
-    return SplitCounts(
-        chips=sum(len(one.traces) for one in digests),
-        pictures=sum(one.pictures for one in digests),
-        samples=tasks.total(),
-        tasks=dict(sorted(tasks.items())),
-        groups=tuple(sorted(groups)),
-    )
-
-
-def _window(pieces: Iterable[Piece]) -> tuple[str, str] | None:
-    windows = [piece.ground.scene.window for piece in pieces]
-    known = [window for window in windows if window is not None]
-    if not known:
-        return None
-    return min(w.start for w in known).isoformat(), max(w.end for w in known).isoformat()
+    window = whole_window(piece.ground.scene.window for piece in pieces)
+    return conclude(name, config, key, folder, written, _origins(pieces), window, opened.problems)
 
 
 def _origins(pieces: Iterable[Piece]) -> tuple[Origin, ...]:
@@ -279,15 +226,3 @@ def _finished(folder: Path, key: str) -> Manifest | None:
     except DataError:
         return None
     return manifest if manifest.key == key else None
-
-
-def _is_done(file: Path, key: str) -> bool:
-    try:
-        return file.is_file() and read_facts(file).get("key") == key
-    except (OSError, ValueError):
-        return False
-
-
-def _first_reasons(problems: Sequence[Skip]) -> str:
-    shown = "; ".join(f"{skip.scene}: {skip.reason}" for skip in problems[:3])
-    return shown or "check the source's path and patterns"

@@ -26,6 +26,32 @@ TOLERANCE = 0.01  # share of an area or distance that rounding to whole pixels m
 _NO_PAIRS = np.empty((2, 0), np.intp)
 
 
+def official_split(name: str | None) -> Split:
+    """The split that a release's own name for it stands for: `training`, `valid`, `test-b`; none is train."""
+    known: tuple[tuple[str, Split], ...] = (("val", "val"), ("dev", "val"), ("test", "test"))
+    return next((split for start, split in known if (name or "").lower().startswith(start)), "train")
+
+
+def official_splits(groups: Iterable[tuple[str, str | None]]) -> dict[str, Split]:
+    """The split of each group by the names that its release gives.
+
+    Args:
+        groups: Group and name of the split, any number of times.
+
+    Raises:
+        DataError: The release has a group in several splits.
+    """
+    found: dict[str, Split] = {}
+    for group, name in groups:
+        split = official_split(name)
+        if found.setdefault(group, split) != split:
+            raise DataError(
+                f"the release has {group} in {found[group]} and {split}, which is a leak",
+                "use `split_by: scene`",
+            )
+    return found
+
+
 def assign(groups: Iterable[str], shares: tuple[float, float, float], seed: int) -> dict[str, Split]:
     """Give each group to one split, in the wanted shares as nearly as whole groups allow.
 

@@ -109,6 +109,14 @@ def read_facts(path: Path) -> dict[str, Any]:
     return facts
 
 
+def is_finished(path: Path, key: str) -> bool:
+    """Is a shard there, whole and of the configuration with this key?"""
+    try:
+        return path.is_file() and read_facts(path).get("key") == key
+    except (OSError, ValueError):
+        return False
+
+
 class Store(LazyExamples):
     """Chips with their samples, read from Parquet files as they are asked for.
 
@@ -171,6 +179,17 @@ class Store(LazyExamples):
         for file in self.files:
             column = _open(file).read(columns=["samples.list.element.task"], use_threads=False)["samples"]
             found += [frozenset(sample["task"] for sample in samples) for samples in column.to_pylist()]
+        return found
+
+    def truths(self) -> list[list[tuple[str, dict[str, Any]]]]:
+        """Task and truth of every sample of each chip, without reading any image."""
+        found: list[list[tuple[str, dict[str, Any]]]] = []
+        names = [f"samples.list.element.{name}" for name in ("task", "truth")]
+        for file in self.files:
+            column = _open(file).read(columns=names, use_threads=False)["samples"]
+            found += [
+                [(one["task"], json.loads(one["truth"])) for one in chip] for chip in column.to_pylist()
+            ]
         return found
 
     def _read_chip(self, position: int) -> Example:

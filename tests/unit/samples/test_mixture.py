@@ -77,3 +77,48 @@ def test_only_wanted_tasks_are_asked_and_take_turns(stores):
 def test_an_entry_without_chips_is_refused(stores):
     with pytest.raises(DataError, match=r"entry 'none'.*b holds count"):
         Mixture({"none": MixtureEntry(weight=1, datasets=("b",), tasks=("count",))}, stores, 0, 4)
+
+
+@pytest.fixture
+def skewed(tmp_path):
+    """40 chips of wheat, the last 4 with a little maize; one sample in 20 is about maize."""
+    rows = []
+    for number in range(40):
+        crops = ["wheat"] * 5 + (["maize"] * 2 if number >= 36 else [])
+        samples = tuple(
+            Sample(f"{number}/{n}", str(number), "box", ("?",), ("!",), {"crop": crop, "size": "large"})
+            for n, crop in enumerate(crops)
+        )
+        unsaid = Sample(f"{number}/count", str(number), "count", ("?",), ("!",), {"crop": None})
+        rows.append(Example(Chip(str(number), "s", "fake", (Picture(b""),)), (*samples, unsaid)))
+    write_rows(tmp_path / "skewed.parquet", rows)
+    return {"skewed": Store([tmp_path / "skewed.parquet"])}
+
+
+def crops_drawn(stores, draws=200, **settings):
+    entry = MixtureEntry(weight=1, datasets=("skewed",), tasks=("box",), **settings)
+    mixture = Mixture({"all": entry}, stores, 3, 2)
+    return mixture, Counter(one.truth["crop"] for i in range(draws) for one in mixture.draw(i)[1])
+
+
+def test_rare_crops_are_drawn_as_often_as_common_ones(skewed):
+    _, plain = crops_drawn(skewed)
+    mixture, balanced = crops_drawn(skewed, balance=("crop",))
+    assert plain["maize"] / plain.total() < 0.1
+    assert balanced["maize"] / balanced.total() > 0.33  # where no maize is shown, all questions are of wheat
+    assert [mixture.draw(i)[1][0].truth["crop"] for i in range(4)] == ["maize", "wheat"] * 2
+    shown = [mixture.draw(2 * i + 1)[0].chip.id for i in range(40)]  # wheat's turns: every chip once
+    assert len(set(shown)) == 40
+
+
+def test_a_balanced_draw_depends_on_seed_and_index_alone(skewed):
+    mixture, _ = crops_drawn(skewed, draws=0, balance=("crop", "size"))
+    forwards = [mixture.draw(i) for i in range(100)]
+    again, _ = crops_drawn(skewed, draws=0, balance=("crop", "size"))
+    assert [again.draw(i) for i in reversed(range(100))][::-1] == forwards
+
+
+def test_what_is_not_said_cannot_be_balanced(skewed):
+    entry = MixtureEntry(weight=1, datasets=("skewed",), tasks=("count",), balance=("crop",))
+    with pytest.raises(DataError, match="says its crop"):
+        Mixture({"all": entry}, skewed, 0, 2)

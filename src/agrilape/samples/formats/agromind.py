@@ -34,11 +34,11 @@ _POINT = re.compile(
 )
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
+def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iterator[Example]:
     """Examples of all question files below a folder, the pictures anywhere below it."""
     files = published(folder, "*.json", "QA*/**/*.json")
     rows = (row for path in files for row in read_rows(path, omissions))
-    yield from picture_examples("agromind", rows, PictureFolder(folder), omissions, _shown, _ask)
+    yield from picture_examples("agromind", rows, PictureFolder(images or folder), omissions, _shown, _ask)
 
 
 def _shown(row: Mapping[str, Any]) -> Shown:

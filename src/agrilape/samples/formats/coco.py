@@ -20,10 +20,10 @@ from agrilape.sources.formats.coco import annotated_images
 from agrilape.sources.formats.common import Omissions, PictureFolder, Row, published
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
+def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iterator[Example]:
     """Examples of all annotation files in a folder and in `annotations`, pictures anywhere below it."""
     yield from picture_examples(
-        "coco", _rows(folder, omissions), PictureFolder(folder), omissions, _shown, _ask
+        "coco", _rows(folder, omissions), PictureFolder(images or folder), omissions, _shown, _ask
     )
 
 

@@ -23,13 +23,13 @@ SPLITS = ("train", "val", "test")
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
+def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iterator[Example]:
     """Examples, one per picture and split: objects of one picture may be in several splits."""
     splits = _splits(folder)
     rows: dict[str, list[Row]] = {}
     for row in _objects(folder, omissions):
         rows.setdefault(splits.get(row.value["number"], "none"), []).append(row)
-    pictures = PictureFolder(folder)
+    pictures = PictureFolder(images or folder)
     for split, group in rows.items():
         for example in picture_examples("dior_rsvg", group, pictures, omissions, _shown, _ask):
             yield _of_split(example, split)

@@ -40,9 +40,9 @@ class Labelled(NamedTuple):
     difficult: bool
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
+def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iterator[Example]:
     """Examples, one per tile with an object, the pictures anywhere below the folder."""
-    pictures = PictureFolder(folder)
+    pictures = PictureFolder(images or folder)
     for path in published(folder, "labelTxt*/*.txt", "*/labelTxt*/*.txt"):
         try:
             gsd, things = _labels(path, omissions)

@@ -23,10 +23,10 @@ from agrilape.sources.formats.common import Omissions, PictureFolder, published,
 FILE, PICTURES = "GeoChat_Instruct.json", "images"
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
+def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iterator[Example]:
     """Examples of `GeoChat_Instruct.json`, its pictures anywhere below the folder."""
     rows = (row for path in published(folder, "GeoChat_Instruct*.json") for row in read_rows(path, omissions))
-    yield from picture_examples("geochat", rows, PictureFolder(folder), omissions, shown, _ask)
+    yield from picture_examples("geochat", rows, PictureFolder(images or folder), omissions, shown, _ask)
 
 
 def _ask(row: Mapping[str, Any], size: Size) -> Iterator[Asked]:

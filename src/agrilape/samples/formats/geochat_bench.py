@@ -26,10 +26,12 @@ from agrilape.sources.formats.common import Omissions, PictureFolder, published,
 FAR = 1.0  # images from the centre, beyond which no annotator cuts through an object
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
+def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iterator[Example]:
     """Examples of all tasks; the pictures, which other releases hold, lie anywhere below the folder."""
     rows = (row for path in published(folder, "*.jsonl") for row in read_rows(path, omissions))
-    yield from picture_examples("geochat_bench", rows, PictureFolder(folder), omissions, _shown, _ask)
+    yield from picture_examples(
+        "geochat_bench", rows, PictureFolder(images or folder), omissions, _shown, _ask
+    )
 
 
 def _shown(row: Mapping[str, Any]) -> Shown:

@@ -22,10 +22,10 @@ from agrilape.sources.formats.common import Omissions, PictureFolder, published,
 FILE, PICTURES = "llava.json", "images"
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
+def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iterator[Example]:
     """Examples of all JSON files in a folder. Rows without an image are text alone and are left out."""
     rows = (row for path in published(folder, "*.json", "*.jsonl") for row in read_rows(path, omissions))
-    yield from picture_examples("llava", rows, PictureFolder(folder), omissions, shown, _ask)
+    yield from picture_examples("llava", rows, PictureFolder(images or folder), omissions, shown, _ask)
 
 
 def shown(row: Mapping[str, Any]) -> Shown:

@@ -21,12 +21,12 @@ from agrilape.sources.formats.common import UNUSABLE, Omissions, PictureFolder, 
 _SPLIT = re.compile(r"_split_(\w+)_questions$")
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
+def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iterator[Example]:
     """Examples of all splits, else of the files of the whole; provenance has the split."""
     found = published(folder, "*questions.json")
     files = [path for path in found if _SPLIT.search(path.stem)] or found
     rows = (row for path in files for row in _rows(path, omissions))
-    yield from picture_examples("rsvqa", rows, PictureFolder(folder), omissions, _shown, _ask)
+    yield from picture_examples("rsvqa", rows, PictureFolder(images or folder), omissions, _shown, _ask)
 
 
 def _rows(path: Path, omissions: Omissions) -> Iterator[Row]:

@@ -20,11 +20,11 @@ from agrilape.samples.types import Example
 from agrilape.sources.formats.common import Omissions, PictureFolder, published, read_rows
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
+def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iterator[Example]:
     """Examples of all JSON files in a folder and one below it; series in order of date where it is known."""
     files = published(folder, "*.json", "*/*.json")
     rows = (row for path in files for row in read_rows(path, omissions))
-    yield from picture_examples("teochatlas", rows, PictureFolder(folder), omissions, _shown, _ask)
+    yield from picture_examples("teochatlas", rows, PictureFolder(images or folder), omissions, _shown, _ask)
 
 
 def _shown(row: Mapping[str, Any]) -> Shown:

@@ -30,10 +30,12 @@ FILE, PICTURES = "VRSBench_train.json", "Images_train"
 CAPTION = "Describe the image in detail."
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
+def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iterator[Example]:
     """Examples of the training and evaluation files; provenance has the split."""
     rows = _rows(folder, omissions)
-    yield from picture_examples("vrsbench", rows, PictureFolder(folder), omissions, _shown, _ask, tile_scene)
+    yield from picture_examples(
+        "vrsbench", rows, PictureFolder(images or folder), omissions, _shown, _ask, tile_scene
+    )
 
 
 def tile_scene(name: str) -> str:

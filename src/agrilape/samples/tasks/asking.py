@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import TypeVar
 
 from agrilape.config.recipe import Fact
 from agrilape.samples.metadata import told
 from agrilape.samples.phrasings import Phrasings, fill, load_phrasings
 from agrilape.samples.tasks.base import Draft, find_task
+from agrilape.samples.turns import by_turns, shuffled_by_turns
 from agrilape.samples.types import Sample
 from agrilape.samples.view import View
-
-T = TypeVar("T")
 
 
 def ask(
@@ -37,36 +34,21 @@ def ask(
     """
     phrasings = load_phrasings(language)
     known = view.renamed(phrasings.crop)
-    queues = {name: balanced(list(find_task(name).build(known, rng, phrasings)), rng) for name in tasks}
     preamble = told(view.chip, metadata, phrasings)
+    queues = []
+    for name in tasks:
+        drafts = list(find_task(name).build(known, rng, phrasings))
+        ordered = shuffled_by_turns(drafts, _crop_and_size, rng)
+        queues.append([(name, number, draft) for number, draft in enumerate(ordered)])
     return tuple(
         _worded(view, name, number, draft, preamble, rng, phrasings)
-        for name, number, draft in _in_turn(queues)[:limit]
+        for name, number, draft in by_turns(queues)[:limit]
     )
 
 
-def balanced(drafts: Sequence[Draft], rng: random.Random) -> list[Draft]:
-    """Drafts in random order, but crops and sizes take turns: a limit must not leave the rare ones out."""
-    classes: dict[object, list[Draft]] = defaultdict(list)
-    for draft in rng.sample(drafts, len(drafts)):
-        classes[draft.truth.get("crop"), draft.truth.get("size")].append(draft)
-    queues = list(classes.values())
-    rng.shuffle(queues)
-    return [draft for _, draft in _turns(queues)]
-
-
-def _in_turn(queues: dict[str, list[Draft]]) -> list[tuple[str, int, Draft]]:
-    """Name of the task, number and draft, the tasks taking turns."""
-    numbered = [
-        [(name, number, draft) for number, draft in enumerate(queue)] for name, queue in queues.items()
-    ]
-    return [item for _, item in _turns(numbered)]
-
-
-def _turns(queues: Sequence[Sequence[T]]) -> list[tuple[int, T]]:
-    """Round and item, one of each queue in every round."""
-    deepest = max(map(len, queues), default=0)
-    return [(turn, queue[turn]) for turn in range(deepest) for queue in queues if turn < len(queue)]
+def _crop_and_size(draft: Draft) -> tuple[object, object]:
+    """What a limit must not crowd out: rare crops and small fields."""
+    return draft.truth.get("crop"), draft.truth.get("size")
 
 
 def _worded(

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+from agrilape.config.recipe import FormatSource
 from agrilape.sources.formats import coco, cropharvest, eurocrops, ftw, pastis
 from agrilape.sources.formats.common import Omissions
 from agrilape.sources.observations import PointSeries
+from agrilape.sources.places import Problem
 from agrilape.sources.scene import Scene
 
-__all__ = ["SCENE_FORMATS", "SERIES_FORMATS", "Omissions", "SceneReader", "SeriesReader"]
+__all__ = ["SCENE_FORMATS", "SERIES_FORMATS", "Omissions", "SceneReader", "SeriesReader", "open_format"]
 
-SceneReader: TypeAlias = Callable[[Path, Omissions], Iterator[Scene]]
+SceneReader: TypeAlias = Callable[..., Iterator[Scene]]
 SeriesReader: TypeAlias = Callable[[Path, Omissions], Iterator[PointSeries]]
 
 SCENE_FORMATS: dict[str, SceneReader] = {
@@ -26,3 +28,13 @@ SCENE_FORMATS: dict[str, SceneReader] = {
     "pastis": pastis.read,
 }
 SERIES_FORMATS: dict[str, SeriesReader] = {"cropharvest": cropharvest.read}
+
+
+def open_format(source: FormatSource) -> Iterator[Scene | Problem | str]:
+    """The scenes of a release of labelled imagery, what was left out, and how much of each kind."""
+    omissions = Omissions()
+    pictures = () if source.images is None else (source.images,)
+    yield from SCENE_FORMATS[source.name](source.path, omissions, *pictures)
+    yield from omissions.problems
+    for reason, count in sorted(omissions.counts.items()):
+        yield f"left out {count} x {reason}"

@@ -31,9 +31,9 @@ from agrilape.sources.scene import Parcel, Scene
 FIELDS = {"field", "fields", "parcel", "agricultural field", "crop field", "plot"}  # of no stated crop
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[Scene]:
+def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iterator[Scene]:
     """A scene for each annotated image, its fields as parcels; pictures anywhere below the folder."""
-    pictures = PictureFolder(folder)
+    pictures = PictureFolder(images or folder)
     for path in published(folder, "*.json", "annotations/*.json"):
         try:
             rows = list(annotated_images(path, omissions))

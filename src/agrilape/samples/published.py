@@ -1,0 +1,159 @@
+"""From a release of instruction data, in its publishers' own layout, to a sample store.
+
+The release is read twice: once to know which scenes there are and to divide them, once to write. No more than
+a shard of each split is held in memory. A killed run keeps its finished shards.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from agrilape.config.recipe import DatasetConfig, FormatSource
+from agrilape.console import progress, say
+from agrilape.errors import DataError
+from agrilape.geo.timewindow import TimeWindow
+from agrilape.samples.chips import encode_png
+from agrilape.samples.conclude import Written, conclude, first_reasons, whole_window
+from agrilape.samples.digest import digest
+from agrilape.samples.formats import CITATIONS, EXAMPLE_FORMATS, Omissions, read_examples
+from agrilape.samples.manifest import Manifest, Origin, Skip
+from agrilape.samples.plan import UNIT_CHIPS
+from agrilape.samples.splits import SPLITS, Split, assign, official_splits
+from agrilape.samples.store import is_finished, write_rows
+from agrilape.samples.turns import shuffled_by_turns
+from agrilape.samples.types import Example, Picture
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What of a release is used.
+
+    Attributes:
+        splits: Split of each scene.
+        chosen: Ids of the chips; None for all.
+        chips: How many that are.
+        windows: First and last date of every calendar.
+    """
+
+    splits: dict[str, Split]
+    chosen: frozenset[str] | None
+    chips: int
+    windows: tuple[TimeWindow, ...]
+
+
+def is_published(config: DatasetConfig) -> bool:
+    """Does a data set come from a release that holds questions already?"""
+    return isinstance(config.source, FormatSource) and config.source.name in EXAMPLE_FORMATS
+
+
+def prepare_published(name: str, config: DatasetConfig, folder: Path, key: str) -> Manifest:
+    """Divide a release by its scenes and write it as a store.
+
+    Args:
+        name: Name of the data set, for people.
+        config: What to make; of it count tasks, questions, limit, picture_side and how to split.
+        folder: The data set's own folder.
+        key: Hash of configuration and input.
+
+    Raises:
+        DataError: The release cannot be read, cannot be split as wanted, or holds no such question.
+    """
+    source = config.source
+    assert isinstance(source, FormatSource)
+    omissions = Omissions()
+    found = _plan(name, config, Omissions())
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").unlink(missing_ok=True)
+    with progress(f"{name}: write", found.chips, "chips") as track:
+        written = []
+        for split, number, shard in _shards(_used(config, omissions, found), found):
+            file = folder / f"{split}-{number:05d}.parquet"
+            if not is_finished(file, key):
+                write_rows(file, shard, lambda: {"key": key, "skipped_chips": {}, "skipped_scenes": {}})
+            groups = frozenset(example.chip.scene for example in shard)
+            written.append(Written(file.name, split, digest(file), groups))
+            track(len(shard))
+    for reason, count in sorted(omissions.counts.items()):
+        say(f"{name}: left out {count} x {reason}")
+    problems = [Skip(scene=str(one.path), reason=one.reason) for one in omissions.problems]
+    origin = Origin(source=source.name, scenes=len(found.splits), citation=CITATIONS[source.name])
+    written.sort(key=lambda one: (SPLITS.index(one.split), one.file))
+    return conclude(name, config, key, folder, written, [origin], whole_window(found.windows), problems)
+
+
+def _plan(name: str, config: DatasetConfig, omissions: Omissions) -> Plan:
+    """Read a release for its scenes, and give each to a split."""
+    chips: dict[str, str] = {}
+    official: dict[tuple[str, str | None], None] = {}
+    windows: dict[TimeWindow, None] = {}
+    for example in _examples(config, omissions):
+        chip = example.chip
+        chips[chip.id] = chip.scene
+        official |= {(chip.scene, one.provenance.get("split")): None for one in example.samples}
+        if chip.window:
+            windows[chip.window] = None
+    if not chips:
+        problems = [Skip(scene=str(one.path), reason=one.reason) for one in omissions.problems]
+        raise DataError(
+            f"data set {name}: the release holds nothing that can be used", first_reasons(problems)
+        )
+    if config.split_by == "published":
+        splits = official_splits(official)
+    else:
+        splits = assign(chips.values(), config.split, config.seed)
+    chosen = None
+    if config.limit is not None and config.limit < len(chips):
+        rng = random.Random(config.seed)  # noqa: S311 - not for secrets
+        chosen = frozenset(rng.sample(sorted(chips), config.limit))
+    return Plan(splits, chosen, len(chosen or chips), tuple(windows))
+
+
+def _examples(config: DatasetConfig, omissions: Omissions) -> Iterator[Example]:
+    """Examples of a release with the wanted tasks alone."""
+    assert isinstance(config.source, FormatSource)
+    for example in read_examples(config.source, omissions):
+        wanted = tuple(one for one in example.samples if not config.tasks or one.task in config.tasks)
+        if wanted:
+            yield Example(example.chip, wanted)
+
+
+def _used(config: DatasetConfig, omissions: Omissions, plan: Plan) -> Iterator[Example]:
+    """The chosen chips with at most so many questions, as the store is to hold them."""
+    for example in _examples(config, omissions):
+        if plan.chosen is not None and example.chip.id not in plan.chosen:
+            continue
+        rng = random.Random(f"{config.seed}/{example.chip.id}")  # noqa: S311 - not for secrets
+        samples = shuffled_by_turns(example.samples, lambda one: one.task, rng)[: config.questions]
+        pictures = tuple(_reduced(picture, config.picture_side) for picture in example.chip.pictures)
+        yield Example(replace(example.chip, pictures=pictures), tuple(samples))
+
+
+def _shards(examples: Iterator[Example], plan: Plan) -> Iterator[tuple[Split, int, list[Example]]]:
+    """Examples in lots of one split, with the split and the number of the lot in it."""
+    open_: dict[Split, list[Example]] = defaultdict(list)
+    numbers: dict[Split, int] = defaultdict(int)
+    for example in examples:
+        split = plan.splits[example.chip.scene]
+        open_[split].append(example)
+        if len(open_[split]) == UNIT_CHIPS:
+            yield split, numbers[split], open_.pop(split)
+            numbers[split] += 1
+    for split, rest in open_.items():
+        yield split, numbers[split], rest
+
+
+def _reduced(picture: Picture, side: int | None) -> Picture:
+    if side is None:
+        return picture
+    with Image.open(io.BytesIO(picture.data)) as image:
+        if max(image.size) <= side:
+            return picture
+        return replace(picture, data=encode_png(np.asarray(image.convert("RGB")), side))
