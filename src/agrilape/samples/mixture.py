@@ -160,8 +160,9 @@ def _classes(
     for dataset in entry.datasets:
         for row, samples in enumerate(stores[dataset].truths()):
             held = {_class(truth, entry) for task, truth in samples if _is_wanted(task, entry)}
-            for kind in held - {None}:
-                found[kind].append((dataset, row))
+            for kind in held:
+                if kind is not None:
+                    found[kind].append((dataset, row))
     if not found:
         raise DataError(
             f"mixture entry {name!r} cannot be balanced: no sample says its {' and '.join(entry.balance)}",
