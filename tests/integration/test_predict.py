@@ -6,6 +6,7 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+import yaml
 from affine import Affine
 from shapely.geometry import box
 
@@ -191,3 +192,32 @@ def test_an_image_without_ground_or_without_place_is_refused(checkpoint, tmp_pat
     nowhere = write_image(tmp_path / "nowhere.tif", np.random.default_rng(0), crs=None)
     with pytest.raises(DataError, match="coordinate reference system"):
         predict_raster(checkpoint, nowhere, QUESTION, tmp_path / "a.geojson")
+
+
+def test_a_model_is_told_what_it_was_told_in_training(checkpoint, image, answers, tmp_path):
+    told = {}
+
+    def answer(chip, sample):
+        told[sample.question] = chip
+        return ("maize",)
+
+    answers(answer)
+    recipe = checkpoint.parent.parent / "recipe.yaml"
+    stills = {"chip": 200, "picture_side": 100, "tasks": ["crop_boxes"], "language": "en",
+              "metadata": ["sensor", "gsd", "date", "location", "bands"]}  # fmt: skip
+    recipe.write_text(
+        yaml.safe_dump({"datasets": {"stills": stills, "other": {"chip": 64, "tasks": ["count"]}}})
+    )
+    try:
+        predict_raster(checkpoint, image, QUESTION, tmp_path / "told.geojson", sensor="Sentinel-2 MSI")
+        predict_raster(checkpoint, image, "how many fields are there?", tmp_path / "plain.geojson")
+    finally:
+        recipe.unlink()
+    preambles = {question[0] for question in told if "maize" in question[0]}
+    assert len(preambles) == len([q for q in told if "maize" in q[0]])  # each tile has its own place
+    for question in preambles:
+        assert question.startswith(
+            "Sensor: Sentinel-2 MSI. Resolution: 20 m. Date: 2022-06-17. Location: 55."
+        )
+        assert question.endswith("Bands: red, green, blue. Where are the maize fields?")
+    assert ("How many fields are there?",) in told  # of a data set without metadata

@@ -24,8 +24,12 @@ def predict(
         str, typer.Option(help="wgs84 (GeoJSON), or source: a GeoPackage in the image's CRS.")
     ] = "wgs84",
     composite: Annotated[str, typer.Option(help="true_colour, false_colour or ndvi.")] = "true_colour",
+    sensor: Annotated[
+        str | None, typer.Option(help="Name of the sensor, for a model that was told it in training.")
+    ] = None,
 ) -> None:
     """Ask a question about a GeoTIFF and get the answer on the map."""
     from agrilape.serve import predict_raster
 
-    say(predict_raster(checkpoint, image, question, output, crs=crs, composite=composite).summary)
+    answer = predict_raster(checkpoint, image, question, output, crs=crs, composite=composite, sensor=sensor)
+    say(answer.summary)

@@ -23,9 +23,9 @@ from agrilape.config.recipe import DatasetConfig
 from agrilape.geo.shapes import Box, Instant, Point, Span
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.samples import seasons
+from agrilape.samples.metadata import shown_facts
 from agrilape.samples.types import Chip, Picture
 from agrilape.samples.view import Field, Spot, Stress, Timing, View
-from agrilape.sources.composite import composite_bands
 from agrilape.sources.scene import Frame, Observation, Parcel, PixelWindow, Scene, Zone
 
 MAX_UNSEEN = (
@@ -39,7 +39,6 @@ WHOLE = 0.99  # share of a parcel or zone from which all of it is visible; the r
 MIN_STRESS = 0.002  # share of the chip that a stressed part must cover to be noticed
 STRESS_DAYS = 15  # from the first sign of stress until nobody would overlook it
 STRESS_NDVI = 0.08  # by which the stressed part is less green than the rest of its field
-KEPT_FACTS = ("sensor", "gsd_m", "latitude", "longitude", "region", "year", "season")  # of a scene's meta
 LUSH = 0.8  # a still is taken among the clear dates with at least this share of the highest median NDVI
 
 
@@ -191,19 +190,13 @@ class Cutter:
         )
 
     def _meta(self, window: PixelWindow, shown: Sequence[Look]) -> dict[str, Any]:
-        """Facts of a chip; `gsd_m` is that of the picture as it is shown."""
-        meta = {key: self.scene.meta[key] for key in KEPT_FACTS if key in self.scene.meta}
-        side = self.config.picture_side
-        if side is not None and max(window.width, window.height) > side and "gsd_m" in meta:
-            meta["gsd_m"] *= max(window.width, window.height) / side
-        if len(shown) == 1 and shown[0].frame.acquired:
-            meta["acquired"] = shown[0].frame.acquired.isoformat()
-        if self.config.language != "en":
-            meta["language"] = self.config.language
+        config = self.config
+        facts = shown_facts(
+            self.scene, window, [look.frame for look in shown], config.composite, config.picture_side
+        )
         return {
-            **meta,
-            "composite": self.config.composite,
-            "bands": list(composite_bands(self.config.composite, shown[0].frame.bands)),
+            **facts,
+            **({} if config.language == "en" else {"language": config.language}),
             "pixel_window": list(window),
             "unseen": [round(1 - look.seen, 4) for look in shown],
         }

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-
-import yaml
 
 from agrilape import __version__
 from agrilape.console import progress, warn
@@ -20,6 +18,7 @@ from agrilape.serve.features import determination, features_of
 from agrilape.serve.geofile import Feature, write_geojson, write_geopackage
 from agrilape.serve.question import Question, understand
 from agrilape.serve.tiles import Tiles
+from agrilape.serve.trained import trained
 from agrilape.sources.folder import read_raster
 from agrilape.sources.scene import Frame, Scene
 
@@ -52,6 +51,7 @@ def predict_raster(
     overlap: float = 0.25,
     tile: int | None = None,
     acquired: date | None = None,
+    sensor: str | None = None,
     batch_size: int = 32,
 ) -> MapAnswer:
     """Ask a question about a GeoTIFF and write the answer as a GIS file.
@@ -73,6 +73,8 @@ def predict_raster(
         tile: Side of a tile in pixels; None: as in the run that the checkpoint lies in, else the size of the
             model's input.
         acquired: Date of the image, if the file does not say; of several dates, the one to look at.
+        sensor: Name of the sensor, for a model that was told it in training. What else its questions began
+            with there (`metadata` of its data sets) is told here too.
         batch_size: Tiles that the model answers at once.
 
     Raises:
@@ -83,10 +85,15 @@ def predict_raster(
     path = _output(output, crs, overlap)
     asked = understand(question)
     scene = read_raster(image)
+    if sensor is not None:
+        scene = replace(scene, meta={**scene.meta, "sensor": sensor})
     frames = _frames(scene, asked, acquired)
     folder = _last_stage(checkpoint)
     model = load_checkpoint(folder)
-    tiles = Tiles(scene, frames, asked, tile or _tile_side(folder, model), overlap, composite)
+    taught = trained(folder, model, asked.task)
+    if tile is not None:
+        taught = replace(taught, side=tile)
+    tiles = Tiles(scene, frames, asked, taught, overlap, composite)
     rows = _answers(model, tiles, batch_size)
     details = f"agrilape {__version__}, {checkpoint.name}: {asked.text}"
     features = features_of(rows, tiles, determination(acquired or frames[-1].acquired, details))
@@ -124,18 +131,6 @@ def _last_stage(folder: Path) -> Path:
             f"{folder} holds no checkpoint", "give a checkpoint folder, or the folder of a trained run"
         )
     return stages[-1]
-
-
-def _tile_side(folder: Path, checkpoint: Checkpoint) -> int:
-    """Ground pixels that the model was shown at once: of its run's recipe, else its own input size."""
-    recipe = folder.parent.parent / "recipe.yaml"
-    if recipe.is_file():
-        datasets = (yaml.safe_load(recipe.read_text(encoding="utf-8")) or {}).get("datasets") or {}
-        sides = [data["chip"] for data in datasets.values() if "chip" in data]
-        if sides:
-            return int(sides[-1])
-    size = checkpoint.processor.image_processor.size
-    return int(size.get("height") or size.get("shortest_edge") or size.get("longest_edge") or 256)
 
 
 def _frames(scene: Scene, question: Question, acquired: date | None) -> tuple[Frame, ...]:

@@ -12,8 +12,11 @@ from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Point
 from agrilape.samples.chips import encode_png, plan_windows
 from agrilape.samples.lazy import LazyExamples
+from agrilape.samples.metadata import shown_facts, told
+from agrilape.samples.phrasings import joined, load_phrasings
 from agrilape.samples.types import Chip, Example, Picture, Sample
 from agrilape.serve.question import Question
+from agrilape.serve.trained import Trained
 from agrilape.sources.scene import Frame, PixelWindow, Scene
 
 LEAST_SEEN = 0.1
@@ -27,7 +30,7 @@ class Tiles(LazyExamples):
         scene: The scene; it has a georeference.
         frames: The acquisitions to show: one for a still, several for a series.
         question: The question; one with a place is asked of one tile around that place.
-        side: Side of a tile in pixels.
+        taught: How the model was taught to be asked: side of a tile in pixels, facts before a question.
         overlap: Share of a tile that its neighbours repeat.
         composite: How bands become colours.
 
@@ -44,12 +47,13 @@ class Tiles(LazyExamples):
         scene: Scene,
         frames: Sequence[Frame],
         question: Question,
-        side: int,
+        taught: Trained,
         overlap: float,
         composite: str,
     ) -> None:
         self.scene, self.frames, self.question, self.composite = scene, tuple(frames), question, composite
-        planned = plan_windows(scene.width, scene.height, side, overlap)
+        self.taught = taught
+        planned = plan_windows(scene.width, scene.height, taught.side, overlap)
         if question.place:
             planned = [self._around(*question.place, planned)]
         self.windows = [window for window in planned if self._seen(window) >= LEAST_SEEN]
@@ -77,11 +81,12 @@ class Tiles(LazyExamples):
             pictures=tuple(self._picture(frame, window) for frame in self.frames),
             georeference=self.georeference.window(window),
             window=self.scene.window if len(self.frames) > 1 else None,
+            meta=shown_facts(self.scene, window, self.frames, self.composite, self.taught.picture_side),
         )
         point = self._point(*self.question.place, window) if self.question.place else None
-        sample = Sample(
-            str(position), chip.id, self.question.task or "question", self.question.parts(point), ()
-        )
+        preamble = told(chip, self.taught.metadata, load_phrasings(self.taught.language))
+        question = joined((preamble, *self.question.parts(point)))
+        sample = Sample(str(position), chip.id, self.question.task or "question", question, ())
         return Example(chip, (sample,))
 
     def _picture(self, frame: Frame, window: PixelWindow) -> Picture:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -117,13 +117,18 @@ def named_boxes(names: Sequence[str], boxes: Sequence[Box]) -> tuple[Part, ...]:
 
 def fill(template: str, values: Mapping[str, Part]) -> tuple[Part, ...]:
     """A template with its placeholders filled: texts run together, shapes stay parts of their own."""
-    parts: list[Part] = []
-    for text, name, _, _ in string.Formatter().parse(template):
-        for part in (text, values[name] if name is not None else ""):
-            if not isinstance(part, str):
-                parts.append(part)
-            elif part and parts and isinstance(parts[-1], str):
-                parts[-1] += part
-            elif part:
-                parts.append(part)
-    return tuple(parts)
+    pieces = string.Formatter().parse(template)
+    return joined(
+        part for text, name, _, _ in pieces for part in (text, values[name] if name is not None else "")
+    )
+
+
+def joined(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """Parts of a message with neighbouring texts run together and empty ones left out."""
+    found: list[Part] = []
+    for part in parts:
+        if isinstance(part, str) and found and isinstance(found[-1], str):
+            found[-1] += part
+        elif part != "":
+            found.append(part)
+    return tuple(found)

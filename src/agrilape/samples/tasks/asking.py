@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from agrilape.config.recipe import Fact
 from agrilape.samples.metadata import told
-from agrilape.samples.phrasings import Phrasings, fill, load_phrasings
+from agrilape.samples.phrasings import Phrasings, fill, joined, load_phrasings
 from agrilape.samples.tasks.base import Draft, find_task
 from agrilape.samples.turns import by_turns, shuffled_by_turns
 from agrilape.samples.types import Sample
@@ -55,12 +55,11 @@ def _worded(
     view: View, task: str, number: int, draft: Draft, preamble: str, rng: random.Random, phrasings: Phrasings
 ) -> Sample:
     form = f"{task}.{draft.form}" if draft.form else task
-    template = preamble.replace("{", "{{").replace("}", "}}") + rng.choice(phrasings.questions[form])
     return Sample(
         id=f"{view.chip.id}/{task}/{number}",
         chip=view.chip.id,
         task=task,
-        question=fill(template, draft.values),
+        question=joined((preamble, *fill(rng.choice(phrasings.questions[form]), draft.values))),
         answer=draft.answer,
         truth=draft.truth,
         provenance=draft.provenance,
