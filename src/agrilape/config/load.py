@@ -220,6 +220,7 @@ def _check_names(recipe: Recipe, origin: str) -> None:
         for name in part.datasets
     ]
     used += [("evaluation.datasets", name) for name in recipe.evaluation.datasets]
+    used += [("evaluation.fitted_on", name) for name in recipe.evaluation.fitted_on or ()]
     for where, name in used:
         if name not in recipe.datasets:
             near = difflib.get_close_matches(name, list(recipe.datasets), n=1, cutoff=0.4)

@@ -193,6 +193,11 @@ class EvaluationConfig(Settings):
     )
     tasks: tuple[str, ...] | None = Field(None, min_length=1, description="Only these tasks; null: all.")
     limit: int | None = Field(None, ge=1, description="Most samples per task; null: all.")
+    fitted_on: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Data sets whose train split the blind baselines learn from; null: each its own.",
+    )
     batch_size: int = Field(64, ge=1)
     expectation: bool = Field(
         False, description="Read positions finer than a token, from their distribution."

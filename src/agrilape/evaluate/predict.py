@@ -122,7 +122,7 @@ class Answerer:
         if coordinates == "position_tokens" and config.token_ids is not None:
             self._positions = PositionIds(config.token_ids)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: a model that is asked during training goes on training
     def __call__(self, asked: Sequence[tuple[Example, Sample]]) -> list[Answer]:
         """The answer to each question, all in one batch."""
         batch = prompt_batch(self.chat, [(example, (sample,)) for example, sample in asked])

@@ -6,16 +6,12 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from pyproj import Geod
-from shapely.geometry import LineString, shape
-
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
-from agrilape.geo.shapes import Part, Point, Polygon, Shape
+from agrilape.geo.shapes import Part, Polygon, Shape
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.samples.codec import (
     georeference_from_json,
@@ -30,7 +26,6 @@ from agrilape.samples.types import Chip, Sample
 ShapeT = TypeVar("ShapeT")
 Intervals: TypeAlias = tuple[tuple[tuple[float, ...], ...], ...]
 """Per shape and coordinate, ends of intervals as fractions of the image or the time window."""
-_EARTH = Geod(ellps="WGS84")
 
 
 @dataclass(frozen=True)
@@ -103,8 +98,22 @@ class Prediction:
 
     @property
     def ground_m(self) -> tuple[float, float] | None:
-        """Width and height of the image on the ground in metres; None without georeference."""
-        return ground_size_m(self.georeference) if self.georeference else None
+        """Width and height of the image on the ground in metres; None without georeference.
+
+        Prepared chips carry it, so that scoring them needs no map projection.
+        """
+        if self.georeference is None:
+            return None
+        width, height = self.meta.get("ground_m") or self.georeference.ground_m
+        return float(width), float(height)
+
+    @property
+    def _gsd_m(self) -> float | None:
+        """Mean side of a pixel on the ground in metres."""
+        if self.georeference is None or self.ground_m is None:
+            return None
+        width, height = self.ground_m
+        return (width / self.georeference.width + height / self.georeference.height) / 2
 
     def to_json(self) -> dict[str, Any]:
         """The row as a JSON object; texts and ground size repeat, for readers, what the other fields say."""
@@ -124,7 +133,7 @@ class Prediction:
             **({"intervals": self.intervals} if self.intervals else {}),
             "truth": dict(self.truth),
             "georeference": georeference_to_json(self.georeference),
-            "gsd_m": self.georeference.gsd_m if self.georeference else None,
+            "gsd_m": self._gsd_m,
             "ground_m": self.ground_m,
             "window": window_to_json(self.window),
             "meta": dict(self.meta),
@@ -212,15 +221,6 @@ def refuse_repeats(ids: Iterable[str]) -> None:
         if name in seen:
             raise DataError(f"two predictions have the id {name!r}", "keep one row per sample")
         seen.add(name)
-
-
-@lru_cache(maxsize=4096)
-def ground_size_m(georeference: Georeference) -> tuple[float, float]:
-    """Geodesic width and height of an image along its middle lines, in metres."""
-    ends = ((Point(0, 0.5), Point(1, 0.5)), (Point(0.5, 0), Point(0.5, 1)))
-    lines = [LineString([georeference.to_map(point) for point in pair]) for pair in ends]
-    width, height = (_EARTH.geometry_length(shape(georeference.to_geojson(line))) for line in lines)
-    return float(width), float(height)
 
 
 def _is_finite(part: Part) -> bool:

@@ -26,10 +26,10 @@ from agrilape.evaluate.subset import Subset
 from agrilape.evaluate.suites import suite_of
 from agrilape.evaluate.summary import choose_rivals, summarise
 from agrilape.model import load_checkpoint
-from agrilape.samples import read_manifest, read_store
+from agrilape.samples import Store, read_manifest, read_store
 
 Answers: TypeAlias = dict[str, list[Prediction | None]]
-WHICH_SAMPLES = {"batch_size", "suite", "tasks", "limit"}
+WHICH_SAMPLES = {"batch_size", "suite", "tasks", "limit", "fitted_on"}
 """Settings of an evaluation on which no single prediction depends."""
 REHEARSAL = 500
 """Most samples of each task and data set, of the train split, on which the best baseline is chosen."""
@@ -52,10 +52,7 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
     """
     checkpoint = last_checkpoint(recipe, run)
     suite = suite_of(recipe.evaluation)
-    subsets = [
-        Subset(name, read_store(run / "data" / name, recipe.evaluation.split), suite.limit, suite.tasks)
-        for name in recipe.evaluation.datasets
-    ]
+    subsets = asked_of(recipe.evaluation, run / "data")
     order = [sample.id for subset in subsets for example in subset for sample in example.samples]
     refuse_repeats(order)
     if not order:
@@ -84,6 +81,28 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
     _keep_pictures(run / "evaluation" / "images", shown, subsets)
     write_atomically(run / "evaluation" / "metrics.json", json.dumps(metrics, indent=1))
     return metrics
+
+
+def asked_of(settings: EvaluationConfig, data: Path) -> list[Subset]:
+    """The samples that an evaluation asks of each of its data sets, below the folder `data`."""
+    suite = suite_of(settings)
+    return [
+        Subset(name, read_store(data / name, settings.split), suite.limit, suite.tasks)
+        for name in settings.datasets
+    ]
+
+
+def answer_blindly(recipe: Recipe, run: Path) -> tuple[Answers, dict[str, str]]:
+    """Rows of every blind baseline to the samples of an evaluation, and the baseline to beat in each task.
+
+    No checkpoint is needed.
+
+    Args:
+        recipe: What the run was made from.
+        run: Run folder with `data/`.
+    """
+    guesses, rehearsal = _guesses(recipe, run, asked_of(recipe.evaluation, run / "data"))
+    return guesses, choose_rivals(rehearsal, suite_of(recipe.evaluation).metrics)
 
 
 def last_checkpoint(recipe: Recipe, run: Path) -> Path:
@@ -138,12 +157,14 @@ def _predict(
 def _guesses(recipe: Recipe, run: Path, subsets: Sequence[Subset]) -> tuple[Answers, Answers]:
     """Every baseline's rows to the samples in their order, and to samples of the train split.
 
-    Each is fitted on the train split of the data set that it is asked about.
+    Each is fitted on the train split of the data set that it is asked about, or of those that the recipe
+    names.
     """
     guesses: Answers = {name: [] for name in baselines.BASELINES}
     rehearsal: Answers = {name: [] for name in baselines.BASELINES}
     for dataset, subset in zip(recipe.evaluation.datasets, subsets, strict=True):
-        train = read_store(run / "data" / dataset, "train")
+        sources = recipe.evaluation.fitted_on or (dataset,)
+        train = Store([f for name in sources for f in read_store(run / "data" / name, "train").files])
         known = baselines.fit(train)
         for answers, examples in ((guesses, subset), (rehearsal, Subset(dataset, train, REHEARSAL))):
             for example in examples:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import CRS, Geod, Transformer
-from pyproj.exceptions import CRSError
 from shapely import Geometry
+from shapely.geometry import LineString, mapping, shape
 from shapely.geometry import Polygon as ShapelyPolygon
-from shapely.geometry import mapping
 
 from agrilape.errors import DataError
 from agrilape.geo.shapes import Box, Point, Polygon
+
+if TYPE_CHECKING:  # pyproj is imported where it is used: training and scoring of prepared data need no map
+    from pyproj import CRS, Geod, Transformer
 
 SQUARE_METRES_PER_HECTARE = 10_000.0
 WGS84_DECIMALS = 7  # about a centimetre
@@ -125,6 +126,17 @@ class Georeference:
         across, down = self._steps_m(np.array([[self.width / 2, self.height / 2]]))
         return float((np.hypot(*across[0]) + np.hypot(*down[0])) / 2)
 
+    @cached_property
+    def ground_m(self) -> tuple[float, float]:
+        """Width and height along the middle lines of the image, in metres on the WGS 84 ellipsoid."""
+        from pyproj import Geod
+
+        earth = Geod(ellps="WGS84")
+        ends = ((Point(0, 0.5), Point(1, 0.5)), (Point(0.5, 0), Point(0.5, 1)))
+        lines = [LineString([self.to_map(point) for point in pair]) for pair in ends]
+        width, height = (earth.geometry_length(shape(self.to_geojson(line))) for line in lines)
+        return float(width), float(height)
+
     def area_ha(self, geometry: Geometry) -> float:
         """Area of a map geometry on the ellipsoid in hectares; holes are not counted.
 
@@ -206,6 +218,9 @@ def parse_crs(text: str) -> CRS:
     Raises:
         DataError: It is not understood.
     """
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
     try:
         return CRS.from_user_input(text)
     except CRSError as error:
@@ -216,6 +231,8 @@ def parse_crs(text: str) -> CRS:
 
 @lru_cache(maxsize=64)
 def _transformer(source: str, target: str) -> Transformer:
+    from pyproj import Transformer
+
     return Transformer.from_crs(parse_crs(source), parse_crs(target), always_xy=True)
 
 
@@ -226,6 +243,8 @@ def _earth(crs: str) -> tuple[CRS, Geod, Transformer]:
     Raises:
         DataError: The CRS is local, without a place on the Earth.
     """
+    from pyproj import Transformer
+
     system = parse_crs(crs)
     geod, geodetic = system.get_geod(), system.geodetic_crs
     if geod is None or geodetic is None:

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from pyproj import Geod
 
 from agrilape.errors import DataError
 from agrilape.evaluate.rows import Prediction
@@ -24,7 +23,6 @@ MOST_ROWS = 1000
 """Answers of each source that are drawn, spread evenly: more cannot be told apart."""
 MOST_MAPS = 6
 Chips: TypeAlias = dict[tuple[float, float], list[float]]
-_EARTH = Geod(ellps="WGS84")
 
 
 def error_maps(run: Run) -> list[Chart]:
@@ -79,8 +77,10 @@ def _map(source: str, chips: Chips) -> Chart:
 
 def _kilometres(places: NDArray[np.float64], centre: NDArray[np.float64]) -> NDArray[np.float64]:
     """East and north of the centre, along the ellipsoid, `[n, 2]`."""
+    from pyproj import Geod  # only where there is a map to draw
+
     origin = np.broadcast_to(centre, places.shape)
-    azimuth, _, metres = _EARTH.inv(origin[:, 0], origin[:, 1], places[:, 0], places[:, 1])
+    azimuth, _, metres = Geod(ellps="WGS84").inv(origin[:, 0], origin[:, 1], places[:, 0], places[:, 1])
     radians = np.radians(azimuth)
     directions: NDArray[np.float64] = np.stack([np.sin(radians), np.cos(radians)], axis=1)
     return directions * np.asarray(metres, dtype=np.float64)[:, None] / 1000

@@ -191,12 +191,14 @@ class Cutter:
 
     def _meta(self, window: PixelWindow, shown: Sequence[Look]) -> dict[str, Any]:
         config = self.config
+        ground = self.scene.georeference and self.scene.georeference.window(window)
         facts = shown_facts(
             self.scene, window, [look.frame for look in shown], config.composite, config.picture_side
         )
         return {
             **facts,
             **({} if config.language == "en" else {"language": config.language}),
+            **({"ground_m": [round(side, 3) for side in ground.ground_m]} if ground else {}),
             "pixel_window": list(window),
             "unseen": [round(1 - look.seen, 4) for look in shown],
         }

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import Transformer
 from shapely import Geometry
 
 from agrilape.errors import DataError
@@ -187,7 +186,9 @@ def footprint(georeference: Georeference) -> Geometry:
 
 
 @lru_cache(maxsize=64)
-def _to_degrees(crs: str) -> Transformer:
+def _to_degrees(crs: str) -> Any:
+    from pyproj import Transformer  # not where only prepared samples are read
+
     return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.features import rasterize
 from shapely import Geometry
 
 from agrilape.geo.shapes import Box, Instant, Point, Span
@@ -208,6 +207,8 @@ class View:
     @cached_property
     def crop_raster(self) -> NDArray[np.int32]:
         """Index + 1 into `by_crop` of what grows in each cell, `[RASTER, RASTER]`; 0 where not known."""
+        from rasterio.features import rasterize  # not where only prepared samples are read
+
         shapes = [
             (field.outline, number)
             for number, fields in enumerate(self.by_crop.values(), start=1)

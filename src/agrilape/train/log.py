@@ -1,4 +1,4 @@
-"""The log of a stage: JSON lines always, TensorBoard beside it, and a line for people."""
+"""The log of a stage: JSON lines always, TensorBoard beside it where it is installed, a line for people."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-
-from torch.utils.tensorboard import SummaryWriter
 
 from agrilape.console import Track
 
@@ -41,10 +39,11 @@ class StageLog:
 
     def __init__(self, path: Path, resumed: int, track: Track, active: bool = True) -> None:
         self.path, self._track = path, track
-        self._board: SummaryWriter | None = None
+        self._active = active
+        self._board: Any = None
         if active:
-            _rewrite(path, [row for row in read_rows(path) if row["step"] <= resumed])
-            self._board = SummaryWriter(path.parent / "tensorboard", purge_step=resumed + 1)
+            keep_rows(path, resumed)
+            self._board = _open_board(path.parent / "tensorboard", resumed + 1)
 
     def __enter__(self) -> Self:
         """Keep the TensorBoard file open until the end of the block."""
@@ -59,17 +58,27 @@ class StageLog:
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append the rows of finished steps."""
-        if self._board is None:
+        if not self._active:
             return
         with self.path.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
         last = rows[-1]
-        for name, value in _scalars(last):
-            self._board.add_scalar(name, value, last["step"])
+        if self._board is not None:
+            for name, value in _scalars(last):
+                self._board.add_scalar(name, value, last["step"])
         note = f"loss {last['loss']:.3f}"
         if "position_accuracy" in last:
             note += f", positions {last['position_accuracy']:.0%} (off {last['coordinate_error']:.1f} bins)"
         self._track(len(rows), note)
+
+
+def _open_board(folder: Path, first_step: int) -> Any:
+    """A TensorBoard file; None where TensorBoard is not installed, as on a bare machine for studies."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(folder, purge_step=first_step)
 
 
 def _scalars(row: Row) -> list[tuple[str, float]]:
@@ -83,7 +92,9 @@ def _scalars(row: Row) -> list[tuple[str, float]]:
     return flat
 
 
-def _rewrite(path: Path, rows: Sequence[Row]) -> None:
+def keep_rows(path: Path, steps: int) -> None:
+    """Take back the rows of steps after so many."""
+    rows = [row for row in read_rows(path) if row["step"] <= steps]
     draft = path.with_name(f".{path.name}.partial")
     draft.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     os.replace(draft, path)

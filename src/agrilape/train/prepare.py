@@ -57,7 +57,7 @@ def prepare(recipe: Recipe, stage: StageConfig, start: Path | None) -> Prepared:
     model, processor = _open(recipe.model, start)
     if recipe.model.lora_rank is not None and not is_adapted(model):
         model = add_lora(model, recipe.model.lora_rank)
-    on = recipe.enable_lape and stage.enable_lape and recipe.coordinates == "position_tokens"
+    on = uses_lape(recipe, stage)
     if on and lape_of(model) is None:
         attach(model, add_position_tokens(processor, recipe.lape), processor.tokenizer)
     lape = lape_of(model)
@@ -66,6 +66,11 @@ def prepare(recipe: Recipe, stage: StageConfig, start: Path | None) -> Prepared:
     peaks = peak_rates(stage.learning_rates, lape=on)
     freeze(parameter_groups(model), peaks)
     return Prepared(model, processor, lape.config if lape is not None and on else None, peaks)
+
+
+def uses_lape(recipe: Recipe, stage: StageConfig) -> bool:
+    """Are position tokens and injection on in a stage?"""
+    return recipe.enable_lape and stage.enable_lape and recipe.coordinates == "position_tokens"
 
 
 def is_adapted(model: Any) -> bool:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +23,10 @@ from transformers.utils import logging
 from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.console import progress, say, warn
 from agrilape.errors import RecipeError
-from agrilape.model import parameter_groups, save_checkpoint
+from agrilape.model import Checkpoint, parameter_groups, save_checkpoint
 from agrilape.samples.manifest import read_manifest, read_store
 from agrilape.samples.mixture import Mixture
+from agrilape.samples.tasks import TASKS
 from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train import snapshots
 from agrilape.train.alignment import Collate, Covering
@@ -33,16 +34,22 @@ from agrilape.train.data import Draws, in_parts, require_words_only
 from agrilape.train.log import StageLog, read_rows
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.precision import is_bfloat16_fast
-from agrilape.train.prepare import Prepared, prepare
+from agrilape.train.prepare import Prepared, prepare, uses_lape
 from agrilape.train.stability import measure
 from agrilape.train.trainer import LOG_EVERY, StageTrainer
+from agrilape.train.watch import CURVE, Watch, Watcher
 
 DONE, LOG, STABILITY = "stage.json", "log.jsonl", "stability.json"
 RESUME, BEGUN = "resume", "begun.json"  # what an interrupted stage goes on from
 
 
 def train_recipe(
-    recipe: Recipe, run: Path, data: Path, resume: bool = True, only: Collection[str] = ()
+    recipe: Recipe,
+    run: Path,
+    data: Path,
+    resume: bool = True,
+    only: Collection[str] = (),
+    watch: Watch | None = None,
 ) -> list[Path]:
     """Train the stages of a recipe.
 
@@ -53,6 +60,7 @@ def train_recipe(
         resume: Skip stages that were finished with the same settings and go on from the last complete
             checkpoint; False trains from the start.
         only: Names of the stages to train, each from what the stage before it left; empty: all.
+        watch: Looks at the model while it trains, in the stages that can spell places.
 
     Returns:
         The stage folders in order; each is a checkpoint.
@@ -69,29 +77,73 @@ def train_recipe(
         )
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    runs: list[StageRun] = []
-    for number, stage in enumerate(recipe.stages):
-        before = runs[-1] if runs else None
-        made_from = fingerprint(recipe, stage, data, before.made_from if before else "")
-        folder = run / "stages" / f"{number + 1}-{stage.name}"
-        runs.append(StageRun(recipe, number, folder, before.folder if before else None, data, made_from))
+    folders: list[Path] = []
+    digests = fingerprints(recipe, {name: read_manifest(data / name).key for name in trained_on(recipe)})
+    for number, (stage, made_from) in enumerate(zip(recipe.stages, digests, strict=True)):
+        before = folders[-1] if folders else None
+        folders.append(run / "stages" / stage_folder(recipe, number))
         if not only or stage.name in only:
-            runs[-1].train(resume)
-    return [one.folder for one in runs]
+            StageRun(recipe, number, folders[-1], before, data, made_from, watch).train(resume)
+    return folders
 
 
-def fingerprint(recipe: Recipe, stage: StageConfig, data: Path, before: str) -> str:
-    """Digest of all that a stage's result depends on, the stages before it included."""
-    names = sorted({name for entry in stage.mixture.values() for name in entry.datasets})
-    facts = {
-        "before": before,
-        "stage": stage.model_dump(mode="json", exclude={"checkpoint_every"}),
-        "data": {name: read_manifest(data / name).key for name in names},
-        **recipe.model_dump(
-            mode="json", include={"seed", "enable_lape", "coordinates", "model", "lape", "loss"}
-        ),
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+def stage_folder(recipe: Recipe, number: int) -> str:
+    """Name of a stage's folder below `<run>/stages`."""
+    return f"{number + 1}-{recipe.stages[number].name}"
+
+
+def trained_on(recipe: Recipe) -> list[str]:
+    """Names of the data sets that a recipe trains on."""
+    entries = (entry for stage in recipe.stages for entry in stage.mixture.values())
+    return sorted({name for entry in entries for name in entry.datasets})
+
+
+def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:
+    """Digest, for each stage, of all that its result depends on, the stages before it included.
+
+    What cannot matter is left out: before LAPE comes in, its settings and the weights of position tokens; as
+    long as nothing but words is trained, how coordinates are spelled. Recipes that differ in these alone have
+    such stages in common.
+
+    Args:
+        recipe: The recipe.
+        data: Key of each data set that it trains on, as its manifest gives it.
+    """
+    found: list[str] = []
+    met_lape, met_places = False, False
+    for stage in recipe.stages:
+        names = sorted({name for entry in stage.mixture.values() for name in entry.datasets})
+        met_lape |= uses_lape(recipe, stage)
+        met_places |= not _is_words_only(recipe, stage)
+        facts = {
+            "before": found[-1] if found else "",
+            "stage": stage.model_dump(
+                mode="json", exclude={"checkpoint_every", "enable_lape", "introduction"}
+            ),
+            "data": {name: data[name] for name in names},
+            **recipe.model_dump(mode="json", include={"seed", "model"}),
+        }
+        if met_lape:
+            facts |= stage.model_dump(mode="json", include={"introduction"})
+            facts |= recipe.model_dump(mode="json", include={"lape", "loss"})
+            facts["lape_on"] = uses_lape(recipe, stage)
+        else:
+            facts["stage"]["learning_rates"].pop("lape")
+        if met_places:
+            facts["coordinates"] = recipe.coordinates
+        found.append(hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16])
+    return found
+
+
+def _is_words_only(recipe: Recipe, stage: StageConfig) -> bool:
+    """Can no place or time occur in a stage? Only if its tasks are known to use none, on undated images."""
+    tasks = [
+        name if recipe.datasets[dataset].series == 0 else ""
+        for entry in stage.mixture.values()
+        for dataset in entry.datasets
+        for name in entry.tasks or recipe.datasets[dataset].tasks
+    ]
+    return all(name in TASKS and not TASKS[name].positions for name in tasks)
 
 
 @dataclass(frozen=True)
@@ -105,6 +157,7 @@ class StageRun:
         before: Folder of the stage before it; None for the first.
         data: Folder of the prepared data sets.
         made_from: Fingerprint.
+        watch: Looks at the model while it trains.
     """
 
     recipe: Recipe
@@ -113,6 +166,7 @@ class StageRun:
     before: Path | None
     data: Path
     made_from: str
+    watch: Watch | None = None
 
     @property
     def stage(self) -> StageConfig:
@@ -148,7 +202,7 @@ class StageRun:
             progress(title, self.stage.steps - resumed, "steps") as track,
             StageLog(self.folder / LOG, resumed, track, active=process.is_main_process) as log,
         ):
-            trainer = self._trainer(prepared, log)
+            trainer = self._trainer(prepared, log, self._watcher(prepared, resumed))
             trainer.train(resume_from_checkpoint=str(snapshot) if snapshot else None)
         if process.is_main_process:
             self._finish(prepared)
@@ -165,7 +219,7 @@ class StageRun:
             warn(f"{torn} was not written to the end and is left out")
         return snapshots.latest(folder)
 
-    def _trainer(self, prepared: Prepared, log: StageLog) -> StageTrainer:
+    def _trainer(self, prepared: Prepared, log: StageLog, watcher: Watcher | None) -> StageTrainer:
         """Put the trainer together."""
         codec = PositionCodec(prepared.lape or self.recipe.lape)
         arguments = _arguments(self.stage, self.folder / RESUME, self.seed)
@@ -184,7 +238,16 @@ class StageRun:
             mixed_precision=self.recipe.model.mixed_precision == "auto"
             and is_bfloat16_fast(arguments.device),
             arguments=arguments,
+            watcher=watcher,
         )
+
+    def _watcher(self, prepared: Prepared, resumed: int) -> Watcher | None:
+        """Looks at a model that can spell places; one that knows only words so far has nothing to show."""
+        coordinates = self.recipe.coordinates
+        if self.watch is None or (prepared.lape is None and coordinates != "numerals"):
+            return None
+        checkpoint = Checkpoint(prepared.model, prepared.processor, prepared.lape, coordinates)
+        return Watcher(self.watch, checkpoint, self.folder / CURVE, resumed)
 
     def _collate(self, prepared: Prepared, codec: PositionCodec) -> Collate:
         """Makes batches for the model; with words for what is shown if the stage aligns them."""

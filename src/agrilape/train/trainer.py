@@ -28,6 +28,7 @@ from agrilape.train.meter import Meter
 from agrilape.train.optim import Groups, build_optimizer, build_scheduler, frozen_modules
 from agrilape.train.precision import keep_cpu_attention_in_float32
 from agrilape.train.schedule import factor_of, gate_factor
+from agrilape.train.watch import Watcher
 
 LOG_EVERY = 10
 Row = dict[str, Any]
@@ -55,6 +56,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         on_rows: Receives finished steps: rows for the log.
         mixed_precision: Matrix products in bfloat16.
         arguments: Of `transformers.Trainer`.
+        watcher: Looks at the model now and then.
     """
 
     optimizer: Any
@@ -74,6 +76,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         on_rows: Callable[[list[Row]], None],
         mixed_precision: bool,
         arguments: TrainingArguments,
+        watcher: Watcher | None = None,
     ) -> None:
         self.stage, self.groups, self.peaks = stage, groups, peaks
         self.criterion, self.meter, self.data = criterion, Meter(), data
@@ -83,13 +86,13 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         self._asked = torch.zeros((), dtype=torch.int64)
         self._left_out: list[str] = []
         self._clock = time.perf_counter()
-        self._introduction = _Introduction(stage, model)
+        self._introduction, self._watcher = _Introduction(stage, model), watcher
         super().__init__(
             model=model,
             args=arguments,
             train_dataset=data,
             data_collator=collate,
-            callbacks=[self._introduction],
+            callbacks=[self._introduction, *([watcher] if watcher else [])],
         )
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = True  # makes the Trainer count the answer tokens of a whole step
@@ -215,6 +218,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         """What is known of the steps since the last log together: speed, mixture, LAPE."""
         now = time.perf_counter()
         seconds, self._clock = now - self._clock, now
+        seconds -= self._watcher.take_seconds() if self._watcher else 0.0
         asked, self._asked = int(self._asked), torch.zeros_like(self._asked)
         left_out, self._left_out = self._left_out, []
         for reason in left_out:

@@ -5,7 +5,7 @@ import pytest
 from affine import Affine
 
 from agrilape.errors import DataError
-from agrilape.evaluate.rows import Prediction, ground_size_m, read_rows, words
+from agrilape.evaluate.rows import Prediction, read_rows, words
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box, Instant, Point, Polygon, Span
 
@@ -37,7 +37,7 @@ def test_rows_say_what_readers_need(full_row):
 
 def test_ground_size_of_geographic_pixels():
     """At 60 degrees north a degree of longitude is half as long as one of latitude."""
-    width, height = ground_size_m(Georeference("EPSG:4326", Affine(1e-4, 0, 10, 0, -1e-4, 60), 100, 100))
+    width, height = Georeference("EPSG:4326", Affine(1e-4, 0, 10, 0, -1e-4, 60), 100, 100).ground_m
     assert width / height == pytest.approx(0.5, abs=0.01)
     assert np.hypot(width, height) > 1000
 

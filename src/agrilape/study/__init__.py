@@ -1,0 +1,1 @@
+"""Studies: variants of a recipe over seeds, tuned fairly, run side by side, judged with intervals."""
