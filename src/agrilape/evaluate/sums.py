@@ -13,7 +13,15 @@ from agrilape.evaluate.metrics.intervals import cluster_sums
 from agrilape.evaluate.read import Rows
 from agrilape.evaluate.scores import EVERY_METRIC, TASK_METRICS, Wanted, by_task, metrics_of
 
-_KINDS = (kinds.ONE_BOX, kinds.SEVERAL_BOXES, kinds.PERIOD, kinds.MOMENT, kinds.OUTLINE, kinds.CAPTION, kinds.NAME)
+_KINDS = (
+    kinds.ONE_BOX,
+    kinds.SEVERAL_BOXES,
+    kinds.PERIOD,
+    kinds.MOMENT,
+    kinds.OUTLINE,
+    kinds.CAPTION,
+    kinds.NAME,
+)
 
 
 class SceneSums(NamedTuple):
@@ -44,7 +52,9 @@ def metric_named(name: str) -> Metric:
     families = (TASK_METRICS[task],) if task in TASK_METRICS else _KINDS
     known = {one.name: one for family in reversed(families) for one in family}
     if metric not in known:
-        raise RecipeError(f"there is no score {name!r}", f"write task.metric, e.g. {task}.{next(iter(known))}")
+        raise RecipeError(
+            f"there is no score {name!r}", f"write task.metric, e.g. {task}.{next(iter(known))}"
+        )
     return known[metric]
 
 
