@@ -37,7 +37,7 @@ from agrilape.samples.tasks import TASKS, ask, find_task
 from agrilape.samples.types import Example
 from agrilape.sources.kept import keep_tiles
 
-FORMAT = 3  # raise it when the same configuration gives another store
+FORMAT = 4  # raise it when the same configuration gives another store
 WORTH_WORKERS = 400  # windows; starting a worker takes about as long as cutting a hundred
 RASTER_CACHE_MB = 256  # of decoded image tiles per process; GDAL itself would take a twentieth of the memory
 SHELF = ".labels"  # folder of the scenes' labels while they are needed
