@@ -1,24 +1,39 @@
-"""Imagery and parcels, read from ordinary files into scenes."""
+"""Imagery and parcels, read from ordinary files into scenes.
+
+The names below are imported when they are first used: training on prepared samples has no need of GDAL.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from agrilape import console
 from agrilape.config.recipe import FolderSource, KitSource
 from agrilape.errors import DataError
-from agrilape.sources.folder import Home, Opened, find_homes, open_folder, open_home, read_raster
-from agrilape.sources.kits import KITS, open_kit
-from agrilape.sources.observations import PointSeries, read_observations, read_point_series
-from agrilape.sources.parcels import ParcelTable, read_parcels
-from agrilape.sources.places import Problem
 from agrilape.sources.scene import Frame, Observation, Parcel, PixelWindow, Scene, Zone
+
+if TYPE_CHECKING:
+    from agrilape.sources.folder import Home, Opened, find_homes, open_folder, open_home, read_raster
+    from agrilape.sources.kits import KITS, open_kit
+    from agrilape.sources.observations import PointSeries, read_observations, read_point_series
+    from agrilape.sources.parcels import ParcelTable, read_parcels
+    from agrilape.sources.places import Problem
 
 __all__ = [
     "KITS", "Frame", "Home", "Observation", "Opened", "Parcel", "ParcelTable", "PixelWindow", "PointSeries",
     "Problem", "Scene", "Zone", "find_homes", "load_scenes", "open_folder", "open_home", "open_kit",
     "read_observations", "read_parcels", "read_point_series", "read_raster",
 ]  # fmt: skip
+
+_HOMES = {
+    "folder": ("Home", "Opened", "find_homes", "open_folder", "open_home", "read_raster"),
+    "kits": ("KITS", "open_kit"),
+    "observations": ("PointSeries", "read_observations", "read_point_series"),
+    "parcels": ("ParcelTable", "read_parcels"),
+    "places": ("Problem",),
+}
 
 
 def load_scenes(source: FolderSource | KitSource) -> Iterator[Scene]:
@@ -27,6 +42,9 @@ def load_scenes(source: FolderSource | KitSource) -> Iterator[Scene]:
     Raises:
         DataError: The source does not exist, or nothing in it can be used.
     """
+    from agrilape.sources.folder import open_folder
+    from agrilape.sources.kits import open_kit
+
     if isinstance(source, KitSource):
         yield from open_kit(source.name)
         return
@@ -38,3 +56,10 @@ def load_scenes(source: FolderSource | KitSource) -> Iterator[Scene]:
     if not opened.scenes:
         raise DataError(f"no scene in {source.path} can be used", "mend what is listed above")
     yield from opened.scenes
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"agrilape.sources.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
