@@ -30,10 +30,10 @@ def test_module_equals_command():
     assert run("--version", module=True).stdout == run("--version").stdout == f"agrilape {__version__}\n"
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["quickstart", "simulate", "prepare", "train", "evaluate", "predict", "report", "inspect", "parity"],
-)
+COMMANDS = "quickstart simulate prepare train evaluate predict report inspect merge parity"
+
+
+@pytest.mark.parametrize("command", COMMANDS.split())
 def test_every_command_has_help(command):
     done = run(command, "--help")
     assert done.returncode == 0

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from agrilape.cli.options import AsJson, print_facts
 from agrilape.config import AXES, LapeConfig
-from agrilape.console import out, say
+from agrilape.console import out, say, warn
 from agrilape.errors import RecipeError
 
 commands = typer.Typer()
@@ -82,6 +82,23 @@ def inspect(
 
 
 @commands.command(rich_help_panel="Look inside")
+def merge(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint or adapter folder.")],
+    output: Annotated[Path, typer.Argument(help="Folder for the merged model.")],
+) -> None:
+    """Write a checkpoint as an ordinary Hugging Face model; its injection into visual features is lost."""
+    from agrilape.model import load_checkpoint, save_checkpoint
+    from agrilape.model import merge as merge_model
+
+    loaded = load_checkpoint(checkpoint)
+    model = merge_model(loaded.model)
+    save_checkpoint(output, model, loaded.processor, loaded.meta)
+    if model.config.agrilape["injection_lost"]:
+        warn("without the injection it is another model: evaluate both, and report both scores")
+    say(f"wrote {output}")
+
+
+@commands.command(rich_help_panel="Look inside")
 def parity(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random weights.")] = 0, as_json: AsJson = False
 ) -> None:
@@ -98,6 +115,7 @@ def parity(
             verdict = "[green]equal[/]" if check.passed else "[bold red]differs[/]"
             table.add_row(check.name, escape(check.formula), f"{check.difference:.1e}", verdict)
         out.print(table)
+        say("where agrilape departs from the publication on purpose, and why: docs/model.md")
     if not all(check.passed for check in checks):
         raise typer.Exit(1)
 

@@ -93,9 +93,18 @@ def inner_model(model: Any) -> Any:
 
 
 def _make_room(model: Any, size: int) -> None:
-    """Grow the vocabulary if the position tokens lie beyond it; many models have spare rows."""
-    if model.get_input_embeddings().weight.shape[0] < size:
-        model.resize_token_embeddings(size, mean_resizing=False)
+    """Grow the vocabulary if the position tokens lie beyond it; many models have spare rows.
+
+    New rows are the mean of the old ones: ids without a token among them must not depend on chance, since an
+    adapter does not keep them.
+    """
+    old = model.get_input_embeddings().weight.shape[0]
+    if old >= size:
+        return
+    model.resize_token_embeddings(size, mean_resizing=False)
+    for module in (model.get_input_embeddings(), model.get_output_embeddings()):
+        weight = module.weight.detach()
+        weight[old:] = weight[:old].float().mean(0).to(weight.dtype)
 
 
 def _extensions(model: Any) -> tuple[tuple[Any, tuple[Extension, ...]], ...]:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from agrilape.config.lape import LapeConfig
+from agrilape.console import warn
 from agrilape.model.adapter import base_of, load_adapter, save_adapter
 from agrilape.model.files import (
     load_model,
@@ -27,6 +28,7 @@ from agrilape.model.files import (
     write_lape,
     write_meta,
 )
+from agrilape.model.merge import merged_settings
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Checkpoint:
     Attributes:
         model: In evaluation mode, with LAPE attached if the checkpoint has it.
         processor: Its processor, with the position tokens.
-        config: Settings of LAPE; None for a model without.
+        config: Settings of LAPE, attached or merged; None for a model without.
         coordinates: `position_tokens` or `numerals`.
         meta: What was given to `save_checkpoint` as `extra`.
     """
@@ -83,6 +85,8 @@ def load_checkpoint(
         dtype: Of the base model; None: as saved. LAPE's rows are float32 always.
         base: The base model of an adapter, if it is no longer where it was.
 
+    A merged model that has lost its injection into visual features is loaded with a warning.
+
     Raises:
         ModelError: There is no loadable model.
     """
@@ -91,8 +95,18 @@ def load_checkpoint(
     adapted = base_of(folder, meta)
     if adapted is None:
         model, processor = load_model(path, dtype), load_processor(path)
-        config = read_lape(folder, model)
+        config = read_lape(folder, model) or _merged(path, model)
     else:
         model, config = load_adapter(folder, load_model(base or adapted, dtype))
         processor = load_processor(folder)
     return Checkpoint(model.eval(), processor, config, meta.get("coordinates", "position_tokens"), meta)
+
+
+def _merged(path: str | Path, model: Any) -> LapeConfig | None:
+    config = merged_settings(model)
+    if config is not None and model.config.agrilape["injection_lost"]:
+        warn(
+            f"{path} was merged without LAPE's injection into visual features: "
+            "it is another model than the one it was made from, so evaluate it for itself"
+        )
+    return config

@@ -132,6 +132,10 @@ def _preset(path: str | Path) -> Built | None:
 def _explained(path: str | Path) -> Iterator[None]:
     try:
         yield
+    except ImportError as error:  # a video processor wants torchvision, though no video is ever shown to it
+        raise ModelError(
+            f"{path} needs a package that is missing: {_first_line(error)}", "pip install agrilape[families]"
+        ) from error
     except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(
             f"cannot load a vision-language model from {path}: {_first_line(error)}",

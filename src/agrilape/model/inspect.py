@@ -20,8 +20,8 @@ def inspect_checkpoint(folder: Path | str) -> dict[str, Any]:
 
     Returns:
         `kind` (checkpoint or adapter), `model` (family), `base` (of an adapter), `parameters` by group,
-        `bytes` of weights, `lape` (its settings but for the token ids, and `tables` with their shapes), and
-        `extra`.
+        `bytes` of weights, `lape` (its settings but for the token ids, and `tables` with their shapes),
+        `injection_lost` (whether merging did that; None for a model that is not merged), and `extra`.
 
     Raises:
         ModelError: There is no checkpoint, or a file is damaged.
@@ -34,7 +34,7 @@ def inspect_checkpoint(folder: Path | str) -> dict[str, Any]:
         )
     shapes = {name: shape for file in files for name, shape in _shapes(file).items()}
     meta = read_meta(folder)
-    base = meta.pop("base", None)
+    base, config = meta.pop("base", None), _config(folder)
     lape = set(_shapes(folder / WEIGHTS)) if (folder / WEIGHTS).is_file() else set()
     parameters: dict[str, int] = {}
     for name, shape in shapes.items():
@@ -44,11 +44,12 @@ def inspect_checkpoint(folder: Path | str) -> dict[str, Any]:
     return {
         "folder": str(folder),
         "kind": "adapter" if base else "checkpoint",
-        "model": _family(folder),
+        "model": config.get("model_type"),
         "base": base,
         "parameters": {**parameters, "total": sum(parameters.values())},
         "bytes": sum(file.stat().st_size for file in files),
         "lape": _lape_facts(folder),
+        "injection_lost": config.get("agrilape", {}).get("injection_lost"),
         "extra": meta,
     }
 
@@ -69,7 +70,7 @@ def _lape_facts(folder: Path) -> dict[str, Any] | None:
     return {**config.model_dump(exclude={"token_ids"}), "tables": tables}
 
 
-def _family(folder: Path) -> str | None:
+def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
-    family: str | None = json.loads(path.read_text()).get("model_type") if path.is_file() else None
-    return family
+    config: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    return config

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from agrilape.config.lape import LapeConfig
 from agrilape.errors import ModelError
 from agrilape.model.attach import detach, lape_of
 
@@ -16,7 +17,7 @@ def merge(model: Any) -> Any:
     """Write LAPE's rows into the vocabulary and detach; LoRA, if there is any, is merged as well.
 
     The injection into visual features cannot be merged, so the merged model is another model unless the
-    injection is off: evaluate it for itself.
+    injection is off: evaluate it for itself. Its configuration says so under `agrilape`.
 
     Returns:
         The model without wrappers; the given one is changed in place.
@@ -36,7 +37,17 @@ def merge(model: Any) -> Any:
         _untie(model, head)
     embedding.weight[ids] = rows_in.to(embedding.weight)
     head.weight[ids] = rows_out.to(head.weight)
+    settings = lape.config.model_copy(update={"injection": "off"})
+    model.config.agrilape = {
+        "merged": settings.model_dump(mode="json"), "injection_lost": lape.config.injection != "off"
+    }  # fmt: skip
     return model
+
+
+def merged_settings(model: Any) -> LapeConfig | None:
+    """Settings of the LAPE that was merged into a model; None if none was."""
+    note = getattr(model.config, "agrilape", None)
+    return None if note is None else LapeConfig.model_validate(note["merged"])
 
 
 def _untie(model: Any, head: Any) -> None:

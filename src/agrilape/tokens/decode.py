@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -30,12 +31,24 @@ class _Step(NamedTuple):
     close: bool
 
 
+def _text(token: str | None) -> str:
+    """What a token writes, as far as it matters here.
+
+    SentencePiece has tokens for single bytes, such as `<0x5B>` for a bracket. A run of them is decoded as
+    one, and a bracket in it may be lost: those of `[`, `]` and `<` count as `<`, which is never written.
+    """
+    if token is None or re.fullmatch("<0x[0-9A-F]{2}>", token) is None:
+        return token or ""
+    return "<" if chr(int(token[3:5], 16)) in "[]<" else ""
+
+
 class CoordinateGrammar(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped here
     """Lets a model write only well-formed coordinates; pass it to `generate(logits_processor=[...])`.
 
     Whatever the scores, the answer has position tokens inside brackets only, every bracket holds one shape
     with left <= right, top <= bottom and start <= end, and none is cut off. Brackets are for shapes: no other
-    text is written in them. Stateless, so that beams and batches need nothing more.
+    text is written in them. Nor is `<` written, so that no position token is spelled letter by letter.
+    Stateless, so that beams and batches need nothing more.
 
     Args:
         tokenizer: Tokenizer with position tokens.
@@ -54,7 +67,8 @@ class CoordinateGrammar(LogitsProcessor):  # type: ignore[misc]  # transformers 
         self._positions = positions
         self._max_length = _LONGEST if max_length is None else max_length
         self._max_vertices = max_vertices
-        texts = [text or "" for text in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))]
+        added = tokenizer.added_tokens_decoder  # in these, `<` is part of a name
+        texts = [_text(token) for token in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))]
         opening = {i for i, text in enumerate(texts) if text.rfind("[") > text.rfind("]")}
         self._opens = {i for i in opening if texts[i].endswith("[")}
         closing = [i for i, text in enumerate(texts) if text.startswith("]")]
@@ -63,15 +77,17 @@ class CoordinateGrammar(LogitsProcessor):  # type: ignore[misc]  # transformers 
                 "the vocabulary has no tokens for [ and ]", "Use a tokenizer that can write square brackets."
             )
         self._opening = torch.tensor(sorted(opening))
-        self._cut_brackets = torch.tensor(sorted(opening - self._opens), dtype=torch.long)
-        self._closing = torch.tensor([i for i in closing if i not in opening - self._opens])
-        self._closing_only = torch.tensor([i for i in closing if i not in opening])
+        spelled = {i for i, text in enumerate(texts) if "<" in text and i not in added}
+        never = spelled | (opening - self._opens)
+        self._never = torch.tensor(sorted(never), dtype=torch.long)
+        self._closing = torch.tensor([i for i in closing if i not in never])
+        self._closing_only = torch.tensor([i for i in closing if i not in opening | never])
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Scores `[B, V]` with -inf where a token would break the grammar."""
         scores = scores.clone()
         left = self._max_length - input_ids.shape[1]  # tokens that can still be written, this one included
-        scores[:, self._cut_brackets] = -torch.inf
+        scores[:, self._never] = -torch.inf
         for row, (run, opened) in zip(scores, self._runs(input_ids), strict=True):
             if run or opened:
                 self._keep_only(row, self._next(run, left), left)

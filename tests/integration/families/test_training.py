@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections import Counter
 from itertools import product
 
 import numpy as np
@@ -12,30 +13,35 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from agrilape.model import attach, lape_of, load_adapter, merge, parameter_groups, save_adapter
+from agrilape.model.grids import FAMILIES
 
+NAMES = sorted(set(FAMILIES) - {"qwen2_vl"})
 TIMES = torch.tensor([0.2, float("nan")])
+DISTRIBUTED = ("llava", "qwen3_vl", "idefics3")  # unlike in how images come, and in what they are told
 
 
-def inputs(case, prompts=2):
+def inputs(case, prompts=(0, 1)):
     random = np.random.default_rng(5)
-    picture = lambda: random.integers(0, 255, (40, 60, 3), dtype=np.uint8)  # noqa: E731
-    return case.inputs([[[1, 11 + k], picture(), [12, 207, 310, 3, 20 + k]] for k in range(prompts)])
+    pictures = [random.integers(0, 255, (40, 60, 3), dtype=np.uint8) for _ in range(2)]
+    return case.inputs([[[1, 11 + k], pictures[k], [12, 207, 310, 3, 20 + k]] for k in prompts])
 
 
 def with_lora(case):
-    model = get_peft_model(
-        attach(case.model, case.config), LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
-    )
+    torch.manual_seed(1)
+    lora = LoraConfig(r=2, target_modules=r".*(language_model|text_model).*q_proj", init_lora_weights=False)
+    model = get_peft_model(attach(case.model, case.config), lora)
     lape_of(model).requires_grad_(True)
     return model
 
 
-@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl"])
-def test_lora_and_lape_train_together_and_fit_into_one_adapter(family_case, name, tmp_path):
-    case = family_case(name, tied=True)
+@pytest.mark.parametrize(
+    ("name", "tied"), product(NAMES, [False, True]), ids=lambda p: p if isinstance(p, str) else f"tied={p}"
+)
+def test_lora_and_lape_train_together_and_fit_into_one_adapter(family_case, name, tied, tmp_path):
+    case = family_case(name, tied)
     data = inputs(case)
     model = with_lora(case)
-    optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.3)
+    optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     groups = parameter_groups(model)
     before = {group: [p.detach().clone() for _, p in named] for group, named in groups.items()}
     losses = []
@@ -49,35 +55,55 @@ def test_lora_and_lape_train_together_and_fit_into_one_adapter(family_case, name
     for group, named in groups.items():
         moved = [not torch.equal(p, b) for (_, p), b in zip(named, before[group], strict=True)]
         assert any(moved) == (group in ("lora", "lape")), group
+        assert all(moved) or group != "lape"
 
     with torch.no_grad():
         trained = model.eval()(**data, image_times=TIMES).logits
         save_adapter(tmp_path / "a", model)
-        again, _ = load_adapter(tmp_path / "a", family_case(name, tied=True).model)
+        again, _ = load_adapter(tmp_path / "a", family_case(name, tied).model)
         torch.testing.assert_close(again.eval()(**data, image_times=TIMES).logits, trained)
         assert all(p.requires_grad for p in lape_of(again).parameters())
         again.get_base_model().lape.config = lape_of(again).config.model_copy(update={"injection": "off"})
         uninjected = again(**data).logits
-        torch.testing.assert_close(merge(again)(**data).logits, uninjected)
+        torch.testing.assert_close(merge(again)(**data).logits, uninjected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["llava", pytest.param("internvl", marks=pytest.mark.slow)])
-def test_compiling_breaks_no_graph_in_our_code(family_case, name):
+def broken(explained):
+    """Where graphs broke: the innermost line of each break, and how often."""
+    stacks = [reason.user_stack for reason in explained.break_reasons]
+    return Counter((stack[-1].filename, stack[-1].lineno) for stack in stacks)
+
+
+@pytest.mark.parametrize(
+    "name", ["llava", *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES if name != "llava")]
+)
+def test_compiling_breaks_no_graph_that_the_base_keeps(family_case, name):
+    """Same breaks at the same lines of transformers, none in ours; the same values; no recompilation.
+
+    Where the base breaks while it makes visual features, the injection that follows is a graph of its own.
+    """
     case = family_case(name)
     data = inputs(case)
     data["input_ids"].clamp_(max=299)  # what the base vocabulary has
-    plain = {key: value for key, value in data.items() if key != "image_sizes"}
-    torch._dynamo.reset()
-    base = torch._dynamo.explain(case.model)(**plain).graph_break_count
-    attach(case.model, case.config)
+    plain = {k: v for k, v in data.items() if k != "image_sizes" or name.startswith("llava_")}
     with torch.no_grad():
-        case.model(**data, image_times=TIMES)  # fixes the injection's scale
-    torch._dynamo.reset()
-    explained = torch._dynamo.explain(case.model)(**data, image_times=TIMES)
-    assert explained.graph_break_count <= base
-    assert not [
-        r for r in explained.break_reasons if r.user_stack and "agrilape" in r.user_stack[-1].filename
-    ]
+        case.model(**plain)  # the first call installs hooks, which breaks graphs
+        torch._dynamo.reset()
+        base = torch._dynamo.explain(case.model)(**plain)
+        attach(case.model, case.config)
+        eager = case.model(**data, image_times=TIMES).logits  # fixes the injection's scale
+        torch._dynamo.reset()
+        ours = torch._dynamo.explain(case.model)(**data, image_times=TIMES)
+        assert broken(ours) == broken(base)
+        stacks = [reason.user_stack for reason in base.break_reasons]
+        in_features = any(frame.name == "get_image_features" for stack in stacks for frame in stack)
+        assert ours.graph_count <= base.graph_count + in_features
+
+        torch._dynamo.reset()
+        compiled = torch.compile(case.model, backend="eager")
+        torch.testing.assert_close(compiled(**data, image_times=TIMES).logits, eager, rtol=1e-4, atol=1e-5)
+        with torch.compiler.set_stance("fail_on_recompile"):
+            compiled(**data, image_times=TIMES.flip(0))
 
 
 def _gradients(kind, rank, case):
@@ -85,41 +111,46 @@ def _gradients(kind, rank, case):
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    model, data, times = attach(case.model, case.config), inputs(case), TIMES
-    if kind != "one":
-        data, times = {key: value[rank : rank + 1] for key, value in data.items()}, times[rank : rank + 1]
+    chosen = (0, 1) if kind == "one" else (rank,)
+    model, data, times = attach(case.model, case.config), inputs(case, chosen), TIMES[list(chosen)]
     wrapped = model
     if kind == "ddp":
         wrapped = torch.nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
     if kind == "fsdp":
-        wrapped = fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
+        mesh = init_device_mesh("cpu", (2,))
+        for layer in model.base_model.get_decoder().layers:
+            fully_shard(layer, mesh=mesh)
+        wrapped = fully_shard(model, mesh=mesh)
     wrapped(**data, labels=data["input_ids"], image_times=times).loss.backward()
     lape = lape_of(model)
     whole = {name: p.grad.full_tensor() if kind == "fsdp" else p.grad for name, p in lape.named_parameters()}
     return {"unit": lape.unit, **whole}
 
 
-def _process(rank, port, case_type, folder):
+def _process(rank, port, case_type, names, folder):
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
-    for kind in ("one", "ddp", "fsdp"):
-        gradients = _gradients(kind, rank, case_type("llava"))
-        save_file(
-            {name: value.contiguous() for name, value in gradients.items()},
-            folder / f"{kind}-{rank}.safetensors",
-        )
+    for name, tied, kind in product(names, (False, True), ("one", "ddp", "fsdp")):
+        gradients = _gradients(kind, rank, case_type(name, tied))
+        file = folder / f"{name}-{tied}-{kind}-{rank}.safetensors"
+        save_file({key: value.contiguous() for key, value in gradients.items()}, file)
     torch.distributed.destroy_process_group()
 
 
-def test_two_processes_equal_one(family_case, tmp_path):
+@pytest.mark.parametrize(
+    "names",
+    [DISTRIBUTED, pytest.param(tuple(sorted(set(NAMES) - set(DISTRIBUTED))), marks=pytest.mark.slow)],
+    ids=["three", "others"],
+)
+def test_two_processes_equal_one(family_case, names, tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    mp.spawn(_process, (port, family_case, tmp_path), nprocs=2)
-    alone = load_file(tmp_path / "one-0.safetensors")
-    assert all(value.abs().sum() > 0 for value in alone.values())
-    for kind, rank in product(("ddp", "fsdp"), (0, 1)):
-        torch.testing.assert_close(
-            load_file(tmp_path / f"{kind}-{rank}.safetensors"), alone, rtol=1e-4, atol=1e-6
-        )
+    mp.spawn(_process, (port, family_case, names, tmp_path), nprocs=2)
+    for name, tied in product(names, (False, True)):
+        alone = load_file(tmp_path / f"{name}-{tied}-one-0.safetensors")
+        assert all(value.abs().sum() > 0 for value in alone.values())
+        for kind, rank in product(("ddp", "fsdp"), (0, 1)):
+            shared = load_file(tmp_path / f"{name}-{tied}-{kind}-{rank}.safetensors")
+            torch.testing.assert_close(shared, alone, rtol=1e-4, atol=1e-6)

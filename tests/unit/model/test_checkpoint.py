@@ -5,6 +5,7 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from agrilape.cli.look import merge as merge_checkpoint
 from agrilape.config.lape import LapeConfig
 from agrilape.errors import ModelError
 from agrilape.model import (
@@ -135,6 +136,28 @@ def test_inspect_counts_exactly(built, tmp_path):
     assert facts["lape"]["tables"]["temporal_out"] == [5, 128]
     assert facts["model"] == "llava"
     assert json.loads(json.dumps(facts))["extra"] == {"stage": "x"}
+
+
+@pytest.mark.parametrize("injection", ["mean", "off"])
+def test_a_merged_checkpoint_is_plain_and_says_what_it_lost(tmp_path, capsys, injection):
+    model, processor = build_preset("nano", seed=1)
+    settings = LapeConfig(num_spatial_tokens=20, num_temporal_tokens=5, injection=injection)
+    attach(model, add_position_tokens(processor, settings))
+    save_checkpoint(tmp_path / "c", model, processor, {"stage": "domain"})
+    merge_checkpoint(tmp_path / "c", tmp_path / "merged")
+    facts = inspect_checkpoint(tmp_path / "merged")
+    assert facts["lape"] is None
+    assert facts["injection_lost"] == (injection == "mean")
+    capsys.readouterr()
+    loaded = load_checkpoint(tmp_path / "merged")
+    assert ("without LAPE's injection" in capsys.readouterr().err) == (injection == "mean")
+    assert lape_of(loaded.model) is None
+    assert loaded.meta == {"stage": "domain"}
+    assert loaded.config.token_ids == lape_of(model).config.token_ids
+    with torch.no_grad():
+        plain = loaded.model(**batch(processor)).logits
+        same = torch.allclose(plain, logits(model, processor), atol=1e-5)
+    assert same == (injection == "off")
 
 
 @pytest.mark.parametrize("name", ["lape.safetensors", "lape_config.json", "agrilape.json"])

@@ -2,10 +2,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, normalizers
+from transformers import PreTrainedTokenizerFast
 
 from agrilape.errors import ModelError
 from agrilape.geo.shapes import Box, Polygon, Span
-from agrilape.tokens import Chat, PositionIds, TrainingItem, parse, prompt_batch
+from agrilape.tokens import Chat, PositionIds, TrainingItem, add_position_tokens, parse, prompt_batch
 from agrilape.tokens.decode import CoordinateGrammar, expected_position, expected_positions, read_answers
 
 
@@ -22,6 +24,36 @@ def write(grammar, tokenizer, config, seed, length, rows=4):
         scores = torch.randn(rows, vocabulary, generator=generator) * 2 + bias
         ids = torch.cat([ids, grammar(ids, scores).argmax(dim=-1, keepdim=True)], dim=1)
     return [tokenizer.decode(row, skip_special_tokens=True) for row in ids[:, 1:]]
+
+
+def sentencepiece_tokenizer():
+    """Like Gemma's and Llama's: single bytes are tokens, and brackets come in all company."""
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    pieces += ["▁", "[", "]", "▁[", "[[", "][", "],", "▁[]", "[a", "<", "▁<", ">", "▁maize", ":"]
+    pieces += ["WIDTH", "HEIGHT", "TEMP", "-", "0", "00", "000", "3"]
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    backend = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>", byte_fallback=True))
+    backend.normalizer = normalizers.Replace(" ", "▁")
+    parts = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    backend.decoder = decoders.Sequence(parts)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", eos_token="</s>")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_vocabulary_can_spell_brackets_or_positions_past_the_grammar(config, codec, seed):
+    tokenizer = sentencepiece_tokenizer()
+    config = add_position_tokens(tokenizer, config)
+    grammar = CoordinateGrammar(tokenizer, PositionIds.of(config), 80)
+    ours = ["<0x5B>", "<0x5D>", "<0x3C>", "<", "▁<", "[[", "][", "▁[]", "[a", "],", "▁["]
+    bias = torch.zeros(len(tokenizer))
+    bias[tokenizer.convert_tokens_to_ids(ours)] = 6.0
+    texts = write(lambda ids, scores: grammar(ids, scores + bias), tokenizer, config, seed, 80)
+    answers = [parse(text, codec) for text in texts]
+    assert [answer.problems for answer in answers] == [()] * 4
+    assert not any("<" in part for answer in answers for part in answer.parts if isinstance(part, str))
+    assert any(answer.shapes for answer in answers)
+    free = write(lambda ids, scores: scores + bias, tokenizer, config, seed, 80)
+    assert all(parse(text, codec).problems for text in free)
 
 
 @pytest.mark.parametrize("max_vertices", [2, 3, 8])
@@ -67,6 +99,9 @@ def test_a_vocabulary_without_brackets_is_refused(positioned):
     _, config = positioned
 
     class Words:
+        def __init__(self):
+            self.added_tokens_decoder = {}
+
         def __len__(self):
             return 3
 
