@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 ABSENT = (
-    "rasterio", "geopandas", "pyogrio", "pyproj", "pandas", "xarray", "tensorboard", "matplotlib", "peft",
+    "rasterio", "geopandas", "pyogrio", "pyproj", "pandas", "datasets", "xarray", "tensorboard", "matplotlib", "peft",
     "optuna", "distributed", "sklearn", "sacrebleu", "rouge_score",
 )  # fmt: skip
 
