@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 ABSENT = (
-    "rasterio", "geopandas", "pyogrio", "pyproj", "pandas", "datasets", "xarray", "tensorboard", "matplotlib", "peft",
-    "optuna", "distributed", "sklearn", "sacrebleu", "rouge_score",
+    "rasterio", "geopandas", "pyogrio", "pyproj", "pandas", "datasets", "xarray", "tensorboard",
+    "matplotlib", "peft", "optuna", "distributed", "sklearn", "sacrebleu", "rouge_score",
 )  # fmt: skip
 
 
