@@ -15,6 +15,7 @@ from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import DataError
 from agrilape.samples import read_manifest, read_store
 from agrilape.samples.prepare import prepare_dataset
+from agrilape.samples.tasks import TASKS
 from agrilape.sources.kits import kits_folder
 
 DAYS = [date(2022, month, 15) for month in range(1, 13)]
@@ -163,31 +164,51 @@ def test_a_simulated_scene_goes_the_same_road(tmp_path):
     assert example.chip.pictures[0].acquired is None
 
 
+FIELDS = {"field_at_point", "field_outline", "image_edges", "larger_field", "relative_position"}
+CROPS = {"crop_at_place", "crop_at_point", "crop_in_box"}
+ALL_LABELLED = {"count", "field_boxes", "neighbours", "region_description", "scene_description"}
+SEASON = {"field_and_span", "green_span", "green_up", "greenest"}
+DENSE = {"series": 12, "composite": "ndvi", "questions": 60}
+# Kit -> everything that its labels allow to be asked, and how it is prepared.
 KITS = {
-    "us_naip_field_polygons": ({"field_at_point", "field_boxes"}, {"chip": 512, "picture_side": 128}),
+    "us_naip_field_polygons": (FIELDS | ALL_LABELLED, {"chip": 512, "picture_side": 128, "limit": 60}),
     "dk_s2_lpis2016": (
-        {"crop_box", "crop_in_box", "count"},
-        {"split_by": "block", "buffer_m": 100, "chip": 96},
+        FIELDS | CROPS | ALL_LABELLED
+        | {"absent_crop", "crop_area", "crop_box", "crop_boxes", "crop_present", "direction", "field_area",
+           "layout", "neighbour_crop", "place_of_crop"},
+        {"split_by": "block", "buffer_m": 100, "chip": 64},
     ),
-    "fr_s2_ts2018": ({"crop_in_box", "greenest"}, {"split_by": "block", "chip": 64, "overlap": 0.5}),
-    "ch_wheat_s2_bbch2022": ({"greenest", "growth_stage"}, {"chip": 64}),
-    "br_cbers4_ndvi_2018_19": ({"land_use_at_point", "greenest"}, {"split_by": "block", "composite": "ndvi"}),
-    "br_mt_modis_ts": ({"crops_in_span"}, {"split": (1, 0, 0), "composite": "ndvi"}),
+    "fr_s2_ts2018": (
+        FIELDS | CROPS | SEASON | {"direction", "field_area", "greener_field"},
+        {"split_by": "block", "chip": 64, "overlap": 0.5, "series": 6},
+    ),
+    "ch_wheat_s2_bbch2022": (
+        CROPS | SEASON
+        | {"field_area", "field_at_point", "field_outline", "green_cycles", "growth_stage", "image_edges"},
+        {"chip": 64, "series": 8},
+    ),
+    "br_cbers4_ndvi_2018_19": (
+        {"green_cycles", "green_span", "green_up", "greenest", "land_use_at_point"},
+        {"split_by": "block", "limit": 8, **DENSE},
+    ),
+    "br_mt_modis_ts": (
+        {"crop_rotation", "crops_in_span", "double_cropping", "same_crop"}, {"split": (1, 0, 0), **DENSE},
+    ),
     "eurosat_rgb_subset": ({"scene"}, {"chip": 64, "limit": 60, "series": 0}),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", KITS)
-def test_every_kit_yields_its_questions(name, tmp_path, monkeypatch):
+def test_every_kit_yields_all_questions_that_its_labels_allow(name, tmp_path, monkeypatch):
     if not (kits_folder() / name).is_dir():
         pytest.skip(f"AGRILAPE_KITS does not hold {name}")
     tasks, settings = KITS[name]
     source = {"kind": "kit", "name": name}
-    made = config("", **{"source": source, "tasks": sorted(tasks), "limit": 40, **settings})
-    manifest = prepare_dataset(name, made, tmp_path, tmp_path, 1)
+    wanted = {"source": source, "tasks": sorted(TASKS), "limit": 40, "questions": 200, **settings}
+    manifest = prepare_dataset(name, config("", **wanted), tmp_path, tmp_path, 1)
     asked = {task for counts in manifest.splits.values() for task in counts.tasks}
     assert asked == tasks
     assert all(origin.licence and origin.citation for origin in manifest.origins)
     partly = name in {"fr_s2_ts2018", "br_cbers4_ndvi_2018_19"}
-    assert not (partly and asked & {"count", "field_boxes", "crop_boxes"})
+    assert not (partly and asked & (ALL_LABELLED | {"crop_boxes", "absent_crop", "crop_present", "layout"}))
     assert os.listdir(tmp_path)

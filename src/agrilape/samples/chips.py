@@ -236,6 +236,7 @@ class Cutter:
             outline=outline,
             box=Box(*outline.bounds),
             clear=part.clear and parcel.id not in self.strangers,
+            stranger=parcel.id in self.strangers,
             area_ha=parcel.area_ha,
             whole=part.visible >= WHOLE,
             rows=_row_angle(parcel, self.scene),

@@ -44,6 +44,7 @@ class Field:
         outline: Visible part in normalised chip coordinates.
         box: Edges of the visible part.
         clear: Is enough of it visible to be an answer? Otherwise it only makes questions ambiguous.
+        stranger: Does it belong to another split? Then nothing may be told of it.
         area_ha: Area of the whole parcel in hectares.
         whole: Is all of the parcel visible?
         rows: Direction of the crop rows in the image: degrees anticlockwise from rightwards, in [0, 180).
@@ -60,6 +61,7 @@ class Field:
     outline: Geometry
     box: Box
     clear: bool
+    stranger: bool = False
     area_ha: float | None = None
     whole: bool = False
     rows: float | None = None
@@ -206,13 +208,14 @@ class View:
 
     @cached_property
     def crop_raster(self) -> NDArray[np.int32]:
-        """Index + 1 into `by_crop` of what grows in each cell, `[RASTER, RASTER]`; 0 where not known."""
+        """Index + 1 into `by_crop` of what grows in each cell, `[RASTER, RASTER]`; 0 where it is not told."""
         from rasterio.features import rasterize  # not where only prepared samples are read
 
         shapes = [
             (field.outline, number)
             for number, fields in enumerate(self.by_crop.values(), start=1)
             for field in fields
+            if not field.stranger
         ]
         if not shapes:
             return np.zeros((RASTER, RASTER), np.int32)

@@ -38,7 +38,7 @@ def ask(
     queues = []
     for name in tasks:
         drafts = list(find_task(name).build(known, rng, phrasings))
-        ordered = shuffled_by_turns(drafts, _crop_and_size, rng)
+        ordered = shuffled_by_turns(drafts, _kind, rng)
         queues.append([(name, number, draft) for number, draft in enumerate(ordered)])
     return tuple(
         _worded(view, name, number, draft, preamble, rng, phrasings)
@@ -46,9 +46,9 @@ def ask(
     )
 
 
-def _crop_and_size(draft: Draft) -> tuple[object, object]:
-    """What a limit must not crowd out: rare crops and small fields."""
-    return draft.truth.get("crop"), draft.truth.get("size")
+def _kind(draft: Draft) -> tuple[object, ...]:
+    """What a limit must not crowd out: rare crops, small fields, rare labels, the rarer of yes and no."""
+    return tuple(draft.truth.get(fact) for fact in ("crop", "size", "label", "yes"))
 
 
 def _worded(

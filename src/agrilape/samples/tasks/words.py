@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from agrilape.geo.shapes import Box
 from agrilape.samples.phrasings import Phrasings, layout_text
 from agrilape.samples.tasks.base import Draft, task
-from agrilape.samples.tasks.shared import grid, ids
+from agrilape.samples.tasks.shared import grid, ids, unambiguous
 from agrilape.samples.view import RASTER, View
 
 MAJORITY = 0.5  # share of a cell that a crop must cover to be its answer
@@ -24,7 +24,7 @@ def scene(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draf
 @task("what grows in each cell of an 8 x 8 grid, in words", "grid", positions=False)
 def layout(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The crop that covers most of each cell, `other` for no crop; only where every field is labelled."""
-    if not view.complete or not view.by_crop:
+    if not view.complete or not view.by_crop or any(one.stranger for one in view.fields):
         return
     cells = [[_commonest(view, cell) or phrasings.other for cell in row] for row in grid(8)]
     yield Draft({}, (layout_text(cells),), {"grid": cells}, {"rule": "commonest cover of the cell"})
@@ -47,13 +47,12 @@ def crop_at_place(view: View, rng: random.Random, phrasings: Phrasings) -> Itera
 @task("in which part of the image a crop is", "name", positions=False)
 def place_of_crop(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """One of nine parts, for a crop that lies mostly in it; only where every field is labelled."""
-    if not view.crops_known:
-        return
     thirds = view.crop_raster.reshape(3, RASTER // 3, 3, RASTER // 3)
-    for number, (crop, fields) in enumerate(view.by_crop.items(), start=1):
-        cells = (thirds == number).sum(axis=(1, 3))
+    crops = list(view.by_crop)
+    for crop, fields in unambiguous(view):
+        cells = (thirds == crops.index(crop) + 1).sum(axis=(1, 3))
         row, column = divmod(int(cells.argmax()), 3)
-        if cells.max() > 0.6 * cells.sum() and any(one.clear for one in fields):
+        if cells.max() > 0.6 * cells.sum():
             name = phrasings.places[row][column]
             yield Draft(
                 {"crop": crop},

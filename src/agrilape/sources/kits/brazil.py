@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 from pyproj import Transformer
@@ -44,31 +45,46 @@ def cbers4_ndvi(folder: Path) -> Iterator[Scene]:
 
 
 def modis_mato_grosso(folder: Path) -> Iterator[Scene]:
-    """One scene per season (September to August) of the same 27 x 37 pixels, with pixels' crop rotations."""
+    """The same 27 x 37 pixels season by season (September to August), then as pairs of successive seasons.
+
+    Labels are the crop rotation of a pixel in one season; a pair shows it from one year to the next.
+    """
     files = [inspect_raster(path) for path in sorted(folder.glob("dtwsat_*_231m.tif"))]
     with (folder / "dtwsat_samples.csv").open(newline="", encoding="utf-8") as table:
         rows = list(csv.DictReader(table))
-    for start, end in sorted({(row["from"], row["to"]) for row in rows}):
-        first, last = date.fromisoformat(start), date.fromisoformat(end)
-        series = assemble([_between(file, first, last) for file in files])
-        observations = tuple(
-            Observation(
-                int(row["col"]) + 0.5, int(row["row"]) + 0.5, "rotation", _plain(row["label"]), first, last
-            )
-            for row in rows
-            if row["from"] == start
+    seasons = sorted({(row["from"], row["to"]) for row in rows})
+    for shown in [(season,) for season in seasons] + list(pairwise(seasons)):
+        yield _mato_grosso(folder.name, files, shown, rows)
+
+
+def _mato_grosso(
+    source: str,
+    files: Sequence[RasterFile],
+    seasons: Sequence[tuple[str, str]],
+    rows: Sequence[Mapping[str, str]],
+) -> Scene:
+    """One scene of successive seasons, given by their first and last days."""
+    first, last = date.fromisoformat(seasons[0][0]), date.fromisoformat(seasons[-1][1])
+    observations = tuple(
+        Observation(
+            int(row["col"]) + 0.5, int(row["row"]) + 0.5, "rotation", _plain(row["label"]),
+            date.fromisoformat(row["from"]), date.fromisoformat(row["to"]),
         )
-        meta = {
-            "group": "br/mato-grosso",
-            "season": f"{first.year}/{last.year}",
-            "sensor": "MODIS MOD13Q1",
-            "licence": "GPL-3 or later (dtwSat); MODIS: NASA LP DAAC",
-            "citation": "Maus et al. (2019), Journal of Statistical Software 88(5)",
-        }
-        yield series_scene(
-            f"br/mato-grosso-{first.year}", folder.name, series, window=TimeWindow(first, last),
-            observations=observations, fully_labelled=False, meta=meta,
-        )  # fmt: skip
+        for row in rows
+        if (row["from"], row["to"]) in seasons
+    )  # fmt: skip
+    meta = {
+        "group": "br/mato-grosso",
+        "season": f"{first.year}/{last.year}",
+        "sensor": "MODIS MOD13Q1",
+        "licence": "GPL-3 or later (dtwSat); MODIS: NASA LP DAAC",
+        "citation": "Maus et al. (2019), Journal of Statistical Software 88(5)",
+    }
+    name = f"br/mato-grosso-{first.year}" + (f"-{last.year}" if len(seasons) > 1 else "")
+    return series_scene(
+        name, source, assemble([_between(file, first, last) for file in files]),
+        window=TimeWindow(first, last), observations=observations, fully_labelled=False, meta=meta,
+    )  # fmt: skip
 
 
 def _between(file: RasterFile, first: date, last: date) -> RasterFile:

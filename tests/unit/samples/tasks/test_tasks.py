@@ -161,3 +161,12 @@ def test_random_points_lie_inside_any_outline(seed, width, bend):
     if thin.area > 1e-6:
         point = random_point(thin, random.Random(seed))
         assert thin.buffer(1e-9).contains(shapely.Point(point))
+
+
+def test_nothing_is_told_of_a_field_that_belongs_to_another_split():
+    stranger = crop_field("x", "rye", 0.0, 0.7, 1.0, 1.0, clear=False, stranger=True)
+    view = View(CHIP, (MAIZE, stranger))
+    told = questions(view, *STILL, limit=999)
+    assert {sample.task for sample in told} >= {"field_at_point", "crop_box", "crop_at_place"}
+    assert not any("rye" in part for sample in told for part in sample.answer if isinstance(part, str))
+    assert not any("x" in sample.provenance.get("parcels", ()) for sample in told)
