@@ -133,17 +133,28 @@ def evaluate(
 
 @commands.command(rich_help_panel="The road")
 def report(
-    run: Annotated[Path, typer.Argument(help="Run folder, e.g. runs/quickstart.")],
+    run: Annotated[Path | None, typer.Argument(help="Run folder, e.g. runs/quickstart.")] = None,
     style: Annotated[str, typer.Option("--format", help="html or markdown.")] = "html",
     compare: Annotated[
         list[Path] | None, typer.Option(help="Another run to set beside it; may be repeated.")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="File, instead of one in the run folder.")] = None,
+    study: Annotated[
+        list[Path] | None, typer.Option(help="A study's folder instead of a run; may be repeated.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="File, instead of one in the folder.")] = None,
 ) -> None:
-    """Write the page that people read from a run folder."""
+    """Write the page that people read from a run folder, or from studies."""
     if style not in ("html", "markdown"):
         raise RecipeError(f"there is no report format '{style}'", "use html or markdown")
-    from agrilape.report import write_markdown, write_report
+    if (run is None) == (not study):
+        raise RecipeError("a report is about one run, or about studies", "name a run folder, or use --study")
+    if run is not None:
+        from agrilape.report import write_markdown, write_report
 
-    write = write_report if style == "html" else write_markdown
-    say(f"wrote {write(run, compare or (), output)}")
+        write = write_report if style == "html" else write_markdown
+        say(f"wrote {write(run, compare or (), output)}")
+    else:
+        from agrilape.report.study import write_study_markdown, write_study_report
+
+        write_study = write_study_report if style == "html" else write_study_markdown
+        say(f"wrote {write_study(study or (), output)}")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from agrilape import __version__
 from agrilape.report.answers import SIDE, galleries
@@ -17,7 +14,8 @@ from agrilape.report.facts import data_sets, limits, stage_rows, steadiness
 from agrilape.report.figures import training_charts
 from agrilape.report.folder import Run, read_run
 from agrilape.report.maps import error_maps
-from agrilape.report.scores import breakdowns, comparisons, describe, show, task_scores, verdict, words
+from agrilape.report.render import environment, write_page
+from agrilape.report.scores import breakdowns, comparisons, task_scores, verdict, words
 from agrilape.report.versus import compare_runs
 from agrilape.samples.tasks import TASKS
 
@@ -40,7 +38,7 @@ def write_report(run: Path, compare: Sequence[Path] = (), output: Path | None = 
     charts = training_charts(record.stages)
     maps = error_maps(record)
     page = _render("report.html.j2", record, compare, charts=charts, maps=maps, galleries=galleries(record))
-    return _write(output or run / "report.html", page)
+    return write_page(output or run / "report.html", page)
 
 
 def write_markdown(run: Path, compare: Sequence[Path] = (), output: Path | None = None) -> Path:
@@ -57,28 +55,15 @@ def write_markdown(run: Path, compare: Sequence[Path] = (), output: Path | None 
     Raises:
         DataError: The folder does not exist or holds nothing of a run.
     """
-    return _write(output or run / "report.md", _render("report.md.j2", read_run(run), compare))
+    return write_page(output or run / "report.md", _render("report.md.j2", read_run(run), compare))
 
 
 def _render(template: str, run: Run, compare: Sequence[Path], **extra: Any) -> str:
-    environment = Environment(
-        loader=PackageLoader("agrilape.report"),
-        autoescape=select_autoescape(["html.j2"], default=False),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "words": words,
-        "show": show,
-        "describe": describe,
-        "number": number,
-        "failures": failures,
-        "about": about,
-    }
+    jinja = environment()
+    jinja.filters |= {"failures": failures, "about": about}
     tables = task_scores(run.metrics)
     against = comparisons(run.metrics)
-    return environment.get_template(template).render(
+    return jinja.get_template(template).render(
         run=run,
         name=run.recipe.get("name") or run.folder.name,
         verdict=verdict(against),
@@ -108,17 +93,6 @@ def _speeds(run: Run) -> Iterator[tuple[str, float]]:
         yield "evaluation", run.metrics["samples_per_second"]
 
 
-def number(value: Any) -> str:
-    """A number at a glance: three significant digits, thousands set off by thin spaces."""
-    if value is None:
-        return "–"
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return str(value)
-    if isinstance(value, int) or abs(value) >= 1000:
-        return f"{value:,.0f}".replace(",", "\u202f")
-    return f"{value:.3g}".replace("e-0", "e-")
-
-
 def about(task: str) -> str:
     """What a task asks; nothing for one that this version does not know."""
     return TASKS[task].description if task in TASKS else ""
@@ -128,15 +102,3 @@ def failures(record: Any) -> str:
     """Share of answers that could not be read."""
     total = (record.get("total") if isinstance(record, dict) else None) or {}
     return f"{100 * total.get('count', 0) / total['n']:.1f} %" if total.get("n") else "not measured"
-
-
-def _write(path: Path, text: str) -> Path:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, suffix=path.suffix, delete=False
-    ) as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
-    return path

@@ -31,7 +31,7 @@ class Crossed(NamedTuple):
 
     Attributes:
         value: Mean over seeds of the score over all scenes.
-        low: Lower end of the interval; None with fewer than two seeds or scenes.
+        low: Lower end of the interval; None with fewer than two seeds or scenes, or where all are alike.
         high: Upper end.
         error: Standard error; None likewise.
         detectable: Smallest true difference that would be found with a probability of 80 %; None likewise.
@@ -80,8 +80,8 @@ def crossed(
     of_seeds = np.var(draws_of_seeds @ by_seed / seeds) / (1 - 1 / seeds)
     of_scenes = np.nanvar(np.nanmean(resampled, axis=1)) / (1 - 1 / scenes)
     variance = float(np.nanvar(both) + of_seeds / seeds + of_scenes / scenes)
-    if variance == 0:
-        return Crossed(value, value, value, 0.0, 0.0, seeds, scenes)
+    if variance == 0:  # all alike, as when nothing was learnt: that says nothing of how sure it is
+        return Crossed(value, None, None, None, None, seeds, scenes)
     freedom = (of_seeds + of_scenes) ** 2 / (of_seeds**2 / (seeds - 1) + of_scenes**2 / (scenes - 1))
     error, factor = float(np.sqrt(variance)), float(student.ppf((1 + level) / 2, freedom))
     return Crossed(

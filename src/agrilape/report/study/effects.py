@@ -1,0 +1,206 @@
+"""The effect of each variant: paired with the baseline by seed and scene, with intervals and power."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agrilape.evaluate.metrics.arrays import Floats
+from agrilape.evaluate.metrics.crossed import Crossed, crossed
+from agrilape.evaluate.sums import metric_named
+from agrilape.report.scores import describe, show
+from agrilape.report.study.folder import BLIND, Json, StudyRecord, Sums, sums_of
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One variant on one score.
+
+    Attributes:
+        variant: Its name; `blind` for the blind baseline.
+        score: Its score over seeds and scenes.
+        gain: The score less that of the study's baseline on the same seeds and scenes, turned so that
+            positive is better; None for the baseline itself.
+        over_blind: Likewise, less the blind baseline's.
+        spread: Standard deviation over seeds; None of a single one.
+        n: Samples of each run.
+        paired: Seeds on which it was compared.
+    """
+
+    variant: str
+    score: Crossed
+    gain: Crossed | None
+    over_blind: Crossed | None
+    spread: float | None
+    n: int
+    paired: tuple[int, ...]
+
+    @property
+    def outcome(self) -> str:
+        """`ahead`, `behind` or `level` with the baseline, by whether the interval excludes zero."""
+        return outcome(self.gain)
+
+    @property
+    def beats_blind(self) -> str:
+        """Likewise of the blind baseline."""
+        return outcome(self.over_blind)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All variants on one score.
+
+    Attributes:
+        measure: Name of the score.
+        baseline: Effect of the baseline.
+        effects: All variants in the plan's order, the baseline and `blind` among them.
+    """
+
+    measure: str
+    baseline: Effect
+    effects: tuple[Effect, ...]
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric."""
+        return self.measure.rpartition(".")[2]
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return self.measure.rpartition(".")[0]
+
+    def relative(self, effect: Effect) -> float | None:
+        """Gain over the baseline's score; None where that is zero or nothing was compared."""
+        base = self.baseline.score.value
+        return None if effect.gain is None or not base else effect.gain.value / abs(base)
+
+    def reach(self) -> float:
+        """Largest distance from zero of an interval of a gain: half the width of a drawing."""
+        ends = [
+            abs(end)
+            for effect in self.effects
+            if effect.gain
+            for end in (effect.gain.low, effect.gain.high, effect.gain.value)
+            if end is not None
+        ]
+        return max(ends, default=0.0) or 1.0
+
+
+def outcome(gain: Crossed | None) -> str:
+    """`ahead` or `behind` if the interval of a gain excludes zero, else `level`."""
+    if gain is None or gain.low is None or gain.high is None:
+        return "level"
+    return "ahead" if gain.low > 0 else "behind" if gain.high < 0 else "level"
+
+
+def compare_variants(study: StudyRecord) -> list[Comparison]:
+    """Every score that counts; those that the baseline has no value of are left out."""
+    found = []
+    for measure in study.measures:
+        names = [str(variant["name"]) for variant in study.variants]
+        runs = {name: study.scored(name) for name in names} | {BLIND: dict(study.blind)}
+        effects = [effect for name in runs if (effect := _effect(name, runs, study.baseline, measure))]
+        base = next((effect for effect in effects if effect.variant == study.baseline), None)
+        if base is not None:
+            found.append(Comparison(measure, base, tuple(effects)))
+    return found
+
+
+def _effect(name: str, runs: Mapping[str, Mapping[int, Json]], baseline: str, measure: str) -> Effect | None:
+    """The effect of one variant; None if no run of it has the score."""
+    sums = {who: _sums(records, measure) for who, records in runs.items() if who in (name, baseline, BLIND)}
+    own = sums[name]
+    if not own:
+        return None
+    metric = metric_named(measure)
+    score = crossed(_stacked(own, list(own)), statistic=metric.statistic)
+    by_seed = [float(metric.statistic(one.sums.sum(axis=0))) for one in own.values()]
+    shared = [seed for seed in own if seed in sums[baseline]]
+    return Effect(
+        name,
+        score,
+        _gain(own, sums[baseline], measure) if name != baseline else None,
+        _gain(own, sums[BLIND], measure) if name != BLIND else None,
+        float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else None,
+        max(one.n for one in own.values()),
+        tuple(shared),
+    )
+
+
+def _gain(own: Mapping[int, Sums], other: Mapping[int, Sums], measure: str) -> Crossed | None:
+    """The difference on shared seeds, turned so that positive is better."""
+    seeds = [seed for seed in own if seed in other]
+    if not seeds:
+        return None
+    metric = metric_named(measure)
+    scenes = sorted({scene for side in (own, other) for seed in seeds for scene in side[seed].scenes})
+    found = crossed(_stacked(own, seeds, scenes), _stacked(other, seeds, scenes), metric.statistic)
+    if not metric.lower_is_better:
+        return found
+    low, high = (None if end is None else -end for end in (found.high, found.low))
+    return found._replace(value=-found.value, low=low, high=high)
+
+
+def _sums(records: Mapping[int, Json], measure: str) -> dict[int, Sums]:
+    found = {seed: sums_of(record, measure) for seed, record in sorted(records.items())}
+    return {seed: sums for seed, sums in found.items() if sums is not None}
+
+
+def _stacked(sums: Mapping[int, Sums], seeds: Sequence[int], scenes: Sequence[str] = ()) -> Floats:
+    """Quantities `[S, C, K]` of seeds and scenes; zeros where a seed lacks a scene."""
+    names = list(scenes) or sorted({scene for seed in seeds for scene in sums[seed].scenes})
+    place = {name: number for number, name in enumerate(names)}
+    table = np.zeros((len(seeds), len(names), next(iter(sums.values())).sums.shape[1]))
+    for row, seed in enumerate(seeds):
+        table[row, [place[scene] for scene in sums[seed].scenes]] = sums[seed].sums
+    return table
+
+
+def amount(gain: Crossed | None, metric: str) -> str:
+    """A gain with its interval, in points or in the metric's unit."""
+    if gain is None:
+        return "–"
+    how = describe(metric)
+    scale, unit = (100.0, "points") if how.unit == "%" else (1.0, how.unit)
+    digits = 1 if how.unit else 3
+    text = f"{scale * gain.value:+.{digits}f} {unit}".rstrip()
+    if gain.low is None or gain.high is None:
+        return text
+    return f"{text} ({scale * gain.low:+.{digits}f} to {scale * gain.high:+.{digits}f})"
+
+
+def least(gain: Crossed | None, metric: str) -> str:
+    """The smallest detectable effect in words."""
+    if gain is None or gain.detectable is None:
+        return "–"
+    how = describe(metric)
+    return f"{100 * gain.detectable:.1f} points" if how.unit == "%" else show(gain.detectable, metric)
+
+
+def verdict(comparisons: Sequence[Comparison]) -> str:
+    """One sentence, computed: what does best on the score that counts most, and how surely?"""
+    if not comparisons:
+        return "No variant has a score yet, so nothing can be said."
+    first = comparisons[0]
+    rivals = [effect for effect in first.effects if effect.gain and effect.variant != BLIND]
+    how = f"{describe(first.metric).label} in {first.task.replace('_', ' ')}"
+    base = f"{first.baseline.variant} ({show(first.baseline.score.value, first.metric)})"
+    if not rivals:
+        return f"Only the baseline {base} has been run on {how}."
+    best = max(rivals, key=lambda effect: effect.gain.value if effect.gain else 0.0)
+    relative = first.relative(best)
+    more = f", {100 * relative:+.0f} %" if relative is not None else ""
+    said = {
+        "ahead": f"On {how}, {best.variant} does best: {amount(best.gain, first.metric)}{more}, "
+        f"against {base}",
+        "level": f"On {how}, no variant is surely better than {base}; the best guess is {best.variant} with "
+        f"{amount(best.gain, first.metric)}{more}",
+        "behind": f"On {how}, every variant is worse than {base}",
+    }[best.outcome]
+    blind = [effect for effect in first.effects if effect.variant != BLIND and effect.beats_blind == "ahead"]
+    seeds = f"{len(best.paired)} seeds, {best.score.scenes} scenes"
+    total = sum(effect.variant != BLIND for effect in first.effects)
+    return f"{said} ({seeds}). {len(blind)} of {total} variants surely beat the blind baseline."

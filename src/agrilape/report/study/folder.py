@@ -1,0 +1,130 @@
+"""The files of a study, read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from agrilape.errors import DataError
+from agrilape.evaluate.metrics.arrays import Floats
+
+Json: TypeAlias = Mapping[str, Any]
+BLIND = "blind"
+
+
+class Sums(NamedTuple):
+    """What a score of a run is made from.
+
+    Attributes:
+        scenes: Names of the scenes.
+        sums: Additive quantities of each scene, `[scenes, K]`.
+        n: Number of samples.
+    """
+
+    scenes: tuple[str, ...]
+    sums: Floats
+    n: int
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study.
+
+    Attributes:
+        folder: Where it lies.
+        facts: Contents of `study.json`.
+        runs: Records of the finished runs by variant and seed, the baseline first.
+        blind: Records of the blind baselines by seed.
+        trials: Records of a search, by variant.
+    """
+
+    folder: Path
+    facts: Json
+    runs: Mapping[str, Mapping[int, Json]]
+    blind: Mapping[int, Json]
+    trials: Mapping[str, tuple[Json, ...]]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.facts["name"])
+
+    @property
+    def baseline(self) -> str:
+        """Name of the variant that the others are compared with."""
+        return str(self.facts["baseline"])
+
+    @property
+    def measures(self) -> list[str]:
+        """Names of the scores that count, the first most."""
+        return [str(name) for name in self.facts["measure"]]
+
+    @property
+    def variants(self) -> list[Json]:
+        """What is said of each variant, the baseline first."""
+        return sorted(self.facts["variants"], key=lambda variant: variant["name"] != self.baseline)
+
+    def scored(self, variant: str) -> dict[int, Json]:
+        """Runs of a variant that came to scores, by seed."""
+        return {seed: run for seed, run in self.runs.get(variant, {}).items() if "scores" in run}
+
+
+def read_study(folder: Path) -> StudyRecord:
+    """Read a study's folder.
+
+    Raises:
+        DataError: It holds no study, or a file is damaged.
+    """
+    if not (folder / "study.json").is_file():
+        raise DataError(
+            f"{folder} holds no study",
+            "give the folder that `agrilape ablate` named, or run `ablate collect`",
+        )
+    facts = _read(folder / "study.json")
+    names = sorted(
+        (str(variant["name"]) for variant in facts["variants"]), key=lambda n: n != facts["baseline"]
+    )
+    return StudyRecord(
+        folder,
+        facts,
+        {name: dict(_by_seed(folder / "results" / name)) for name in names},
+        dict(_by_seed(folder / "results" / BLIND)),
+        {name: tuple(_trials(folder / "search" / name)) for name in names},
+    )
+
+
+def sums_of(run: Json, measure: str) -> Sums | None:
+    """What a score `task.metric` of a run is made from; None where it has none."""
+    task, _, metric = measure.rpartition(".")
+    found = run["scores"]["tasks"].get(task)
+    for block in found["sums"] if found else ():
+        if metric in block["metrics"]:
+            scenes = tuple(run["scores"]["scenes"][index] for index in block["scenes"])
+            return Sums(scenes, np.asarray(block["sums"], dtype=np.float64), int(found["n"]))
+    return None
+
+
+def _by_seed(folder: Path) -> Iterator[tuple[int, Json]]:
+    for file in sorted(folder.glob("*.json")):
+        record = _read(file)
+        yield int(record["seed"]), record
+
+
+def _trials(folder: Path) -> Iterator[Json]:
+    for file in sorted(folder.glob("[0-9]*-*.json"), key=lambda file: int(file.stem.partition("-")[0])):
+        yield {**_read(file), "trial": int(file.stem.partition("-")[0])}
+
+
+def _read(file: Path) -> Json:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{file} cannot be read: {error}", "remove it, and run the study again") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{file} holds no record", "remove it, and run the study again")
+    return content
