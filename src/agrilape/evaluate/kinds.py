@@ -241,6 +241,10 @@ NAME: Kind = (
     mean("hcat_credit", _hcat_credit, lambda row: crops.is_hcat_code(str(row.truth.get("hcat")))),
     replace(mean("exact_match", _exact_text), optional=True),
 )
+EXACT_WORDS: Kind = (
+    mean("exact_match", _exact_text),
+    Metric("accuracy", _margins, _of_margins(crops.overall_accuracy)),
+)
 REFUSAL: Kind = (mean("declined", _declined), mean("exact_match", _exact_text))
 GRID: Kind = (Metric("accuracy", _right_cells),)
 NUMBER: Kind = (

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from agrilape.errors import RecipeError
-from agrilape.evaluate.kinds import ANSWERS, Kind, kind_of
+from agrilape.evaluate.kinds import ANSWERS, CAPTION, EXACT_WORDS, Kind, kind_of
 from agrilape.evaluate.metric import Metric
 from agrilape.evaluate.metrics import quantities
 from agrilape.evaluate.metrics.arrays import Floats
@@ -26,6 +26,11 @@ EVERY_METRIC: Wanted = {}
 
 TASK_METRICS: Mapping[str, Kind] = {name: ANSWERS[task.answer] for name, task in TASKS.items()}
 """Metrics of each task, the one that stands for it first."""
+PUBLISHED_METRICS: Mapping[str, Kind] = {
+    "vqa": EXACT_WORDS, "choice": EXACT_WORDS, "yes_no": EXACT_WORDS, "classify": EXACT_WORDS,
+    "caption": CAPTION, "conversation": CAPTION,
+}  # fmt: skip
+"""Likewise of tasks that published releases name; others are measured by the kind of their answers."""
 
 
 def metrics_of(task: str, rows: Rows, wanted: Wanted = EVERY_METRIC) -> Kind:
@@ -50,7 +55,7 @@ def _by_default(metric: Metric) -> bool:
 
 def task_kind(task: str, rows: Rows) -> Kind:
     """The kind of a task's answers."""
-    return TASK_METRICS.get(task) or kind_of(rows)
+    return TASK_METRICS.get(task) or PUBLISHED_METRICS.get(task) or kind_of(rows)
 
 
 def by_task(rows: Rows) -> dict[str, list[Prediction]]:

@@ -151,7 +151,7 @@ class Cutter:
         return View(
             chip=chip,
             fields=self._fields(window, area, dated, shown),
-            spots=self._spots(window, area, dated, chip.window),
+            spots=self._spots(window, area, dated, shown, chip.window),
             label=scene.label,
             complete=scene.fully_labelled and (scene.region is None or scene.region.covers(area)),
             scene_crops=self._crops,
@@ -267,13 +267,20 @@ class Cutter:
         return tuple(found)
 
     def _spots(
-        self, window: PixelWindow, area: Geometry, looks: Sequence[Look], calendar: TimeWindow | None
+        self,
+        window: PixelWindow,
+        area: Geometry,
+        looks: Sequence[Look],
+        shown: Sequence[Look],
+        calendar: TimeWindow | None,
     ) -> tuple[Spot, ...]:
         """Labelled points strictly inside the chip."""
         dates = [look.frame.acquired for look in looks if look.frame.acquired]
         spots = []
         for index in sorted(self._points.query(area, predicate="contains_properly")):
             seen = self.scene.observations[index]
+            if calendar is None and not _holds(seen, shown):
+                continue
             column, row = int(seen.x) - window.column, int(seen.y) - window.row
             curve = np.array([look.ndvi[row, column] for look in looks if look.ndvi is not None], np.float32)
             season = _measured(calendar, dates, curve) if calendar else {}
@@ -439,6 +446,14 @@ def _span(calendar: TimeWindow, start: date, end: date, rule: str, recorded: boo
     """A span cut to the calendar; None if nothing of it is left."""
     first, last = max(calendar.position(start), 0.0), min(calendar.position(end), 1.0)
     return Timing(Span(first, last), rule, recorded) if first < last else None
+
+
+def _holds(seen: Observation, shown: Sequence[Look]) -> bool:
+    """May a label be true of a still? One of a season is not, of an image of another."""
+    days = [look.frame.acquired for look in shown]
+    if seen.observed is None or seen.until is None:
+        return True
+    return all(day is not None and seen.observed <= day <= seen.until for day in days)
 
 
 def _when(seen: Observation, calendar: TimeWindow | None) -> Instant | Span | None:

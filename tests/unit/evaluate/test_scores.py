@@ -306,3 +306,9 @@ def test_where_and_when_are_scored_together(make_row):
     answer = [TRUE, Span(0.2, 0.6)]
     found = scores(make_row("field_and_span", answer, [TRUE, Span(0.4, 0.8)], window=SEASON))
     assert (found["miou"], found["viou"]) == (1, pytest.approx(1 / 3))
+
+
+def test_published_questions_are_matched_word_for_word(make_row):
+    found = scores(make_row("vqa", ["yes"], ["Yes."]), make_row("vqa", ["rural"], ["it is rural"]))
+    assert (found["exact_match"], found["accuracy"]) == (0.5, 1)
+    assert "word_f1" in scores(make_row("caption", ["a farm"], ["a barn"]))

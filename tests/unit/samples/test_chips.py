@@ -184,3 +184,11 @@ def test_stress_is_shown_once_it_has_developed(config, make_scene):
 def test_stress_that_does_not_show_is_not_asked_about(config, make_scene, facts, clear):
     found = stressed_view(config, make_scene, **facts).stress
     assert [stress.clear for stress in found] == ([] if clear is None else [clear])
+
+
+@pytest.mark.parametrize(("start", "kept"), [(0, True), (200, False)])
+def test_a_label_of_another_season_is_not_told_of_a_still(config, make_scene, start, kept):
+    first = SEASON.start + timedelta(days=start)
+    label = Observation(32, 16, "crop", "rye", first, first + timedelta(days=120))
+    scene = make_scene(ndvi=seasonal(0.5), observations=(label,))  # of 1 January
+    assert bool(Cutter(scene, config()).cut(CORNER).spots) is kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+from agrilape.geo.shapes import Span
 from agrilape.samples.phrasings import Phrasings
 from agrilape.samples.tasks.base import Draft, task
 from agrilape.samples.tasks.shared import facts, points_in
@@ -15,13 +16,13 @@ MAJORITY = 0.5  # share of a box that a crop must cover to be its answer
 
 @task("what grows at a point", "name")
 def crop_at_point(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
-    """The crop of the field that a random point lies in, or of a labelled point."""
+    """The crop of the field that a random point lies in, or of a point labelled for the whole calendar."""
     for one in view.clear_fields:
         if one.crop:
             for point in points_in(one, rng):
                 yield Draft({"point": point}, (one.crop,), facts(one), {"parcels": [one.id]})
     for spot in view.spots:
-        if spot.kind == "crop":
+        if spot.kind == "crop" and (spot.when is None or spot.when == Span(0, 1)):
             crop = str(spot.value)
             yield Draft({"point": spot.point}, (crop,), {"crop": crop}, {"rule": "label of the point"})
 

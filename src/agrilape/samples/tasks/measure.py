@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from agrilape.geo.shapes import Part
 from agrilape.samples.phrasings import Phrasings
 from agrilape.samples.tasks.base import Draft, task
-from agrilape.samples.tasks.shared import facts, ids, random_point, unambiguous
+from agrilape.samples.tasks.shared import facts, ids, random_point, surely_absent, unambiguous
 from agrilape.samples.view import Field, View
 
 LEAST_HA = 0.01
@@ -21,8 +21,7 @@ def count(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draf
         return
     for crop, fields in unambiguous(view):
         yield _count(fields, crop)
-    absent = [crop for crop in view.scene_crops if crop not in view.by_crop]
-    if absent and view.by_crop and view.crops_known:
+    if absent := surely_absent(view, view.scene_crops):
         yield _count([], rng.choice(absent))
     if view.fields and all(one.clear for one in view.fields):
         yield _count(view.clear_fields, None)

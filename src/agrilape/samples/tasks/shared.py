@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import shapely
@@ -14,6 +14,7 @@ from agrilape.samples.view import Field, View
 
 MAX_BOXES = 8  # longest list that is asked for; a longer answer teaches little and costs much
 POINTS_PER_FIELD = 3  # asked about, in a chip: the same answer from several places teaches a field's extent
+SEASONS = {"winter", "spring", "summer"}  # words that crops share without being alike
 PAIRS = 6  # of fields that are compared, in a chip
 
 
@@ -40,6 +41,26 @@ def unambiguous(view: View) -> Iterator[tuple[str, list[Field]]]:
         for crop, fields in view.by_crop.items():
             if all(one.clear for one in fields):
                 yield crop, fields
+
+
+def surely_absent(view: View, crops: Iterable[str]) -> list[str]:
+    """Those of some crops that surely do not grow here: no crop that does may be meant by their names.
+
+    `maize` may be meant by `silage maize`, and in German Weizen by Winterweizen; `winter barley` is not meant
+    by `winter wheat`.
+    """
+    if not view.crops_known or not view.by_crop:
+        return []
+    here = {word for crop in view.by_crop for word in _words(crop)}
+    return [
+        crop
+        for crop in crops
+        if not any(word in known or known in word for word in _words(crop) for known in here)
+    ]
+
+
+def _words(crop: str) -> set[str]:
+    return set(crop.lower().split()) - SEASONS
 
 
 def pairs(fields: Sequence[Field], rng: random.Random) -> list[tuple[Field, Field]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from agrilape.samples.phrasings import Phrasings
 from agrilape.samples.tasks.base import Draft, task
-from agrilape.samples.tasks.shared import ids
+from agrilape.samples.tasks.shared import ids, surely_absent
 from agrilape.samples.view import View
 
 ELSEWHERE = ("rice", "cotton", "sugar cane", "soybean", "vineyard", "olives", "sunflower", "hops")
@@ -45,13 +45,6 @@ def crop_present(view: View, rng: random.Random, phrasings: Phrasings) -> Iterat
 
 def absent_crops(view: View, rng: random.Random, phrasings: Phrasings) -> list[str]:
     """Some crops that surely do not grow here: of the scene's own first, then of far away."""
-    if not view.crops_known or not view.by_crop:
-        return []
-    here = [set(crop.split()) for crop in view.by_crop]
-
-    def is_other(crop: str) -> bool:  # `maize` may be meant by `silage maize`
-        return not any(set(crop.split()) & words for words in here)
-
-    own = [crop for crop in view.scene_crops if is_other(crop)]
-    far = [crop for name in ELSEWHERE if is_other(crop := phrasings.crop(name)) and crop not in own]
+    own = surely_absent(view, view.scene_crops)
+    far = [crop for crop in surely_absent(view, map(phrasings.crop, ELSEWHERE)) if crop not in own]
     return (rng.sample(own, len(own)) + rng.sample(far, len(far)))[:ABSENT]

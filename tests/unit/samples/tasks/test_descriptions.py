@@ -42,6 +42,28 @@ def test_what_is_not_there_is_said_not_to_be():
 
 
 @pytest.mark.parametrize(
+    ("here", "crop", "asked"),
+    [
+        ("winter wheat", "winter barley", True),
+        ("winter wheat", "wheat", False),
+        ("maize", "silage maize", False),
+    ],
+)
+def test_crops_that_may_be_meant_are_not_denied(here, crop, asked):
+    view = View(CHIP, (crop_field("m", here, 0, 0, 0.5, 0.5),), scene_crops=(crop, here))
+    assert (crop in {one.truth["crop"] for one in questions(view, "absent_crop")}) is asked
+
+
+def test_compound_names_are_understood():
+    view = View(
+        CHIP, (crop_field("m", "winter wheat", 0, 0, 0.5, 0.5),), scene_crops=("wheat", "winter wheat")
+    )
+    asked = {one.truth["crop"] for one in questions(view, "absent_crop", language="de")}
+    assert asked
+    assert "Weizen" not in asked
+
+
+@pytest.mark.parametrize(
     "view",
     [View(CHIP, VIEW.fields, complete=False, scene_crops=VIEW.scene_crops), UNKNOWN, View(CHIP)],
     ids=["partly labelled", "a crop is unknown", "no field"],
