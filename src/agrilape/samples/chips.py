@@ -236,6 +236,7 @@ class Cutter:
             outline=outline,
             box=Box(*outline.bounds),
             clear=part.clear and parcel.id not in self.strangers,
+            hcat=_hcat(parcel),
             stranger=parcel.id in self.strangers,
             area_ha=parcel.area_ha,
             whole=part.visible >= WHOLE,
@@ -370,6 +371,12 @@ def _burn(outlines: Sequence[Geometry], window: PixelWindow) -> NDArray[np.int32
         dtype="int32",
     )
     return burnt
+
+
+def _hcat(parcel: Parcel) -> str | None:
+    """Code of a parcel's crop in EuroCrops' hierarchy, as EuroCrops itself names the column."""
+    codes = (value for name, value in parcel.attributes.items() if name.lower() == "ec_hcat_c")
+    return next(map(str, codes), None)
 
 
 def _row_angle(parcel: Parcel, scene: Scene) -> float | None:

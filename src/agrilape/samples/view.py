@@ -44,6 +44,7 @@ class Field:
         outline: Visible part in normalised chip coordinates.
         box: Edges of the visible part.
         clear: Is enough of it visible to be an answer? Otherwise it only makes questions ambiguous.
+        hcat: Code of the crop in EuroCrops' hierarchy; None if unknown.
         stranger: Does it belong to another split? Then nothing may be told of it.
         area_ha: Area of the whole parcel in hectares.
         whole: Is all of the parcel visible?
@@ -61,6 +62,7 @@ class Field:
     outline: Geometry
     box: Box
     clear: bool
+    hcat: str | None = None
     stranger: bool = False
     area_ha: float | None = None
     whole: bool = False

@@ -192,3 +192,9 @@ def test_a_label_of_another_season_is_not_told_of_a_still(config, make_scene, st
     label = Observation(32, 16, "crop", "rye", first, first + timedelta(days=120))
     scene = make_scene(ndvi=seasonal(0.5), observations=(label,))  # of 1 January
     assert bool(Cutter(scene, config()).cut(CORNER).spots) is kept
+
+
+def test_codes_of_the_crop_hierarchy_are_kept(config, make_scene):
+    parcel = Parcel("m", box(10, 10, 40, 40), "maize", attributes={"EC_hcat_c": 3301010600})
+    (field,) = Cutter(make_scene(parcels=[parcel]), config()).cut(CORNER).fields
+    assert field.hcat == "3301010600"

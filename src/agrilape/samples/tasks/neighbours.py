@@ -10,6 +10,7 @@ import math
 import random
 from collections.abc import Iterator
 
+import numpy as np
 import shapely
 
 from agrilape.geo.georeference import Georeference
@@ -103,9 +104,11 @@ def neighbour_crop(view: View, rng: random.Random, phrasings: Phrasings) -> Iter
 def neighbours_of(one: Field, view: View) -> list[Field] | None:
     """Fields beside one, by left edge, then top edge; None where it is not clear which those are."""
     gap = GAP_M / view.ground_m if view.ground_m else GAP
+    distances = shapely.distance(one.outline, [other.outline for other in view.fields])
     beside = []
-    for other in view.fields:
-        if other is one or shapely.distance(one.outline, other.outline) >= 2 * gap:
+    for index in np.flatnonzero(distances < 2 * gap):
+        other = view.fields[index]
+        if other is one:
             continue
         facing = one.outline.boundary.intersection(other.outline.buffer(gap)).length / gap
         wide = one.outline.boundary.intersection(other.outline.buffer(2 * gap)).length / gap

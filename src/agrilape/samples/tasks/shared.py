@@ -78,8 +78,9 @@ def grid(cells: int) -> list[list[Box]]:
 
 
 def facts(one: Field) -> dict[str, Any]:
-    """What scores of a field are broken down by."""
-    return {"crop": one.crop, "size": one.size, "area_ha": one.area_ha}
+    """What answers about a field are scored with, and broken down by."""
+    known = {"crop": one.crop, "size": one.size, "area_ha": one.area_ha}
+    return known if one.hcat is None else known | {"hcat": one.hcat}
 
 
 def ids(fields: Sequence[Field]) -> list[str]:
