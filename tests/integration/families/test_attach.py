@@ -119,20 +119,34 @@ def test_base_rows_of_position_tokens_get_no_gradient(case, inputs):
 
 
 def test_generation(case, inputs):
+    """Greedy, sampled and in beams: finite scores, and the same answers without a cache."""
     attach(case.model, case.config)
-    known = {**inputs, "image_times": TIMES, "max_new_tokens": 6, "min_new_tokens": 6}
-    greedy = case.model.generate(**known, do_sample=False)
-    assert torch.equal(greedy, case.model.generate(**known, do_sample=False, use_cache=False))
-    torch.manual_seed(0)
-    sampled = case.model.generate(**known, do_sample=True, output_scores=True, return_dict_in_generate=True)
-    assert all(torch.isfinite(scores[scores > -torch.inf]).all() for scores in sampled.scores)
-    assert case.model.generate(**known, do_sample=False, num_beams=3).shape == greedy.shape
-    without = case.model.generate(**inputs, max_new_tokens=6, min_new_tokens=6, do_sample=False)
-    assert without.shape == greedy.shape
-    first = {"image_times": TIMES[:1], "max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
-    picture = pictures()[0]
-    alone = case.model.generate(**case.inputs([[[1, 11], picture, [12, 207, 310, 3, 13]]]), **first)
-    assert torch.equal(alone[0, -6:], greedy[0, -6:]), "left padding changes the answer"
+    marks = list(range(290, 300))  # an image placeholder in an answer would ask for an image
+    known = {**inputs, "image_times": TIMES, "max_new_tokens": 6, "suppress_tokens": marks}
+    kept = {"output_scores": True, "output_logits": True, "return_dict_in_generate": True}
+    for how in ({"do_sample": False}, {"do_sample": True, "top_k": 0}, {"do_sample": False, "num_beams": 3}):
+        answers = []
+        for use_cache in (True, False):
+            torch.manual_seed(0)
+            output = case.model.generate(**known, **how, **kept, use_cache=use_cache)
+            assert all(logits.isfinite().all() for logits in output.logits)
+            for scores in output.scores:
+                assert (~scores.isfinite()).nonzero()[:, 1].unique().tolist() == marks
+            answers.append(output.sequences)
+        assert torch.equal(*answers), how
+
+
+def test_left_padding_and_company_do_not_change_an_answer(case, inputs):
+    attach(case.model, case.config)
+    options = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
+    together = case.model.generate(**inputs, image_times=TIMES, **options)[:, -6:]
+    first, second, third = pictures()
+    alone = [
+        case.inputs([[[1, 11], first, [12, 207, 310, 3, 13]]]),
+        case.inputs([[[1], second, [5, 204], third, [317, 14]]]),
+    ]
+    for row, data, times in zip(together, alone, (TIMES[:1], TIMES[1:]), strict=True):
+        assert torch.equal(case.model.generate(**data, image_times=times, **options)[0, -6:], row)
 
 
 def test_times_reach_only_their_own_image(case, inputs):
@@ -155,6 +169,21 @@ def test_merged_model_equals_the_one_without_injection(case, inputs, tmp_path):
         case.model.save_pretrained(tmp_path)
         again = type(case.model).from_pretrained(tmp_path)
         torch.testing.assert_close(again(**plain(inputs, case)).logits, before)
+
+
+def test_rows_may_be_tied_where_the_base_is_not_and_the_other_way_round(case, inputs, tmp_path):
+    """Merging untied rows gives the head a matrix of its own and clears the tie in the configuration."""
+    settings = {"injection": "off", "tied": not case.tied}
+    attach(case.model, case.config.model_copy(update=settings))
+    with torch.no_grad():
+        before = case.model(**inputs).logits
+        merge(case.model).save_pretrained(tmp_path)
+        again = type(case.model).from_pretrained(tmp_path)
+        torch.testing.assert_close(again(**plain(inputs, case)).logits, before)
+    for model in (case.model, again):
+        assert model.get_input_embeddings().weight is not model.get_output_embeddings().weight
+        assert not model.config.tie_word_embeddings
+        assert not model.config.get_text_config().tie_word_embeddings
 
 
 def test_adapter_round_trip(case, inputs, family_case, tmp_path):
@@ -215,3 +244,27 @@ def test_attaching_twice_or_detaching_nothing_is_refused(case):
     attach(case.model, case.config)
     with pytest.raises(ModelError, match="already"):
         attach(case.model, case.config)
+
+
+@pytest.mark.parametrize("name", ["qwen2_5_vl", "qwen3_vl", "llava_onevision"])
+def test_a_video_is_shown_only_where_it_needs_no_dates(family_case, name):
+    """Qwen3-VL's video method calls its image method, which must not inject on its own account."""
+    case = family_case(name)
+    if name == "llava_onevision":
+        video = {"pixel_values_videos": torch.rand(1, 4, 3, 32, 32)}
+    else:
+        video = {
+            "pixel_values_videos": torch.rand(2 * 4 * 4, 3 * 2 * 8 * 8),
+            "video_grid_thw": torch.tensor([[2, 4, 4]]),
+        }
+
+    def features():
+        with torch.no_grad():
+            return torch.cat(list(case.model.base_model.get_video_features(**video).pooler_output))
+
+    before = features()
+    attach(case.model, case.config)
+    with pytest.raises(ModelError, match="list of images"):
+        features()
+    lape_of(case.model).enabled = False
+    assert torch.equal(features(), before)

@@ -3,6 +3,7 @@
 import io
 from datetime import date
 from itertools import product
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ import torch
 from PIL import Image
 from tests.processors import FAMILIES
 
+from agrilape.config.lape import Initialisation, LapeConfig
 from agrilape.geo.shapes import Box, Instant
 from agrilape.geo.timewindow import TimeWindow
-from agrilape.model import lape_of
+from agrilape.model import attach, detach, lape_of
 from agrilape.samples.types import Chip, Example, Picture, Sample
-from agrilape.tokens import Collator, PositionIds, TrainingItem, packing_of, prompt_batch
+from agrilape.tokens import Collator, PositionIds, TrainingItem, add_position_tokens, packing_of, prompt_batch
 from agrilape.tokens.decode import CoordinateGrammar, expected_positions, read_answers
 
 
@@ -112,3 +114,16 @@ def test_constrained_answers_are_well_formed_and_finer_than_a_token(spoken, item
     assert not any(read.problems for _, read in (*coarse, *fine))
     assert sum(len(read.shapes) for _, read in coarse) >= 4
     assert any(one.shapes != other.shapes for (_, one), (_, other) in zip(coarse, fine, strict=True))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_initialisation_begins_from_the_words_of_the_family(speaker, name):
+    base = speaker(name)
+    for initialisation in get_args(Initialisation):
+        settings = LapeConfig(num_spatial_tokens=20, num_temporal_tokens=10, initialisation=initialisation)
+        config = add_position_tokens(base.processor, settings)
+        rows = lape_of(attach(base.model, config, base.processor.tokenizer)).rows("in")
+        assert rows.isfinite().all()
+        assert rows.abs().sum() > 0
+        assert (rows[0] == rows[1]).all() == (initialisation == "mean")
+        detach(base.model)

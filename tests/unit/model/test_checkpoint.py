@@ -1,8 +1,10 @@
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
+from tests.processors import build_processor
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from agrilape.cli.look import merge as merge_checkpoint
@@ -13,11 +15,13 @@ from agrilape.model import (
     build_preset,
     lape_of,
     load_checkpoint,
+    load_processor,
     parameter_groups,
     save_adapter,
     save_checkpoint,
 )  # fmt: skip
 from agrilape.model.inspect import inspect_checkpoint
+from agrilape.model.words import build_tokenizer
 from agrilape.tokens import add_position_tokens
 
 
@@ -166,6 +170,17 @@ def test_a_damaged_file_is_named_with_a_remedy(built, tmp_path, name):
     (tmp_path / "c" / name).write_bytes(b"{torn")
     with pytest.raises(ModelError, match=r"copy or train it again"):
         load_checkpoint(tmp_path / "c")
+
+
+@pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is there")
+def test_a_processor_that_wants_torchvision_says_what_to_install(tmp_path):
+    processor = build_processor("qwen2_5_vl", build_tokenizer())
+    processor.tokenizer.save_pretrained(tmp_path)
+    processor.image_processor.save_pretrained(tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "processor_class": "Qwen2_5_VLProcessor"}))
+    with pytest.raises(ModelError, match=r"Torchvision(.|\n)*agrilape\[families\]"):
+        load_processor(tmp_path)
 
 
 def test_no_checkpoint_is_said(tmp_path):
