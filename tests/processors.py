@@ -1,7 +1,7 @@
 """Processors of every supported family, made on the spot: real classes around a tiny tokenizer.
 
 Some families bring a video processor, which needs torchvision, and SmolVLM's needs num2words besides. Here
-they do without both, since agrilape shows acquisitions as images.
+they do without both, since agrilape shows acquisitions as images. Pixtral's cannot, and is left out.
 """
 
 from types import SimpleNamespace
@@ -39,12 +39,17 @@ def _idefics(processor):
 
 IMAGE_PROCESSORS = {
     "llava": _fixed(hf.CLIPImageProcessorPil),
+    "llava, class token": _fixed(hf.CLIPImageProcessorPil),
+    "llava, pixtral": lambda: hf.PixtralImageProcessorPil(
+        size={"longest_edge": 64}, patch_size={"height": 8, "width": 8}
+    ),
     "llava_next": lambda: hf.LlavaNextImageProcessorPil(
         size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}, image_grid_pinpoints=TILES
     ),
     "llava_onevision": lambda: hf.LlavaOnevisionImageProcessorPil(
         size={"height": 32, "width": 32}, image_grid_pinpoints=TILES
     ),
+    "qwen2_vl": _qwen,
     "qwen2_5_vl": _qwen,
     "qwen3_vl": _qwen,
     "idefics3": _idefics(hf.Idefics3ImageProcessorPil),
@@ -142,6 +147,7 @@ def _name_tokens(tokenizer, **names):
 
 _PROCESSORS = {
     "llava": _llava, "llava_next": _llava_next, "llava_onevision": _llava_onevision,
+    "qwen2_vl": _qwen_vl(hf.Qwen2VLProcessor),
     "qwen2_5_vl": _qwen_vl(hf.Qwen2_5_VLProcessor), "qwen3_vl": _qwen_vl(hf.Qwen3VLProcessor),
     "idefics3": _idefics3, "smolvlm": _smolvlm, "internvl": _internvl, "paligemma": _paligemma,
     "gemma3": _gemma3,

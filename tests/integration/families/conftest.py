@@ -40,6 +40,33 @@ def _llava(tied):
     )  # fmt: skip
 
 
+def _llava_with_class_token(tied):
+    model, config = _llava(tied)
+    config.vision_feature_select_strategy = "full"
+    return model, config
+
+
+def _llava_pixtral(tied):
+    vision = hf.PixtralVisionConfig(**VISION, image_size=128, patch_size=8)
+    return hf.LlavaForConditionalGeneration, hf.LlavaConfig(
+        vision_config=vision, text_config=hf.MistralConfig(**TEXT, tie_word_embeddings=tied),
+        image_token_id=IMAGE, vision_feature_layer=-1, tie_word_embeddings=tied,
+        vision_feature_select_strategy="full",
+    )  # fmt: skip
+
+
+def _qwen2_vl(tied):
+    rope = {"rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 1e4}}
+    return hf.Qwen2VLForConditionalGeneration, hf.Qwen2VLConfig(
+        text_config={**TEXT, **rope, "tie_word_embeddings": tied}, tie_word_embeddings=tied,
+        vision_config={
+            "embed_dim": 16, "hidden_size": 32, "depth": 2, "num_heads": 2, "patch_size": 8, "mlp_ratio": 2,
+            "temporal_patch_size": 2,
+        },
+        image_token_id=IMAGE, video_token_id=VIDEO, vision_start_token_id=START, vision_end_token_id=END,
+    )  # fmt: skip
+
+
 def _llava_next(tied):
     return hf.LlavaNextForConditionalGeneration, hf.LlavaNextConfig(
         vision_config=_clip(), text_config=hf.LlamaConfig(**TEXT, tie_word_embeddings=tied),
@@ -116,7 +143,8 @@ def _gemma3(tied):
 
 
 CONFIGS = {
-    "llava": _llava, "llava_next": _llava_next, "llava_onevision": _llava_onevision,
+    "llava": _llava, "llava, class token": _llava_with_class_token, "llava, pixtral": _llava_pixtral,
+    "qwen2_vl": _qwen2_vl, "llava_next": _llava_next, "llava_onevision": _llava_onevision,
     "qwen2_5_vl": _qwen2_5_vl, "qwen3_vl": _qwen3_vl, "internvl": _internvl, "paligemma": _paligemma,
     "gemma3": _gemma3,
     "idefics3": _idefics(
@@ -124,6 +152,9 @@ CONFIGS = {
     ),
     "smolvlm": _idefics(hf.SmolVLMForConditionalGeneration, hf.SmolVLMConfig, hf.SmolVLMVisionConfig),
 }  # fmt: skip
+
+
+SIZED = ("llava_next", "llava_onevision", "internvl", "llava, pixtral")  # need the sizes of images
 
 
 class Case:
@@ -161,14 +192,15 @@ class Case:
         extra = {"return_row_col_info": True} if self.name in ("idefics3", "smolvlm") else {}
         shown = pictures if nested else list(chain(*pictures))
         data = dict(self.images(shown, return_tensors="pt", **extra))
-        data["image_sizes"] = torch.tensor([picture.shape[:2] for picture in chain(*pictures)])
+        sizes = torch.tensor([picture.shape[:2] for picture in chain(*pictures)])
+        data["image_sizes"] = data.get("image_sizes", sizes)  # Pixtral's are those after resizing
         data["input_ids"] = self._tokens(prompts, iter(self._placeholders(data)))
         data["attention_mask"] = (data["input_ids"] != 0).long()
-        if self.name not in ("llava_next", "llava_onevision", "internvl"):
+        if self.name not in SIZED:
             del data["image_sizes"]
         for name in ("rows", "cols", "num_patches", "num_crops"):
             data.pop(name, None)
-        if self.name in ("gemma3", "paligemma", "qwen2_5_vl", "qwen3_vl"):
+        if self.name.startswith("qwen") or self.name in ("gemma3", "paligemma"):
             kind = "mm_token_type_ids" if self.name.startswith("qwen") else "token_type_ids"
             data[kind] = (data["input_ids"] == IMAGE).long()
         return data
@@ -205,7 +237,7 @@ class Case:
     def vision(self, data):
         """The arguments of `get_image_features`."""
         known = ["pixel_values", "image_grid_thw"]
-        if self.name.startswith("llava_"):
+        if self.name in SIZED and self.name != "internvl":
             known += ["image_sizes", "batch_num_images"]
         return {name: data[name] for name in known if name in data}
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from agrilape.errors import ModelError
 from agrilape.model.grids import FAMILIES, ImageCall, extents_of
 
-NAMES = sorted(set(FAMILIES) - {"qwen2_vl"})  # the same function as qwen2_5_vl
+NAMES = [*sorted(FAMILIES), "llava, class token", "llava, pixtral"]
 SIDES = st.integers(9, 130)
+ATTENTION = ("self_attn.out_proj", "attn.proj.", "attention.projection_layer", "attention.o_proj")
 TILED = {"idefics3", "smolvlm", "internvl", "llava_next", "llava_onevision"}
 
 
@@ -19,7 +20,7 @@ def case(request, family_case):
     """A model whose tokens see only their own patch: attention contributes nothing."""
     case = family_case(request.param)
     for name, parameter in case.model.base_model.named_parameters():
-        if any(part in name for part in ("self_attn.out_proj", "attn.proj.", "attention.projection_layer")):
+        if any(part in name for part in ATTENTION):
             parameter.data.zero_()
     return case
 
