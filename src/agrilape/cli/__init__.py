@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from agrilape import __version__
-from agrilape.cli import look, maps, road, study
+from agrilape.cli import data, look, maps, road, study
 from agrilape.console import err, out, set_quiet
 from agrilape.errors import AgrilapeError
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (road, study, maps, look):
+for group in (road, study, data, maps, look):
     app.add_typer(group.commands)
 
 

@@ -15,6 +15,8 @@ from agrilape.config.recipe import SimulateSource
 from agrilape.console import out, progress, say
 from agrilape.errors import RecipeError
 
+LEFT_OUT = 3  # status of a command that did all but what could not be read
+
 commands = typer.Typer()
 
 
@@ -48,13 +50,38 @@ def simulate(
 
 
 @commands.command(rich_help_panel="The road")
-def prepare(recipe: RecipeArgument, overrides: Overrides = None, output: Output = None) -> None:
-    """Turn imagery and parcels into questions and answers, stored as Parquet."""
+def prepare(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    output: Output = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes; left out: as many as are worth it. The result is the same."),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Let this Dask scheduler's workers do it, e.g. tcp://host:8786; they see the same files.",
+        ),
+    ] = None,
+) -> None:
+    """Turn imagery and parcels into questions and answers, stored as Parquet.
+
+    After an interruption the same command continues; what is finished is left alone.
+
+    The status is 3 if some scenes or files had to be left out. They are listed.
+
+    Look at the result with agrilape data show, data stats and data check.
+    """
     from agrilape.road import prepare_run
 
     loaded = open_recipe(recipe, overrides, output)
-    prepare_run(loaded)
+    manifests = prepare_run(loaded, workers, scheduler)
     say(f"samples in {loaded.output / 'data'}")
+    if left_out := sum(len(manifest.skipped_scenes) for manifest in manifests):
+        say(f"{left_out} scene(s) or file(s) left out, see above; manifest.json lists them too")
+        raise typer.Exit(LEFT_OUT)
 
 
 @commands.command(rich_help_panel="The road")

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from agrilape import __version__
-from agrilape.report.answers import SIDE, galleries
+from agrilape.report.answers import galleries
+from agrilape.report.drawing import SIDE
 from agrilape.report.facts import data_sets, limits, stage_rows, steadiness
 from agrilape.report.figures import training_charts
 from agrilape.report.folder import Run, read_run

@@ -15,6 +15,7 @@ from agrilape.errors import DataError
 
 AHEAD = 2  # items handed out per worker: the next one is there when one is done
 MOST_WORKERS = 8  # unless more are asked for
+PATIENCE_S = 10.0  # for a scheduler to answer
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -44,10 +45,10 @@ class Crew:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop the processes; what they have not begun is dropped."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
         if self._client is not None:
             self._client.close()
+        elif self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
     def map(
         self,
@@ -87,7 +88,12 @@ class Crew:
             if self._client is None:  # spawned, since threads of this process do not survive a fork
                 self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"))
             else:
-                self.workers = max(sum(self._client.nthreads().values()), 1)
+                self.workers = sum(self._client.nthreads().values())
+                if not self.workers:
+                    raise DataError(
+                        "the Dask scheduler has no workers",
+                        "start some with `dask worker ADDRESS --nthreads 1`",
+                    )
                 self._pool = self._client.get_executor(pure=False)
         return self._pool
 
@@ -118,7 +124,7 @@ def _connect(address: str) -> Any:
     except ImportError as error:
         raise DataError("--scheduler needs Dask", 'pip install "agrilape[dask]"') from error
     try:
-        return Client(address, timeout=10)  # type: ignore[no-untyped-call]
+        return Client(address, timeout=PATIENCE_S)
     except (OSError, ValueError) as error:
         raise DataError(
             f"no Dask scheduler answers at {address}: {error}", "start one with `dask scheduler`"

@@ -175,10 +175,14 @@ class Store(LazyExamples):
 
     def tasks(self) -> list[frozenset[str]]:
         """The tasks of each chip, without reading any image."""
-        found: list[frozenset[str]] = []
+        return [frozenset(names) for names in self.task_lists()]
+
+    def task_lists(self) -> list[tuple[str, ...]]:
+        """The task of each sample of each chip, without reading any image."""
+        found: list[tuple[str, ...]] = []
         for file in self.files:
             column = _open(file).read(columns=["samples.list.element.task"], use_threads=False)["samples"]
-            found += [frozenset(sample["task"] for sample in samples) for samples in column.to_pylist()]
+            found += [tuple(sample["task"] for sample in samples) for samples in column.to_pylist()]
         return found
 
     def truths(self) -> list[list[tuple[str, dict[str, Any]]]]:
@@ -191,6 +195,15 @@ class Store(LazyExamples):
                 [(one["task"], json.loads(one["truth"])) for one in chip] for chip in column.to_pylist()
             ]
         return found
+
+    def samples(self) -> Iterator[tuple[Sample, ...]]:
+        """The samples of each chip in order, without reading any image."""
+        for file in self.files:
+            for batch in _open(file).iter_batches(
+                ROWS_PER_GROUP, columns=["id", "samples"], use_threads=False
+            ):
+                for row in batch.to_pylist():
+                    yield _samples(row)
 
     def _read_chip(self, position: int) -> Example:
         group = bisect_right(self._starts, position) - 1
@@ -272,10 +285,14 @@ def _from_row(row: dict[str, Any]) -> Example:
         window=window_from_json(json.loads(row["window"])),
         meta=json.loads(row["meta"]),
     )
-    samples = tuple(
+    return Example(chip, _samples(row))
+
+
+def _samples(row: dict[str, Any]) -> tuple[Sample, ...]:
+    return tuple(
         Sample(
             id=sample["id"],
-            chip=chip.id,
+            chip=row["id"],
             task=sample["task"],
             question=parts_from_json(json.loads(sample["question"])),
             answer=parts_from_json(json.loads(sample["answer"])),
@@ -284,7 +301,6 @@ def _from_row(row: dict[str, Any]) -> Example:
         )
         for sample in row["samples"]
     )
-    return Example(chip, samples)
 
 
 def _dump(value: Any) -> str:

@@ -88,9 +88,9 @@ class DaskLauncher:
             from distributed import Client
         except ImportError as error:
             raise RecipeError("--scheduler needs Dask", "pip install agrilape[dask]") from error
-        self._client: Any = Client(address)  # type: ignore[no-untyped-call]
+        self._client: Any = Client(address)
         self._environment = environment(threads)
-        self.slots = sum(self._client.nthreads().values())  # type: ignore[no-untyped-call]
+        self.slots = sum(self._client.nthreads().values())
         if not self.slots:
             raise RecipeError(f"the scheduler {address} has no workers", "start some: dask worker ADDRESS")
 

@@ -1,0 +1,145 @@
+"""Commands that look into prepared data sets: show, stats, check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from agrilape.cli.options import AsJson
+from agrilape.console import err, out, say
+
+if TYPE_CHECKING:
+    from agrilape.samples.stats import CountTokens, Stats
+
+LISTED = 20  # findings of one data set that are printed
+
+commands = typer.Typer()
+group = typer.Typer(no_args_is_help=True, help="Look at prepared data sets: draw, count, check.")
+commands.add_typer(group, name="data", rich_help_panel="Look inside")
+
+Folder = Annotated[
+    Path,
+    typer.Argument(help="A prepared data set, a folder of several, or a run folder.", metavar="FOLDER"),
+]
+
+
+@group.command()
+def show(
+    folder: Folder,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="An .html or .png file; else samples.html in the data set."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only this one: train, val or test.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option("--task", metavar="NAME", help="Only this task; may be repeated.")
+    ] = None,
+    per_task: Annotated[int, typer.Option(min=1, help="Samples of each task.")] = 3,
+) -> None:
+    """Draw samples of every task with their places and times, as one page or one picture."""
+    from agrilape.report.sheet import write_sheet
+    from agrilape.samples.check import find_prepared
+
+    found = find_prepared(folder)
+    for one in found:
+        place = output
+        if output is not None and len(found) > 1:
+            place = output.with_name(f"{output.stem}-{one.name}{output.suffix}")
+        say(f"wrote {write_sheet(one, place, split, task or (), per_task)}")
+
+
+@group.command()
+def stats(
+    folder: Folder,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Count tokens as this model reads them: nano, smollm2, a Hub id or a folder."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count samples, chips, tokens, crops and sizes."""
+    from agrilape.samples.check import find_prepared
+    from agrilape.samples.stats import data_stats
+
+    count = _token_counter(model) if model else None
+    found = [data_stats(one, count) for one in find_prepared(folder)]
+    if as_json:
+        out.print_json(json.dumps([one.model_dump(mode="json") for one in found]))
+    else:
+        for one in found:
+            _print_stats(one)
+
+
+@group.command()
+def check(folder: Folder, as_json: AsJson = False) -> None:
+    """Check that data sets are whole, sound and free of leaks; status 1 if anything is wrong."""
+    from agrilape.samples.check import check_data_set, find_prepared
+
+    found = {str(one): check_data_set(one) for one in find_prepared(folder)}
+    if as_json:
+        out.print_json(json.dumps({name: [asdict(one) for one in wrong] for name, wrong in found.items()}))
+    else:
+        for name, wrong in found.items():
+            for one in wrong[:LISTED]:
+                err.print(f"[bold red]wrong[/] {escape(one.where)}: {escape(one.problem)}")
+            if len(wrong) > LISTED:
+                err.print(f"... and {len(wrong) - LISTED} more")
+            say(f"{name}: {f'{len(wrong)} problem(s)' if wrong else 'sound'}")
+    if any(found.values()):
+        raise typer.Exit(1)
+
+
+def _token_counter(model: str) -> CountTokens:
+    from agrilape.config import LapeConfig
+    from agrilape.model.files import load_processor
+    from agrilape.model.presets import PRESETS
+    from agrilape.tokens import PositionCodec, add_position_tokens
+    from agrilape.tokens.chat import Chat
+
+    processor = load_processor(f"preset:{model}" if model in PRESETS else model)
+    chat = Chat(processor, PositionCodec(add_position_tokens(processor, LapeConfig())))
+    return lambda sample: (len(chat.question(sample).ids), len(chat.answer(sample).ids))
+
+
+def _print_stats(stats: Stats) -> None:
+    splits = list(stats.splits)
+    table = Table(stats.name, *splits, "share", "question", "answer", "tokens", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    total = sum(counts.samples for counts in stats.splits.values())
+    table.add_row("chips", *(f"{stats.splits[split].chips:,}" for split in splits))
+    table.add_row("pictures", *(f"{stats.splits[split].pictures:,}" for split in splits))
+    table.add_row("places", *(f"{len(stats.splits[split].groups):,}" for split in splits))
+    table.add_row("samples", *(f"{stats.splits[split].samples:,}" for split in splits), end_section=True)
+    for name, task in stats.tasks.items():
+        counted = [f"{one:,}" for one in (task.samples.get(split, 0) for split in splits)]
+        lengths = [
+            "" if mean is None else f"{mean:.1f}" for mean in (task.question_tokens, task.answer_tokens)
+        ]
+        tokens = "" if task.tokens is None else f"{task.tokens:,}"
+        table.add_row(name, *counted, f"{sum(task.samples.values()) / total:.1%}", *lengths, tokens)
+    out.print(table)
+    _print_shares("crops", list(stats.crops.items()))
+    _print_shares("sizes", list(stats.sizes.items()))
+    left_out = [f"{count:,} x {reason}" for reason, count in stats.skipped_chips.items()]
+    if stats.skipped_scenes:
+        left_out.append(f"{stats.skipped_scenes:,} scenes")
+    if left_out:
+        say(f"left out: {', '.join(left_out)}")
+    for origin in stats.origins:
+        terms = ", ".join(filter(None, (origin.licence, origin.citation)))
+        say(f"from {origin.source}, {origin.scenes:,} scene(s){f': {terms}' if terms else ''}")
+
+
+def _print_shares(title: str, shares: Sequence[tuple[str, float]], most: int = 12) -> None:
+    if shares:
+        rest = sum(share for _, share in shares[most:])
+        listed = [f"{name} {share:.0%}" for name, share in shares[:most]]
+        say(f"{title}: {', '.join(listed)}{f', others {rest:.0%}' if rest else ''}")

@@ -1,0 +1,204 @@
+"""What `agrilape data` says of a prepared folder, and what it says of one that was tampered with."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from agrilape.cli import app
+from agrilape.config.recipe import DatasetConfig
+from agrilape.samples.check import check_data_set
+from agrilape.samples.manifest import hash_file
+from agrilape.samples.prepare import prepare_dataset
+
+SETTINGS = {
+    "source": {"kind": "simulate", "scenes": 2, "size": 128, "dates": 6},
+    "tasks": ["field_at_point", "crop_in_box", "green_span"],
+    "chip": 64,
+    "series": 4,
+    "split": (0.5, 0, 0.5),
+}
+
+
+def prepare(folder):
+    return prepare_dataset("sim", DatasetConfig.model_validate(SETTINGS), folder / "sim", folder, 1)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    prepare(folder)
+    return folder / "sim"
+
+
+@pytest.fixture
+def copy(prepared, tmp_path):
+    """A copy that may be spoilt, and a way to change its rows and what the manifest says of them."""
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for file in prepared.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def change_rows(folder, change, shard="train-00000.parquet"):
+    table = pq.read_table(folder / shard)
+    rows = table.to_pylist()
+    change(rows)
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), folder / shard)
+    change_manifest(folder, lambda facts: next(s for s in facts["shards"] if s["path"] == shard).update(
+        sha256=hash_file(folder / shard), bytes=(folder / shard).stat().st_size))  # fmt: skip
+
+
+def change_manifest(folder, change):
+    path = folder / "manifest.json"
+    facts = json.loads(path.read_text())
+    change(facts)
+    path.write_text(json.dumps(facts))
+
+
+def problems(folder):
+    return [f"{one.where}: {one.problem}" for one in check_data_set(folder)]
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["data", *map(str, arguments)])
+
+
+def test_a_prepared_folder_is_sound_and_so_is_the_run_around_it(prepared):
+    assert run("check", prepared).exit_code == 0
+    done = run("check", prepared.parent, "--json")
+    assert json.loads(done.stdout) == {str(prepared): []}
+    with pytest.raises(Exception, match="no prepared data set"):
+        CliRunner().invoke(app, ["data", "check", str(prepared / "x")], catch_exceptions=False)
+
+
+def sample_of(rows, key, value):
+    for row in rows:
+        for sample in row["samples"]:
+            if "box" in sample["answer"]:
+                sample[key] = value
+                return
+
+
+def spoil_picture(rows):
+    rows[0]["images"][0]["bytes"] = b"not a picture"
+
+
+def repeat_a_chip(rows):
+    rows[1]["id"] = rows[0]["id"]
+
+
+ROWS = {
+    "a coordinate outside 0-1": lambda rows: sample_of(rows, "answer", '[{"box":[0.1,0.1,0.5,1.2]}]'),
+    "a reversed box": lambda rows: sample_of(rows, "answer", '[{"box":[0.5,0.1,0.2,0.3]}]'),
+    "a coordinate outside 0-1 in the question": lambda rows: sample_of(
+        rows, "question", '[{"point":[NaN,0]}]'
+    ),
+    "a reversed span": lambda rows: sample_of(rows, "answer", '[{"span":[0.9,0.1]}]'),
+    "an empty question": lambda rows: sample_of(rows, "question", '[" "]'),
+    "neither a text nor a place": lambda rows: sample_of(rows, "answer", '[{"circle":[0.5,0.5]}]'),
+    "a picture cannot be read": spoil_picture,
+    "chip id stands 2 times": repeat_a_chip,
+    "has no question": lambda rows: rows[0]["samples"].clear(),
+    "the files hold": lambda rows: rows[0]["samples"].pop(),
+}
+
+
+@pytest.mark.parametrize("said", ROWS)
+def test_wrong_rows_are_found(copy, said):
+    change_rows(copy, ROWS[said])
+    assert any(said in problem for problem in problems(copy)), problems(copy)
+
+
+def test_a_wrong_folder_is_found(copy, prepared, tmp_path):
+    shard = copy / "train-00000.parquet"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:500] + bytes([whole[500] ^ 1]) + whole[501:])
+    assert problems(copy) == [f"{shard}: differs from its hash in the manifest"] + [
+        problem for problem in problems(copy) if "the files hold" in problem
+    ]
+    done = run("check", copy)
+    assert done.exit_code == 1
+    assert "wrong" in done.output
+
+    elsewhere = tmp_path / "elsewhere.parquet"
+    elsewhere.write_bytes(whole)
+    shard.unlink()
+    shard.symlink_to(elsewhere)
+    assert any("points outside its folder" in problem for problem in problems(copy))
+    shard.unlink()
+    assert any("missing or incomplete" in problem for problem in problems(copy))
+    shard.write_bytes(whole)
+    (copy / "stray.parquet").write_bytes(whole)
+    assert problems(copy) == [f"{copy / 'stray.parquet'}: is not listed in the manifest"]
+
+
+def test_a_manifest_that_points_outside_its_folder_is_refused(copy):
+    change_manifest(copy, lambda facts: facts["shards"][0].update(path="../train-00000.parquet"))
+    assert "a shard lies beside its manifest" in problems(copy)[0]
+
+
+def test_another_schema_is_found(copy):
+    shard = copy / "train-00000.parquet"
+    pq.write_table(pq.read_table(shard).drop_columns(["meta"]), shard)
+    change_rows(copy, lambda rows: None)
+    assert any("another schema" in problem for problem in problems(copy))
+
+
+def test_a_leak_between_splits_is_found(copy):
+    train = pq.read_table(copy / "train-00000.parquet").to_pylist()
+
+    def same_picture(rows):
+        rows[0]["images"][0] = train[0]["images"][0]
+
+    change_rows(copy, same_picture, "test-00000.parquet")
+    assert any("share the same picture" in problem for problem in problems(copy))
+
+
+def test_stats_add_up(prepared):
+    (stats,) = json.loads(run("stats", prepared, "--json").stdout)
+    assert set(stats["tasks"]) == set(SETTINGS["tasks"])
+    for split, counts in stats["splits"].items():
+        assert sum(task["samples"].get(split, 0) for task in stats["tasks"].values()) == counts["samples"]
+        assert {name: task["samples"][split] for name, task in stats["tasks"].items()} == counts["tasks"]
+    assert sum(stats["crops"].values()) == pytest.approx(1)
+    assert sum(stats["sizes"].values()) == pytest.approx(1)
+    assert stats["tasks"]["green_span"]["tokens"] is None
+    assert "field_at_point" in run("stats", prepared).stdout
+
+
+def test_stats_count_tokens_as_a_model_reads_them(prepared):
+    (stats,) = json.loads(run("stats", prepared, "--model", "nano", "--json").stdout)
+    box, span = (stats["tasks"][name] for name in ("field_at_point", "green_span"))
+    assert box["answer_tokens"] > 4  # four edges and the end
+    assert span["answer_tokens"] > 2
+    assert span["tokens"] == pytest.approx(
+        sum(span["samples"].values()) * (span["question_tokens"] + span["answer_tokens"])
+    )
+
+
+def test_the_sheet_draws_every_kind_and_needs_no_network(prepared, tmp_path):
+    page = tmp_path / "sheet.html"
+    assert run("show", prepared, "-o", page, "--per-task", "2").exit_code == 0
+    html = page.read_text()
+    assert html.count("<figure>") == 2 * len(SETTINGS["tasks"])
+    assert html.count('<polygon class="true"') >= 2  # answered boxes
+    assert html.count('<circle class="asked"') >= 2  # points in questions
+    assert html.count('class="shown"') >= 4  # dates of pictures
+    assert html.count('class="true" style="left:') == 2  # answered spans
+    assert "http" not in html.replace("http-equiv", "")
+
+
+def test_the_sheet_can_be_a_picture_of_one_task(prepared, tmp_path):
+    assert run("show", prepared, "-o", tmp_path / "a.png", "--task", "field_at_point").exit_code == 0
+    pixels = np.asarray(Image.open(tmp_path / "a.png").convert("RGB")).reshape(-1, 3)
+    for colour in ((0, 166, 214), (255, 212, 0)):  # answered, asked
+        assert (pixels == colour).all(1).sum() > 20
+    wrong = run("show", prepared, "-o", tmp_path / "a.gif")
+    assert "use .html or .png" in str(wrong.exception)
+    assert "choose among the tasks" in str(run("show", prepared, "--task", "nothing").exception)
