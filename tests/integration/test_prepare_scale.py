@@ -89,10 +89,14 @@ def test_a_run_killed_at_any_time_continues_to_the_same_bytes(whole, scenes, tmp
     assert {name: (folder / name).stat().st_mtime_ns for name in kept} == kept
 
 
-def test_a_dask_cluster_gives_the_same_bytes(whole, scenes, tmp_path):
+@pytest.mark.parametrize(
+    "processes", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["threads", "processes"]
+)
+def test_a_dask_cluster_of_two_workers_gives_the_same_bytes(whole, scenes, tmp_path, processes):
     distributed = pytest.importorskip("distributed")
-    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    with distributed.LocalCluster(**settings) as cluster:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=processes, protocol="tcp://", dashboard_address=None
+    ) as cluster:
         prepare_dataset("sim", CONFIG, tmp_path / "dask", scenes, scheduler=cluster.scheduler_address)
     assert content(tmp_path / "dask") == whole
 
