@@ -3,11 +3,11 @@
     python benchmarks/prepare.py                                            # a small scene, in minutes
     python benchmarks/prepare.py --size 20000 --write docs/benchmarks.md    # 100,000 parcels, 12 dates
 
-The scene is made on the fly: one tiled, compressed GeoTIFF of four bands per date, and a GeoPackage of parcels
-on a grid. Every case runs in a process of its own, in turns: agrilape with one worker; `bare`, which opens the
-files with rasterio, reads of every date only the bands that the samples need, of the same windows in the same
-order, and encodes the same pictures; agrilape with two workers. Memory is the sum over all processes of a case
-(proportional set size).
+The scene is made on the fly: one tiled, compressed GeoTIFF of four bands per date, and a GeoPackage of
+parcels on a grid. Every case runs in a process of its own, in turns: agrilape with one worker; `bare`, which
+opens the files with rasterio, reads of every date only the bands that the samples need, of the same windows
+in the same order, and encodes the same pictures; agrilape with two workers. Memory is the sum over all
+processes of a case (proportional set size).
 """
 
 from __future__ import annotations
