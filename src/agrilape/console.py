@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -29,8 +30,14 @@ def set_quiet(quiet: bool) -> None:
 
 
 def say(text: str) -> None:
-    """Print a line for people; never swallowed, so keep it short."""
-    out.print(text)
+    """Print a line for people, so keep it short; of several processes only the first one speaks."""
+    if _is_first():
+        out.print(text)
+
+
+def _is_first() -> bool:
+    """The first of the processes that `torchrun` or `accelerate launch` started, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def warn(text: str) -> None:
@@ -50,7 +57,9 @@ def progress(title: str, total: int, unit: str = "items") -> Iterator[Track]:
     Yields:
         A function to call after each item.
     """
-    if sys.stderr.isatty() and not _state["quiet"]:
+    if not _is_first():
+        yield _silent
+    elif sys.stderr.isatty() and not _state["quiet"]:
         with _bar(title, total, unit) as track:
             yield track
     else:
@@ -75,6 +84,10 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Track]:
             bar.update(task, advance=advance, rate=f"{rate:.1f} {unit}/s", note=note)
 
         yield track
+
+
+def _silent(advance: int = 1, note: str = "") -> None:
+    """Show nothing."""
 
 
 def _plain(title: str, total: int, unit: str, every_s: float = 15.0) -> Track:

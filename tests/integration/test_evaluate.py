@@ -1,114 +1,35 @@
 """From a checkpoint and a prepared data set to metrics, with the small preset and random weights."""
 
-import io
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from datetime import date
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
-from affine import Affine
 from PIL import Image
 from transformers import LogitsProcessor
 
-from agrilape.config.lape import LapeConfig
-from agrilape.config.recipe import Recipe
 from agrilape.errors import RecipeError
-from agrilape.evaluate import evaluate_run, predict_samples
+from agrilape.evaluate import collect, evaluate_run, predict_samples
 from agrilape.evaluate.predict import Answerer, Decoding
 from agrilape.evaluate.rows import read_rows
-from agrilape.geo.georeference import Georeference
-from agrilape.geo.shapes import Box, Instant, Point
-from agrilape.geo.timewindow import TimeWindow
-from agrilape.model import attach, build_preset, load_checkpoint, save_checkpoint
-from agrilape.samples.manifest import Manifest, Shard, SplitCounts
-from agrilape.samples.store import write_rows
-from agrilape.samples.types import Chip, Example, Picture, Sample
-from agrilape.tokens import add_position_tokens
+from agrilape.geo.shapes import Box
+from agrilape.model import load_checkpoint
+
+from .evaluate_case import EXAMPLES, make_run, recipe
 
 SHORT = Decoding(max_new_tokens=6)
 
 
-def example(number):
-    """A still or a series of two, with questions about place, name and time."""
-    rng = np.random.default_rng(number)
-    pictures = []
-    for month in (5, 8) if number % 3 == 0 else (6,):
-        stream = io.BytesIO()
-        Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(stream, "PNG")
-        pictures.append(Picture(stream.getvalue(), date(2021, month, 1)))
-    ground = Georeference("EPSG:32632", Affine(10, 0, 500_000 + 640 * number, 0, -10, 5_500_000), 64, 64)
-    window = TimeWindow(date(2021, 1, 1), date(2021, 12, 31))
-    chip = Chip(
-        f"scene_{number // 2}/{number}", f"scene_{number // 2}", "simulate", tuple(pictures), ground, window
-    )
-    box = Box(0.2, 0.3, 0.5, 0.7)
-    drafts = {
-        "field_at_point": (("Which field is at ", Point(0.4, 0.5), "?"), (box,)),
-        "crop_in_box": (("What grows in ", box, "?"), ("maize",)),
-        "greenest": (("When is the field at ", Point(0.4, 0.5), " greenest?"), (Instant(0.5),)),
-    }
-    return Example(
-        chip,
-        tuple(
-            Sample(f"{chip.id}/{task}/0", chip.id, task, *texts, {"crop": "maize", "size": "large"})
-            for task, texts in drafts.items()
-        ),
-    )
-
-
-EXAMPLES = [example(number) for number in range(8)]
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run folder with a checkpoint and a prepared data set."""
-    folder = tmp_path_factory.mktemp("run")
-    model, processor = build_preset("nano", 0)
-    config = add_position_tokens(processor, LapeConfig(num_spatial_tokens=50))
-    attach(model, config, processor.tokenizer)
-    save_checkpoint(folder / "stages" / "1-domain", model, processor, {"coordinates": "position_tokens"})
-    write_data(folder)
-    return folder
-
-
-def write_data(folder):
-    data = folder / "data" / "stills"
-    shards, counts = [], {}
-    for split, examples in {"train": EXAMPLES[:4], "test": EXAMPLES[4:]}.items():
-        path = data / f"{split}-00000.parquet"
-        write_rows(path, examples)
-        shards.append(
-            Shard(path=path.name, split=split, chips=len(examples), bytes=path.stat().st_size, sha256="")
-        )
-        counts[split] = SplitCounts(chips=4, pictures=4, samples=12, tasks={}, groups=())
-    config = recipe(folder).datasets["stills"]
-    Manifest(
-        name="stills", key="k", version="0", config=config, shards=tuple(shards), splits=counts, window=None,
-        origins=(), skipped_scenes=(), skipped_chips={},
-    ).write(data)  # fmt: skip
-
-
-def recipe(folder, **evaluation):
-    stage = {
-        "name": "domain",
-        "enable_lape": True,
-        "learning_rates": {"llm": 1e-3},
-        "mixture": {"all": {"weight": 1, "datasets": ["stills"]}},
-        "steps": 1,
-    }
-    return Recipe.model_validate({
-        "name": "test",
-        "output": folder,
-        "datasets": {"stills": {"source": {"kind": "simulate"}, "tasks": ["crop_in_box"]}},
-        "stages": [stage],
-        "evaluation": {"datasets": ["stills"], "batch_size": 5, **evaluation},
-    })  # fmt: skip
+    return make_run(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +64,14 @@ class Boxed(LogitsProcessor):
 
     def __init__(self, tokenizer, ids, start):
         opening, closing = (tokenizer.convert_tokens_to_ids([text]) for text in "[]")
-        self.steps = [opening, ids["width"], ids["height"], ids["width"][-9:], ids["height"][-9:], closing]
+        self.steps = [
+            opening,
+            ids["width"][:9],
+            ids["height"][:9],
+            ids["width"][-9:],
+            ids["height"][-9:],
+            closing,
+        ]
         self.start = start
 
     def __call__(self, input_ids, scores):
@@ -193,7 +121,7 @@ def test_evaluation_of_a_run(run):
 
 def test_second_evaluation_predicts_nothing_anew(run, monkeypatch):
     first = evaluate_run(recipe(run), run)
-    monkeypatch.setattr("agrilape.evaluate.run.load_checkpoint", lambda _: pytest.fail("predicted again"))
+    monkeypatch.setattr("agrilape.evaluate.collect.load_checkpoint", lambda _: pytest.fail("predicted again"))
     assert evaluate_run(recipe(run), run) == first
 
 
@@ -201,7 +129,7 @@ def test_a_suite_narrows_without_predicting_anew(run, tmp_path, monkeypatch):
     evaluate_run(recipe(run), run)
     path = tmp_path / "names.yaml"
     path.write_text("tasks: {crop_in_box: [macro_f1]}\nlimit: 3\nbreakdowns: [season]")
-    monkeypatch.setattr("agrilape.evaluate.run.load_checkpoint", lambda _: pytest.fail("predicted again"))
+    monkeypatch.setattr("agrilape.evaluate.collect.load_checkpoint", lambda _: pytest.fail("predicted again"))
     metrics = evaluate_run(recipe(run, suite=str(path)), run)
     assert (metrics["suite"], metrics["samples"]) == ("names", 3)
     assert list(metrics["tasks"]["crop_in_box"]) == ["macro_f1"]
@@ -221,32 +149,89 @@ def test_limit_and_a_changed_checkpoint_predict_anew(run):
     assert json.loads(state.read_text())["key"] != key
 
 
-def test_killed_evaluation_goes_on_where_it_stopped(run):
-    """Killed for real once some rows are on disk; what was predicted by then is kept as it is."""
-    path = run / "evaluation" / "predictions.jsonl"
-    path.unlink(missing_ok=True)
-    settings = recipe(run, batch_size=1)
-    (run / "recipe.json").write_text(settings.model_dump_json())
-    code = (
-        "from pathlib import Path; from agrilape.config.recipe import Recipe\n"
-        "from agrilape.evaluate import evaluate_run\n"
-        "run = Path(__import__('sys').argv[1])\n"
-        "evaluate_run(Recipe.model_validate_json((run / 'recipe.json').read_text()), run)"
+EVALUATE = """
+import sys
+from functools import partial
+from pathlib import Path
+from agrilape.config.recipe import Recipe
+from agrilape.evaluate import collect, evaluate_run
+collect.Decoding = partial(collect.Decoding, max_new_tokens=6)
+run = Path(sys.argv[1])
+evaluate_run(Recipe.model_validate_json((run / "recipe.json").read_text()), run)
+"""
+
+
+def start(run, count=1):
+    """Processes that evaluate a run, as `torchrun` starts them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    crew = (
+        {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)} if count > 1 else {}
     )
-    process = subprocess.Popen([sys.executable, "-c", code, str(run)], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while (
-        not (path.exists() and path.stat().st_size) and process.poll() is None and time.monotonic() < deadline
-    ):
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {} for rank in range(count)]
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", EVALUATE, str(run)],
+            stderr=subprocess.DEVNULL,
+            env=os.environ | crew | rank,
+        )
+        for rank in ranks
+    ]
+
+
+def kill_once_there_are_rows(processes, folder):
+    """Kill -9 as soon as a file of predictions has content."""
+    deadline = time.monotonic() + 250
+    while not any(path.stat().st_size for path in folder.glob("*.jsonl")) and time.monotonic() < deadline:
+        assert any(process.poll() is None for process in processes)
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    before = {row["id"]: row for row in map(json.loads, whole_lines(path))}
+    for process in processes:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def rows_on_disk(folder):
+    lines = [line for path in sorted(folder.glob("*.jsonl")) for line in whole_lines(path)]
+    return {row["id"]: row for row in map(json.loads, lines)}
+
+
+@pytest.fixture
+def untouched(run, tmp_path, monkeypatch):
+    """A run that was not evaluated, with settings that make batches independent of what is done."""
+    monkeypatch.setattr(collect, "Decoding", partial(Decoding, max_new_tokens=6))
+    shutil.copytree(run / "stages", tmp_path / "stages")
+    shutil.copytree(run / "data", tmp_path / "data")
+    (tmp_path / "recipe.json").write_text(recipe(tmp_path, batch_size=1).model_dump_json())
+    return tmp_path
+
+
+@pytest.mark.timeout(900)  # processes start slowly on a busy machine
+def test_killed_evaluation_goes_on_where_it_stopped(untouched):
+    """What was predicted before the kill is kept as it is."""
+    kill_once_there_are_rows(start(untouched), untouched / "evaluation")
+    before = rows_on_disk(untouched / "evaluation")
     assert before
-    evaluate_run(settings, run)
-    after = {row["id"]: row for row in map(json.loads, whole_lines(path))}
+    evaluate_run(recipe(untouched, batch_size=1), untouched)
+    after = rows_on_disk(untouched / "evaluation")
     assert len(after) == 12
     assert {name: after[name] for name in before} == before
+
+
+@pytest.mark.timeout(900)  # processes start slowly on a busy machine
+def test_two_killed_processes_go_on_and_make_the_same_file_as_one(untouched):
+    folder = untouched / "evaluation"
+    evaluate_run(recipe(untouched, batch_size=1), untouched)
+    alone = (folder / "predictions.jsonl").read_bytes()
+    scores = json.loads((folder / "metrics.json").read_text())
+    shutil.rmtree(folder)
+    kill_once_there_are_rows(start(untouched, 2), folder)
+    assert 0 < len(rows_on_disk(folder)) < 12
+    assert [process.wait(timeout=300) for process in start(untouched, 2)] == [0, 0]
+    assert (folder / "predictions.jsonl").read_bytes() == alone
+    assert not list(folder.glob("*.part-*"))
+    again = json.loads((folder / "metrics.json").read_text())
+    assert {**again, "samples_per_second": 0} == {**scores, "samples_per_second": 0}
 
 
 def whole_lines(path: Path):

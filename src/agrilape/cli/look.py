@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from agrilape.cli.options import AsJson, print_facts
-from agrilape.config import AXES, LapeConfig
+from agrilape.config import AXES, LapeConfig, load_recipe
 from agrilape.console import out, say, warn
 from agrilape.errors import RecipeError
 
@@ -44,14 +44,29 @@ def score(
 @commands.command(rich_help_panel="Look inside")
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder, or a predictions.jsonl.")],
-    style: Annotated[str, typer.Option("--format", help="coco, geojson, geoparquet or csv.")] = "geojson",
+    style: Annotated[
+        str, typer.Option("--format", help="coco, geojson, geoparquet, csv or lmms.")
+    ] = "geojson",
     output: Annotated[Path | None, typer.Option(help="File, instead of one beside the predictions.")] = None,
 ) -> None:
-    """Write the predictions of a run for other tools."""
-    from agrilape.evaluate.export import export_run
+    """Write the predictions of a run for other tools, or its questions as tasks of lmms-eval."""
+    if style == "lmms":
+        paths = _export_tasks(run, output)
+    else:
+        from agrilape.evaluate.export import export_run
 
-    for path in export_run(run, style, output):
+        paths = export_run(run, style, output)
+    for path in paths:
         say(f"wrote {path}")
+
+
+def _export_tasks(run: Path, output: Path | None) -> list[Path]:
+    from agrilape.evaluate.harness.tasks import export_tasks
+    from agrilape.evaluate.run import asked_of
+
+    recipe = load_recipe(run)
+    subsets = asked_of(recipe.evaluation, recipe.output / "data")
+    return export_tasks(recipe.name, subsets, output or recipe.output / "evaluation" / "lmms")
 
 
 @commands.command(rich_help_panel="Look inside")

@@ -10,6 +10,8 @@ from typing import Any
 
 from agrilape.evaluate.rows import Prediction
 
+STATE = ".state.json"
+
 
 class Journal:
     """A `predictions.jsonl` under construction, with its key and speed in a file beside it.
@@ -30,7 +32,7 @@ class Journal:
         self.key = key
         self.rows: dict[str, Prediction] = {}
         self.seconds = 0.0
-        self._state = path.with_suffix(".state.json")
+        self._state = path.with_suffix(STATE)
         path.parent.mkdir(parents=True, exist_ok=True)
         state = _read_json(self._state)
         if state.get("key") == key and path.is_file():
@@ -53,6 +55,28 @@ class Journal:
         self.rows |= new
         self.seconds += seconds
         self._save_state()
+
+    def part(self, number: int) -> Journal:
+        """The journal of one process of several, in a file beside this one."""
+        return Journal(self.path.with_suffix(f".part-{number}.jsonl"), self.key)
+
+    def absorb_parts(self) -> None:
+        """Take over what the parts hold, also those of a killed evaluation, and remove them.
+
+        Parts were made side by side, so that the longest of their times counts.
+        """
+        states = sorted(self.path.parent.glob(f"{self.path.stem}.part-*{STATE}"))
+        parts = [Journal(path.with_name(path.name.replace(STATE, ".jsonl")), self.key) for path in states]
+        new = [row for part in parts for row in part.rows.values() if row.id not in self.rows]
+        if new:
+            self.append(new, max(part.seconds for part in parts))
+        for part in parts:
+            part.remove()
+
+    def remove(self) -> None:
+        """Delete the files."""
+        self.path.unlink(missing_ok=True)
+        self._state.unlink(missing_ok=True)
 
     def sort(self, order: Iterable[str]) -> None:
         """Bring the file into the order of the ids, which are all there; others are dropped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple, cast
 
 import torch
@@ -52,6 +53,16 @@ class Decoding(NamedTuple):
 GREEDY = Decoding()
 
 
+class Share(NamedTuple):
+    """Every `step`-th batch from the `first` on: what one process of several answers."""
+
+    first: int = 0
+    step: int = 1
+
+
+ALL = Share()
+
+
 def predict_samples(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
@@ -59,6 +70,7 @@ def predict_samples(
     batch_size: int = 64,
     decoding: Decoding = GREEDY,
     done: Container[str] = (),
+    share: Share = ALL,
 ) -> Iterator[list[Prediction]]:
     """Answer every sample, greedily.
 
@@ -71,6 +83,7 @@ def predict_samples(
         batch_size: Questions per batch.
         decoding: How answers are generated and read.
         done: Ids of samples to leave out.
+        share: Which of the batches to answer; they are composed alike whatever the share.
 
     Yields:
         The answers of each batch.
@@ -82,7 +95,7 @@ def predict_samples(
         for number, sample in enumerate(example.samples)
         if sample.id not in done
     )
-    for batch in _alike(questions, batch_size):
+    for batch in islice(_alike(questions, batch_size), share.first, None, share.step):
         asked = _fetch(examples, batch)
         yield [
             Prediction.of(example.chip, sample, one.read.parts, one.text, one.read.problems, one.intervals)

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from PIL import Image
 
-from agrilape import __version__
 from agrilape.config import Recipe
 from agrilape.config.recipe import EvaluationConfig
-from agrilape.console import progress
 from agrilape.errors import RecipeError
 from agrilape.evaluate import baselines
+from agrilape.evaluate.collect import collect, predictions_key, processes
 from agrilape.evaluate.journal import Journal, write_atomically
-from agrilape.evaluate.predict import Decoding, predict_samples
 from agrilape.evaluate.rows import Prediction, refuse_repeats
 from agrilape.evaluate.scores import agreement, by_task
 from agrilape.evaluate.subset import Subset
-from agrilape.evaluate.suites import suite_of
+from agrilape.evaluate.suites import Suite, suite_of
 from agrilape.evaluate.summary import choose_rivals, summarise
-from agrilape.model import load_checkpoint
-from agrilape.samples import Store, read_manifest, read_store
+from agrilape.model import is_checkpoint
+from agrilape.samples import Store, read_store
 
 Answers: TypeAlias = dict[str, list[Prediction | None]]
-WHICH_SAMPLES = {"batch_size", "suite", "tasks", "limit", "fitted_on"}
-"""Settings of an evaluation on which no single prediction depends."""
 REHEARSAL = 500
 """Most samples of each task and data set, of the train split, on which the best baseline is chosen."""
 
@@ -39,6 +33,8 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
     """Predict with the last stage's checkpoint on the split kept for it, and score beside blind baselines.
 
     Writes `evaluation/predictions.jsonl`, `metrics.json` and `images/`; killed, it goes on where it stopped.
+    Started in several processes (`torchrun`, `accelerate launch`), these share the questions, each on its own
+    accelerator if there is one; any number may go on where another number was killed.
 
     Args:
         recipe: What the run was made from; `recipe.evaluation` says what is measured.
@@ -53,34 +49,43 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
     checkpoint = last_checkpoint(recipe, run)
     suite = suite_of(recipe.evaluation)
     subsets = asked_of(recipe.evaluation, run / "data")
-    order = [sample.id for subset in subsets for example in subset for sample in example.samples]
-    refuse_repeats(order)
-    if not order:
+    refuse_repeats(names := [one.id for subset in subsets for example in subset for one in example.samples])
+    if not names:
         raise RecipeError(
             f"no samples {'of these tasks ' * bool(suite.tasks)}in the {recipe.evaluation.split} split of "
             f"{', '.join(recipe.evaluation.datasets)}",
             "prepare more scenes, give the split a larger share, or evaluate other tasks",
         )
-    journal = Journal(run / "evaluation" / "predictions.jsonl", _key(recipe, run, checkpoint))
-    _predict(journal, checkpoint, subsets, recipe.evaluation, order)
-    journal.sort(order)
+    folder = run / "evaluation"
+    key = predictions_key(recipe.evaluation, run / "data", checkpoint)
+    journal = collect(folder / "predictions.jsonl", key, checkpoint, subsets, recipe.evaluation)
+    process = processes()
+    if process.is_main_process:
+        facts = {"suite": suite.name, "checkpoint": str(checkpoint.relative_to(run))}
+        metrics = facts | _score(recipe, run, journal, subsets, suite)
+        write_atomically(folder / "metrics.json", json.dumps(metrics, indent=1))
+    process.wait_for_everyone()
+    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return content
+
+
+def _score(
+    recipe: Recipe, run: Path, journal: Journal, subsets: Sequence[Subset], suite: Suite
+) -> dict[str, Any]:
+    """Scores of a run's predictions, and the pictures of those that the report shows."""
     rows = list(journal.rows.values())
     examples = _examples(rows)
     guesses, rehearsal = _guesses(recipe, run, subsets)
     rivals = choose_rivals(rehearsal, suite.metrics)
-    metrics = {
+    shown = {journal.rows[name].chip for picks in examples.values() for name in picks.values()}
+    _keep_pictures(run / "evaluation" / "images", shown, subsets)
+    return {
         **summarise(rows, guesses, rivals, suite.metrics, suite.breakdowns),
-        "suite": suite.name,
         "split": recipe.evaluation.split,
         "datasets": list(recipe.evaluation.datasets),
-        "checkpoint": str(checkpoint.relative_to(run)),
         "samples_per_second": journal.samples_per_second,
         "examples": examples,
     }
-    shown = {journal.rows[name].chip for picks in examples.values() for name in picks.values()}
-    _keep_pictures(run / "evaluation" / "images", shown, subsets)
-    write_atomically(run / "evaluation" / "metrics.json", json.dumps(metrics, indent=1))
-    return metrics
 
 
 def asked_of(settings: EvaluationConfig, data: Path) -> list[Subset]:
@@ -112,46 +117,9 @@ def last_checkpoint(recipe: Recipe, run: Path) -> Path:
         RecipeError: It was not trained to the end.
     """
     folder = run / "stages" / f"{len(recipe.stages)}-{recipe.stages[-1].name}"
-    if not (folder / "config.json").is_file():
+    if not is_checkpoint(folder):
         raise RecipeError(f"{folder} holds no checkpoint", "run `agrilape train` to the end first")
     return folder
-
-
-def _key(recipe: Recipe, run: Path, checkpoint: Path) -> str:
-    """Digest of what predictions depend on: settings, data, the checkpoint's files by size and time."""
-    files = sorted(path for path in checkpoint.iterdir() if path.is_file())
-    facts = {
-        "version": __version__,
-        "evaluation": recipe.evaluation.model_dump(mode="json", exclude=WHICH_SAMPLES),
-        "data": [read_manifest(run / "data" / name).key for name in recipe.evaluation.datasets],
-        "checkpoint": [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files],
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _predict(
-    journal: Journal,
-    folder: Path,
-    subsets: Sequence[Subset],
-    settings: EvaluationConfig,
-    order: Sequence[str],
-) -> None:
-    """Answer what the journal does not hold yet; a checkpoint is loaded only if something is left to do."""
-    left = sum(name not in journal.rows for name in order)
-    if not left:
-        return
-    checkpoint = load_checkpoint(folder)
-    decoding = Decoding(expectation=settings.expectation, constrained=settings.constrained)
-    with progress("evaluate", len(order), "samples") as track:
-        track(len(order) - left)
-        for subset in subsets:
-            began = time.perf_counter()
-            for rows in predict_samples(
-                checkpoint, subset, batch_size=settings.batch_size, decoding=decoding, done=journal.rows
-            ):
-                journal.append(rows, time.perf_counter() - began)
-                track(len(rows))
-                began = time.perf_counter()
 
 
 def _guesses(recipe: Recipe, run: Path, subsets: Sequence[Subset]) -> tuple[Answers, Answers]:

@@ -18,8 +18,10 @@ import torch
 
 from agrilape.config.lape import LapeConfig
 from agrilape.console import warn
+from agrilape.errors import ModelError
 from agrilape.model.adapter import base_of, load_adapter, save_adapter
 from agrilape.model.files import (
+    META,
     load_model,
     load_processor,
     new_folder,
@@ -48,6 +50,30 @@ class Checkpoint:
     config: LapeConfig | None = None
     coordinates: str = "position_tokens"
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Does a folder hold a model, or an adapter to one?"""
+    return (folder / "config.json").is_file() or (folder / META).is_file()
+
+
+def find_checkpoint(folder: Path) -> Path:
+    """The checkpoint itself, or the last finished stage of a run folder.
+
+    Raises:
+        ModelError: There is none.
+    """
+    if is_checkpoint(folder):
+        return folder
+    stages = sorted(
+        (path for path in folder.glob("stages/*-*") if is_checkpoint(path)),
+        key=lambda path: int(path.name.split("-")[0]),
+    )
+    if not stages:
+        raise ModelError(
+            f"{folder} holds no checkpoint", "give a checkpoint folder, or the folder of a trained run"
+        )
+    return stages[-1]
 
 
 def save_checkpoint(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from agrilape import __version__
 from agrilape.console import progress, warn
-from agrilape.errors import DataError, ModelError, RecipeError
+from agrilape.errors import DataError, RecipeError
 from agrilape.evaluate.predict import predict_samples
 from agrilape.evaluate.rows import Prediction
-from agrilape.model import Checkpoint, load_checkpoint
+from agrilape.model import Checkpoint, find_checkpoint, load_checkpoint
 from agrilape.serve.features import determination, features_of
 from agrilape.serve.geofile import Feature, write_geojson, write_geopackage
 from agrilape.serve.question import Question, understand
@@ -88,7 +88,7 @@ def predict_raster(
     if sensor is not None:
         scene = replace(scene, meta={**scene.meta, "sensor": sensor})
     frames = _frames(scene, asked, acquired)
-    folder = _last_stage(checkpoint)
+    folder = find_checkpoint(checkpoint)
     model = load_checkpoint(folder)
     taught = trained(folder, model, asked.task)
     if tile is not None:
@@ -116,21 +116,6 @@ def _output(output: Path, crs: str, overlap: float) -> Path:
         )
     # GeoJSON is WGS 84 by definition (RFC 7946, 4)
     return output.with_suffix(".gpkg") if crs == "source" else output
-
-
-def _last_stage(folder: Path) -> Path:
-    """The checkpoint itself, or the last finished stage of a run folder."""
-    if (folder / "config.json").is_file():
-        return folder
-    stages = sorted(
-        (path.parent for path in folder.glob("stages/*-*/config.json")),
-        key=lambda path: int(path.name.split("-")[0]),
-    )
-    if not stages:
-        raise ModelError(
-            f"{folder} holds no checkpoint", "give a checkpoint folder, or the folder of a trained run"
-        )
-    return stages[-1]
 
 
 def _frames(scene: Scene, question: Question, acquired: date | None) -> tuple[Frame, ...]:

@@ -41,6 +41,22 @@ def test_a_damaged_state_file_starts_anew(tmp_path, rows):
     assert Journal(path, "key").rows == {}
 
 
+def test_parts_are_gathered_whatever_their_number(tmp_path, rows):
+    path = tmp_path / "predictions.jsonl"
+    journal = Journal(path, "key")
+    journal.append(rows[:1], 1.0)
+    journal.part(0).append(rows[1:3], 4.0)
+    journal.part(1).append(rows[2:4], 2.0)
+    Journal(path, "other").part(2)  # of another checkpoint: nothing in it counts
+    again = Journal(path, "key")
+    again.append(rows[:1], 1.0)
+    again.absorb_parts()
+    assert sorted(again.rows) == ["0", "1", "2", "3"]
+    assert again.samples_per_second == pytest.approx(4 / 5)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["predictions.jsonl", "predictions.state.json"]
+    assert len(path.read_text().splitlines()) == 4
+
+
 def test_sorting_keeps_the_asked_rows(tmp_path, rows):
     path = tmp_path / "predictions.jsonl"
     journal = Journal(path, "key")

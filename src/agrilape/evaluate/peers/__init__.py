@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from agrilape.errors import DataError, RecipeError
+from agrilape.evaluate.metrics.boxes import accuracy_at, box_iou_matrices
+from agrilape.evaluate.metrics.matching import count_matches, f1_score, precision, recall
 from agrilape.evaluate.peers import agromind, coco, grounding
 from agrilape.evaluate.peers.files import read_joined
 from agrilape.evaluate.peers.scale import check_scale
@@ -17,6 +19,12 @@ from agrilape.evaluate.rows import Prediction, read_rows
 from agrilape.evaluate.summary import summarise
 
 Scorer: TypeAlias = Callable[[Path, Path | None], dict[str, Any]]
+PROTOCOL = (
+    "coordinates 0 to 1 of the image; the first answer where one is asked for, one-to-one matching at IoU "
+    ">= 0.5 where several are; precision, recall, f1, acc_50 as in the other formats: all boxes of all "
+    "tasks, and the first box of the rows with one true box; unparsable answers count as wrong; 95 % "
+    "intervals by bootstrap over scenes"
+)
 
 
 def _agrilape(predictions: Path, truth: Path | None) -> dict[str, Any]:
@@ -36,11 +44,26 @@ def _agrilape(predictions: Path, truth: Path | None) -> dict[str, Any]:
     failed = scores["parse_failures"]["total"]
     return {
         **scores,
+        **_box_scores(rows),
         "n": failed["n"],
         "unparsable": failed["count"],
-        "protocol": "coordinates 0 to 1 of the image; the first answer where one is asked for, one-to-one "
-        "matching at IoU >= 0.5 where several are; unparsable answers count as wrong; 95 % intervals by "
-        "bootstrap over scenes",
+        "protocol": PROTOCOL,
+    }
+
+
+def _box_scores(rows: Sequence[Prediction]) -> dict[str, float | None]:
+    """Scores by the rules of the other formats, over all rows that ask for boxes; none without such."""
+    pairs = [(all_boxes(row.prediction), all_boxes(row.answer)) for row in rows]
+    matrices = box_iou_matrices([(given, wanted) for given, wanted in pairs if len(wanted)])
+    if not matrices:
+        return {}
+    hits, answers, truths, _ = np.sum([count_matches(iou) for iou in matrices], axis=0)
+    first = [iou[0, 0] if len(iou) else 0.0 for iou in matrices if iou.shape[1] == 1]
+    return {
+        "precision": float(precision(hits, answers)),
+        "recall": float(recall(hits, truths)),
+        "f1": float(f1_score(hits, answers, truths)),
+        "acc_50": accuracy_at(first, 0.5) if first else None,
     }
 
 

@@ -23,6 +23,11 @@ Row: TypeAlias = Mapping[str, Any]
 _KEY = ("level1_id", "level2_id", "level3_id", "type_id", "item_id")
 _GIVEN = ("prediction", "response", "output")
 _BOX = re.compile(r"\[?\s*(-?\d+(?:\.\d+)?)" + r"\s*,\s*(-?\d+(?:\.\d+)?)" * 3 + r"\s*\]?")
+PROTOCOL = (
+    "options by letter or by their own text, read by fixed rules; boxes 0 to 1, right at IoU >= 0.5; "
+    "regions and counts judged apart and together; unparsable and missing answers are wrong; accuracy: "
+    "over all questions answered in words; acc_50: over all answered by a box"
+)
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "center", "right")
 _REGIONS = {
     **{f"{row} {column}": f"{row} {column}" for row in _ROWS for column in _COLUMNS},
@@ -57,12 +62,14 @@ def score(predictions: Path, truth: Path | None = None) -> dict[str, Any]:
     for key, question in questions.items():
         text = _text(given[key]) if key in given else ""
         tasks.setdefault("_".join(str(number) for number in key[:3]), []).append((question, text))
+    scores = {task: _score_task(rows) for task, rows in sorted(tasks.items())}
     return {
-        "tasks": {task: _score_task(rows) for task, rows in sorted(tasks.items())},
+        "tasks": scores,
+        **{key: _over_tasks(scores, key) for key in ("accuracy", "acc_50")},
         "n": len(questions),
+        "unparsable": sum(one["unparsable"] for one in scores.values()),
         "missing": len(questions) - len(given),
-        "protocol": "options by letter or by their own text, read by fixed rules; boxes 0 to 1, right at "
-        "IoU >= 0.5; regions and counts judged apart and together; unparsable and missing answers are wrong",
+        "protocol": PROTOCOL,
     }
 
 
@@ -102,6 +109,12 @@ def _score_task(rows: list[tuple[Row, str]]) -> dict[str, Any]:
     if "options" not in wanted and re.fullmatch(r"[A-Za-z ]+region,\s*\d+", str(wanted["answer"])):
         return _score_regions(rows)
     return _score_choices(rows)
+
+
+def _over_tasks(scores: Mapping[str, Mapping[str, Any]], key: str) -> float | None:
+    """A share over all questions of those tasks that have it; None if none has."""
+    having = [one for one in scores.values() if key in one]
+    return sum(one[key] * one["n"] for one in having) / sum(one["n"] for one in having) if having else None
 
 
 def _score_choices(rows: list[tuple[Row, str]]) -> dict[str, Any]:
