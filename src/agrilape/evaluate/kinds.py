@@ -20,7 +20,7 @@ from agrilape.evaluate.metrics.boxes import box_iou, box_iou_matrices, box_overl
 from agrilape.evaluate.metrics.intervals import Statistic, per_sample
 from agrilape.evaluate.metrics.matching import count_matches, f1_score, precision, recall
 from agrilape.evaluate.metrics.place import box_centres, position_error_m
-from agrilape.evaluate.metrics.polygons import polygon_iou, polygon_iou_matrix, scaled
+from agrilape.evaluate.metrics.polygons import polygon_iou, polygon_iou_matrices, scaled
 from agrilape.evaluate.metrics.space_time import prism_iou
 from agrilape.evaluate.metrics.time import date_error_days, temporal_iou
 from agrilape.evaluate.read import Rows
@@ -136,7 +136,7 @@ def _segmentation(rows: Rows) -> Floats:
 
 
 def _objects(rows: Rows) -> Floats:
-    matrices = (polygon_iou_matrix(*pair) for pair in _outline_pairs(rows))
+    matrices = polygon_iou_matrices(list(_outline_pairs(rows)))
     return floats([count_matches(iou, ABOVE_HALF) for iou in matrices]).reshape(-1, 4)
 
 

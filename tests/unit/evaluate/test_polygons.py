@@ -1,9 +1,15 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from shapely.geometry import MultiPolygon, Point, Polygon, box
 
 from agrilape.evaluate.metrics.boxes import box_iou
-from agrilape.evaluate.metrics.polygons import polygon_iou, polygon_iou_matrix, rotated_boxes
+from agrilape.evaluate.metrics.polygons import (
+    polygon_iou,
+    polygon_iou_matrices,
+    rotated_boxes,
+)
 
 
 def random_outlines(n, seed):
@@ -45,11 +51,22 @@ def test_rotated_iou_agrees_with_monte_carlo():
 
 def test_matrix_holds_the_pairs():
     a, b = random_outlines(20, 0), random_outlines(15, 1)
-    matrix = polygon_iou_matrix(a, b)
+    matrix = polygon_iou_matrices([(a, b)])[0]
     assert matrix.shape == (20, 15)
     for i, one in enumerate(a):
         expected = [one.intersection(other).area / one.union(other).area for other in b]
         np.testing.assert_allclose(matrix[i], expected, atol=1e-12)
+
+
+def test_many_samples_at_once():
+    sizes = [(2, 3), (0, 2), (1, 0), (0, 0), (3, 1)]
+    pairs = [(random_outlines(p, p), random_outlines(t, 10 + t)) for p, t in sizes]
+    for matrix, size, (a, b) in zip(polygon_iou_matrices(pairs), sizes, pairs, strict=True):
+        assert matrix.shape == size
+        np.testing.assert_allclose(
+            matrix.ravel(), polygon_iou(*zip(*product(a, b), strict=True)) if a and b else []
+        )
+    assert polygon_iou_matrices([]) == []
 
 
 @pytest.mark.parametrize("nothing", [None, Point(0.5, 0.5), Polygon()])
@@ -64,7 +81,7 @@ def test_self_crossing_outlines_are_repaired():
 
 
 def test_no_outlines():
-    assert polygon_iou_matrix([], random_outlines(3, 0)).shape == (0, 3)
+    assert polygon_iou_matrices([([], random_outlines(3, 0))])[0].shape == (0, 3)
     assert polygon_iou([], []).shape == (0,)
 
 

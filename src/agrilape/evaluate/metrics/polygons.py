@@ -61,14 +61,30 @@ def polygon_iou(a: Sequence[Geometry | None], b: Sequence[Geometry | None]) -> F
     return _ratio(left, right) if len(left) else np.zeros(0)
 
 
-def polygon_iou_matrix(a: Sequence[Geometry | None], b: Sequence[Geometry | None]) -> Floats:
-    """IoU of every geometry of `a` with every one of `b`, `[P, T]`; disjoint pairs cost nothing."""
-    left, right = as_geometries(a), as_geometries(b)
-    matrix = np.zeros((len(left), len(right)))
-    if len(left) and len(right):
-        rows, columns = shapely.STRtree(right).query(left, predicate="intersects")
-        matrix[rows, columns] = _ratio(left[rows], right[columns])
-    return matrix
+def polygon_iou_matrices(
+    pairs: Sequence[tuple[Sequence[Geometry | None], Sequence[Geometry | None]]],
+) -> list[Floats]:
+    """The IoU matrix `[P, T]` of each sample's geometries, all at once; disjoint pairs cost little."""
+    if not pairs:
+        return []
+    left, right = (as_geometries(one for pair in pairs for one in pair[side]) for side in (0, 1))
+    sizes = np.array([(len(a), len(b)) for a, b in pairs])
+    starts = np.cumsum(sizes, axis=0) - sizes
+    places = list(zip(starts.tolist(), sizes.tolist(), strict=True))
+    rows = np.concatenate([p + np.repeat(np.arange(a), b) for (p, _), (a, b) in places])
+    columns = np.concatenate([t + np.tile(np.arange(b), a) for (_, t), (a, b) in places])
+    iou = np.zeros(len(rows))
+    if len(rows):
+        near = _touch(shapely.bounds(left)[rows], shapely.bounds(right)[columns])
+        iou[near] = _ratio(left[rows[near]], right[columns[near]])
+    parts = np.split(iou, np.cumsum(sizes.prod(axis=1))[:-1])
+    return [part.reshape(size) for part, size in zip(parts, sizes, strict=True)]
+
+
+def _touch(a: Floats, b: Floats) -> NDArray[np.bool_]:
+    """Do bounds `[N, 4]` overlap, pair by pair? Those of nothing are NaN and do not."""
+    inside: NDArray[np.bool_] = (a[:, :2] <= b[:, 2:]).all(axis=1) & (b[:, :2] <= a[:, 2:]).all(axis=1)
+    return inside
 
 
 def _ratio(a: Geometries, b: Geometries) -> Floats:

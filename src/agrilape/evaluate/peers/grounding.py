@@ -18,7 +18,7 @@ import numpy as np
 from agrilape.errors import DataError
 from agrilape.evaluate.metrics.arrays import Floats, floats
 from agrilape.evaluate.metrics.matching import Matches, count_matches, f1_score, precision, recall
-from agrilape.evaluate.metrics.polygons import polygon_iou_matrix, rotated_boxes
+from agrilape.evaluate.metrics.polygons import polygon_iou_matrices, rotated_boxes
 from agrilape.evaluate.metrics.time import recall_at_1, temporal_iou
 from agrilape.evaluate.peers.files import read_joined
 from agrilape.evaluate.peers.scale import check_scale
@@ -110,7 +110,7 @@ def _score(notation: Notation, pairs: list[tuple[Floats, Floats]]) -> dict[str, 
     check_scale(
         notation.name, notation.scale, np.concatenate([found for found, _ in pairs])[:, :4], "predicted"
     )
-    matrices = [polygon_iou_matrix(list(rotated_boxes(a)), list(rotated_boxes(b))) for a, b in pairs]
+    matrices = polygon_iou_matrices([(list(rotated_boxes(a)), list(rotated_boxes(b))) for a, b in pairs])
     total = Matches(*np.sum([count_matches(iou) for iou in matrices], axis=0))
     first = [iou[0, 0] if len(iou) else 0.0 for iou in matrices if iou.shape[1] == 1]
     return {
