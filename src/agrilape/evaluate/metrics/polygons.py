@@ -83,8 +83,7 @@ def polygon_iou_matrices(
 
 def _touch(a: Floats, b: Floats) -> NDArray[np.bool_]:
     """Do bounds `[N, 4]` overlap, pair by pair? Those of nothing are NaN and do not."""
-    inside: NDArray[np.bool_] = (a[:, :2] <= b[:, 2:]).all(axis=1) & (b[:, :2] <= a[:, 2:]).all(axis=1)
-    return inside
+    return np.asarray((a[:, :2] <= b[:, 2:]).all(axis=1) & (b[:, :2] <= a[:, 2:]).all(axis=1), dtype=np.bool_)
 
 
 def _ratio(a: Geometries, b: Geometries) -> Floats:
