@@ -10,13 +10,14 @@ import yaml
 
 from agrilape import __version__
 from agrilape.report.answers import galleries
+from agrilape.report.calibration import reliability_chart
 from agrilape.report.drawing import SIDE
 from agrilape.report.facts import data_sets, limits, stage_rows, steadiness
 from agrilape.report.figures import training_charts
 from agrilape.report.folder import Run, read_run
 from agrilape.report.maps import error_maps
 from agrilape.report.render import environment, write_page
-from agrilape.report.scores import breakdowns, comparisons, task_scores, verdict, words
+from agrilape.report.scores import breakdowns, comparisons, confusions, task_scores, verdict, words
 from agrilape.report.versus import compare_runs
 from agrilape.samples.tasks import TASKS
 
@@ -37,8 +38,16 @@ def write_report(run: Path, compare: Sequence[Path] = (), output: Path | None = 
     """
     record = read_run(run)
     charts = training_charts(record.stages)
-    maps = error_maps(record)
-    page = _render("report.html.j2", record, compare, charts=charts, maps=maps, galleries=galleries(record))
+    page = _render(
+        "report.html.j2",
+        record,
+        compare,
+        charts=charts,
+        maps=error_maps(record),
+        galleries=galleries(record),
+        reliability=reliability_chart(record),
+        confusions=confusions(record.metrics),
+    )
     return write_page(output or run / "report.html", page)
 
 

@@ -82,6 +82,8 @@ METRICS: dict[str, Metric] = {
     "start_days": Metric("start error", "mean absolute error of the first date", "days", lower=True),
     "end_days": Metric("end error", "mean absolute error of the last date", "days", lower=True),
 }
+MOST_NAMES = 14
+"""Names of a table of confusion: more columns cannot be read."""
 MOST_VALUES = 40
 """Rows of a breakdown: by scene there may be thousands."""
 
@@ -198,6 +200,20 @@ class Breakdown(NamedTuple):
     left_out: int = 0
 
 
+class Confusion(NamedTuple):
+    """Which names of a task are taken for which: rows are true, columns given, in per cent of the row.
+
+    Attributes:
+        task: Task name.
+        names: The names, in the order of rows and columns; a last column is for any other answer.
+        rows: Name, its number of samples, and the share of each column.
+    """
+
+    task: str
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, int, tuple[float, ...]], ...]
+
+
 def words(name: object) -> str:
     """A name from a recipe or a file as words."""
     return str(name).replace("_", " ")
@@ -248,6 +264,20 @@ def breakdowns(metrics: Mapping[str, Any]) -> list[Breakdown]:
             for task, record in tasks.items():
                 tables.setdefault((task, by), {})[value] = record
     return [_breakdown(task, by, values) for (task, by), values in sorted(tables.items()) if len(values) > 1]
+
+
+def confusions(metrics: Mapping[str, Any]) -> list[Confusion]:
+    """One table for each task that asks for names, if they are few enough to be read."""
+    found = []
+    for task, record in (metrics.get("confusion") or {}).items():
+        names, matrix = record.get("classes") or (), record.get("matrix") or ()
+        if 2 <= len(names) <= MOST_NAMES:
+            rows = [
+                (name, sum(counts), tuple(n / max(sum(counts), 1) for n in counts))
+                for name, counts in zip(names, matrix, strict=True)
+            ]
+            found.append(Confusion(task, tuple(names), tuple(rows)))
+    return found
 
 
 def verdict(found: Sequence[Comparison]) -> str:

@@ -192,6 +192,29 @@ def metrics() -> dict:
             "green_span": versus("tiou", "mean_date", -0.11),
         },
         "by": {"crop": {crop: {"crop_box": {"miou": score(0.5, n=90)}} for crop in CROPS}},
+        "calibration": {
+            "levels": [0.2, 0.5, 0.8, 0.9, 0.95],
+            "place": {
+                "coverage": [score(s, 0.03, 1840) for s in (0.14, 0.36, 0.6, 0.71, 0.78)],
+                "width": [0.1] * 5,
+            },
+            "time": {
+                "coverage": [score(s, 0.05, 420) for s in (0.22, 0.54, 0.81, 0.88, 0.94)],
+                "width": [0.1] * 5,
+            },
+        },
+        "confusion": {
+            "crop_in_box": {
+                "classes": list(CROPS),
+                "matrix": [
+                    [9, 1, 0, 0, 1, 1],
+                    [1, 12, 0, 0, 3, 0],
+                    [0, 0, 8, 0, 1, 0],
+                    [2, 0, 0, 6, 1, 0],
+                    [0, 4, 0, 0, 10, 0],
+                ],
+            }
+        },
         "parse_failures": {"total": {"count": 50, "n": 2400}, "tasks": {"crop_box": {"count": 50, "n": 480}}},
         "samples_per_second": 212.0,
         "examples": {

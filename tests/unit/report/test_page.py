@@ -76,6 +76,18 @@ def test_the_page_begins_with_the_verdict_and_says_what_people_ask_for(run):
         assert fact in text
 
 
+def test_the_page_says_how_sure_the_model_may_be_and_what_it_confuses(run):
+    text = " ".join(" ".join(read(write_report(run)).text).split())
+    assert "of coordinates of places the intervals of 95 % hold 78 % (n = 1,840)" in text
+    assert "Crop in box: what is taken for what" in text
+    path = run / "evaluation/metrics.json"
+    metrics = json.loads(path.read_text())
+    path.write_text(json.dumps({**metrics, "calibration": None, "confusion": {}}))
+    page = write_report(run).read_text()
+    assert "the intervals of" not in page
+    assert "taken for what" not in page
+
+
 def test_what_a_model_says_stays_text(run):
     path = run / "evaluation/predictions.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
