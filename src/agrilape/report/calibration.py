@@ -32,12 +32,12 @@ def reliability_chart(run: Run) -> Chart | None:
                 [abs(share["value"] - _or(share[end], share["value"])) for share in shares]
                 for end in ("low", "high")
             ]
-            axes.errorbar(levels, values, edges, color=colour, marker=marker, capsize=2.5, label=AXES[axis])
+            axes.errorbar(levels, values, edges, color=colour, marker=marker, capsize=2.5, label=f"{axis}s")
         axes.set(
             xlim=(0, 1), ylim=(0, 1), xlabel="share that the interval states", ylabel="share that it holds"
         )
         axes.set_aspect("equal", adjustable="box")
-        axes.legend(loc="upper left")
+        axes.legend(loc="lower right")
         uri = data_uri(figure)
     return Chart("Does it know how sure it may be?", _note(curves, levels), uri)
 
