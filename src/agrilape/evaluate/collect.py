@@ -94,11 +94,14 @@ def _answer(
     """Write the answers of one process's share; progress counts as if all processes were as fast."""
     checkpoint = load_checkpoint(folder)
     decoding = Decoding(expectation=settings.expectation, constrained=settings.constrained)
+    left = sum(one.id not in done for subset in subsets for example in subset for one in example.samples)
     for subset in subsets:
         began = time.perf_counter()
         for rows in predict_samples(
             checkpoint, subset, batch_size=settings.batch_size, decoding=decoding, done=done, share=share
         ):
             journal.append(rows, time.perf_counter() - began)
-            track(share.step * len(rows))
+            shown = min(share.step * len(rows), left)  # the last batches of all are not equally long
+            left -= shown
+            track(shown)
             began = time.perf_counter()
