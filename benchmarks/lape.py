@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from page import write_section
 from torch import Tensor, nn
 from transformers import LlavaConfig, LlavaForConditionalGeneration, Qwen2Config
 
@@ -354,19 +355,6 @@ def _row(name: str, values: dict[str, float], digits: int, least: float) -> str:
 def _more(added: float, base: float, digits: int) -> str:
     """What is added, and its share of the base if there is much to compare with."""
     return f"{added:+,.{digits}f}" + (f" ({added / base:+.1%})" if abs(added) < 10 * base else "")
-
-
-def write_section(path: Path, name: str, text: str) -> None:
-    """Replace what stands between the marks of a section, or add the section at the end."""
-    first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    page = path.read_text() if path.exists() else "# Benchmarks\n"
-    section = f"{first}\n{text}\n{last}"
-    if first in page:
-        before, rest = page.split(first)
-        page = before + section + rest.split(last)[1]
-    else:
-        page += f"\n{section}\n"
-    path.write_text(page)
 
 
 if __name__ == "__main__":

@@ -101,31 +101,46 @@ def recipe(output: Path, steps: int = 6, **changes: Any) -> Recipe:
     )  # fmt: skip
 
 
-def die_at(calls: int) -> None:
-    """Let the process be killed, as by the out-of-memory killer, in the middle of some optimiser step."""
+def die_at(number: int, run: Path | None) -> None:
+    """Let the process be killed, as by the out-of-memory killer, in the middle of what it does.
+
+    Args:
+        number: After how many events; an event is an optimiser step.
+        run: Opening a file below this folder to write it, renaming and removing are events as well.
+    """
     import torch
 
-    step = torch.optim.AdamW.step
-    done = 0
+    step, process, done = torch.optim.AdamW.step, os.getpid(), 0
 
-    def deadly(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def happens() -> None:
         nonlocal done
         done += 1
-        if done > calls:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if done > number and os.getpid() == process:
+            os.kill(process, signal.SIGKILL)
+
+    def deadly(self: Any, *args: Any, **kwargs: Any) -> Any:
+        happens()
         return step(self, *args, **kwargs)
 
+    def watch(event: str, given: tuple[Any, ...]) -> None:
+        writes = event == "open" and (given[2] or 0) & os.O_CREAT
+        if (writes or event in ("os.rename", "os.remove", "os.rmdir")) and str(given[0]).startswith(str(run)):
+            happens()
+
     torch.optim.AdamW.step = deadly  # type: ignore[method-assign]
+    if run:
+        sys.addaudithook(watch)
 
 
 def main() -> None:
-    """Train: run folder, data folder, and the optimiser step to die in (0: live)."""
+    """Train: run folder, data folder, when to die (`step:9`, `event:40` or `never`), and changes as JSON."""
     from agrilape.train import train_recipe
 
-    run, data, death, changes = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
-    if death:
-        die_at(death)
-    train_recipe(recipe(run, **(json.loads(changes[0]) if changes else {})), run, data)
+    run, data, death, changes = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4])
+    if death != "never":
+        kind, _, number = death.partition(":")
+        die_at(int(number), run if kind == "event" else None)
+    train_recipe(recipe(run, **changes), run, data)
 
 
 if __name__ == "__main__":

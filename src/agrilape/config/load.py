@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import os
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,8 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         path: A YAML file, the name of a recipe that ships with the package (`quickstart`, `kits`), a run
             folder (its recipe), or the checkpoint folder of one of its stages (its recipe up to that stage).
         overrides: `a.b=value` each, value in YAML; list items by number or name (`stages.align.steps=10`),
-            all items by `*`; the strategy's own names (`num_spatial_tokens=100`) are accepted.
+            all items by `*`, taken out by null (`stages.align=null`). The strategy's own names
+            (`num_spatial_tokens=100`) are accepted here as at the recipe's top level.
 
     Returns:
         The validated recipe.
@@ -54,6 +56,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"the recipe {file} holds no settings", "see recipes/quickstart.yaml for the form")
     if file.name == RESOLVED and Path(path).is_dir():
         _adopt(raw, file.parent, Path(path))
+    _spread_strategy_names(raw, str(file))
     for override in overrides:
         _apply(raw, override)
     return parse_recipe(raw, str(file))
@@ -70,9 +73,13 @@ def parse_recipe(raw: dict[str, Any], origin: str = "recipe") -> Recipe:
         RecipeError: A key is unknown (with the nearest valid name), a value is invalid, or parts contradict
             each other.
     """
+    raw = copy.deepcopy(raw)
+    _spread_strategy_names(raw, origin)
     if raw.get("enable_lape") is False:
         stages = [{**stage, "enable_lape": False} for stage in raw.get("stages", [])]
-        raw = {**raw, "coordinates": "numerals", "stages": stages}
+        raw |= {"coordinates": "numerals", "stages": stages}
+    if "learned" in _values_at(raw, ["stages", "*", "introduction", "gate"]):
+        raw["lape"] = {"gate": "learned", **(raw.get("lape") or {})}
     try:
         recipe = Recipe.model_validate(raw)
     except ValidationError as error:
@@ -146,10 +153,32 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     _set(raw, full.split("."), value, override)
 
 
+def _spread_strategy_names(raw: dict[str, Any], origin: str) -> None:
+    """Move the strategy's own names from the top level of a recipe to where they live, in place."""
+    for name in STRATEGY_NAMES.keys() & raw.keys():
+        value, path = raw.pop(name), STRATEGY_NAMES[name]
+        for given in _values_at(raw, path.split(".")):
+            if given != value:
+                raise RecipeError(f"{origin}: {name} is {value}, but {path} is {given}", "say it once")
+        _set(raw, path.split("."), value, f"{name}={value}")
+
+
+def _values_at(node: Any, keys: list[str]) -> list[Any]:
+    """What settings hold at a path; `*` stands for every item of a list."""
+    if not keys:
+        return [node]
+    if isinstance(node, list) and keys[0] == "*":
+        return [value for item in node for value in _values_at(item, keys[1:])]
+    return _values_at(node[keys[0]], keys[1:]) if isinstance(node, dict) and keys[0] in node else []
+
+
 def _set(node: Any, keys: list[str], value: Any, override: str) -> None:
     key, rest = keys[0], keys[1:]
     if isinstance(node, list):
         indices = range(len(node)) if key == "*" else [_index(key, node, override)]
+        if not rest and value is None:  # `stages.align=null` skips a stage
+            node[:] = [item for index, item in enumerate(node) if index not in indices]
+            return
         for index in indices:
             if rest:
                 _set(node[index], rest, value, override)
@@ -262,7 +291,10 @@ def _contradictions(stage: StageConfig, recipe: Recipe) -> Iterator[tuple[str, s
             "the language model cannot train beside its LoRA",
             "give learning_rates.lora instead of llm, or set model.lora_rank=null",
         )
-    if stage.enable_lape and introduction.gate != "off" and introduction.lape_warmup_steps == 0:
+    if stage.enable_lape and introduction.gate == "learned" and recipe.lape.gate != "learned":
+        yield "its gate is learned, but LAPE's is fixed", "set lape.gate=learned, or leave it out"
+    opens = introduction.gate in ("linear", "cosine")
+    if stage.enable_lape and opens and introduction.lape_warmup_steps == 0:
         yield (
             "the gate opens over the LAPE warm-up, which has no steps",
             f"set {where}.introduction.lape_warmup_steps, or gate=off",

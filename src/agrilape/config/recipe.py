@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from agrilape.config.base import Settings
 from agrilape.config.lape import LapeConfig
@@ -127,8 +127,10 @@ class LapeIntroduction(Settings):
     )
     lape_warmup_steps: int = Field(1000, ge=0)
     lape_lr_multiplier: float = Field(0.5, gt=0)
-    gate: Literal["off", "linear", "cosine"] = Field(
-        "off", description="Injection gate from 0 to 1 over the warm-up; off: open from the start."
+    gate: Literal["off", "linear", "cosine", "learned"] = Field(
+        "off",
+        description="Injection gate from 0 to 1 over the warm-up; off: open from the start; learned: a "
+        "factor per axis that starts at 0 and trains at LAPE's rate.",
     )
 
 
@@ -178,6 +180,9 @@ class ModelConfig(Settings):
     mixed_precision: Literal["auto", "off"] = Field(
         "auto", description="auto: train with products in bfloat16 where the hardware is faster with it."
     )
+    gradient_checkpointing: bool = Field(
+        False, description="Compute activations again in the backward pass: less memory, a third more time."
+    )
     trust_remote_code: bool = False
     lora_rank: int | None = Field(None, ge=1, description="LoRA on the language model (needs peft).")
     seed: int = 0
@@ -205,6 +210,13 @@ class EvaluationConfig(Settings):
     constrained: bool = Field(False, description="Let the model write only well-formed coordinates.")
 
 
+Logger = Literal["tensorboard", "trackio", "wandb"]
+
+
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
 class Recipe(Settings):
     """A whole run."""
 
@@ -220,4 +232,7 @@ class Recipe(Settings):
     loss: LossConfig = LossConfig()
     datasets: dict[str, DatasetConfig] = Field(min_length=1)
     stages: tuple[StageConfig, ...] = Field(min_length=1)
+    report_to: Annotated[tuple[Logger, ...], BeforeValidator(_listed)] = Field(
+        ("tensorboard",), description="Where training is logged besides log.jsonl: one name, or several."
+    )
     evaluation: EvaluationConfig

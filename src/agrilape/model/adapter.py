@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from agrilape.config.lape import LapeConfig
 from agrilape.errors import ModelError
@@ -26,7 +27,11 @@ TRAINED, LORA = "trained.safetensors", "adapter_config.json"
 
 
 def save_adapter(
-    folder: Path | str, model: Any, processor: Any = None, extra: Mapping[str, Any] | None = None
+    folder: Path | str,
+    model: Any,
+    processor: Any = None,
+    extra: Mapping[str, Any] | None = None,
+    state: Mapping[str, Tensor] | None = None,
 ) -> Path:
     """Write LAPE, LoRA and every other parameter that trains now or was loaded from an adapter.
 
@@ -35,18 +40,30 @@ def save_adapter(
         model: Plain or with PEFT's LoRA.
         processor: Saved along if given; `load_checkpoint` needs it, for it holds the position tokens.
         extra: JSON-ready facts, as in `save_checkpoint`.
+        state: The tensors of `saved_names`, where the model itself holds only pieces of them.
     """
     folder, inner = Path(folder), inner_model(model)
-    trained = {name: value for name, value in inner.named_parameters() if _is_own(inner, name, value)}
+    state = model.state_dict() if state is None else state
+    before = _prefix(model)
+    own = [name for name, value in inner.named_parameters() if _is_own(inner, name, value)]
     with new_folder(folder) as draft:
-        write_lape(draft, model)
-        write_tensors(draft / TRAINED, trained)
+        write_lape(draft, model, state)
+        write_tensors(draft / TRAINED, {name: state[before + name] for name in own})
         if model is not inner:
-            model.save_pretrained(draft, save_embedding_layers=False)
+            model.save_pretrained(draft, state_dict=dict(state), save_embedding_layers=False)
         if processor is not None:
             processor.save_pretrained(draft)
         write_meta(draft, {**(extra or {}), "base": _base_reference(inner, folder)})
     return folder
+
+
+def saved_names(model: Any) -> set[str]:
+    """Names in the model's state that its checkpoint holds: all, or with LoRA those of the adapter."""
+    names, inner = set(model.state_dict()), inner_model(model)
+    if model is inner:
+        return names
+    own = {_prefix(model) + name for name, value in inner.named_parameters() if _is_own(inner, name, value)}
+    return own | {name for name in names if group_of(name) in ("lape", "lora")}
 
 
 def load_adapter(folder: Path | str, model: Any) -> tuple[Any, LapeConfig | None]:
@@ -90,6 +107,12 @@ def _is_own(inner: Any, name: str, parameter: torch.nn.Parameter) -> bool:
     """Whether a parameter belongs to the adapter, beyond LAPE and LoRA, which have files of their own."""
     was_loaded = name in getattr(inner, "trained_names", ())
     return group_of(name) not in ("lape", "lora") and (parameter.requires_grad or was_loaded)
+
+
+def _prefix(model: Any) -> str:
+    """What PEFT puts before the names of the model that it wraps."""
+    inner = inner_model(model)
+    return next(f"{name}." if name else "" for name, module in model.named_modules() if module is inner)
 
 
 def _with_lora(inner: Any, folder: Path) -> Any:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from agrilape.config.lape import LapeConfig
 from agrilape.console import warn
@@ -77,7 +78,11 @@ def find_checkpoint(folder: Path) -> Path:
 
 
 def save_checkpoint(
-    folder: Path | str, model: Any, processor: Any, extra: Mapping[str, Any] | None = None
+    folder: Path | str,
+    model: Any,
+    processor: Any,
+    extra: Mapping[str, Any] | None = None,
+    state: Mapping[str, Tensor] | None = None,
 ) -> Path:
     """Write a checkpoint whole or not at all; one of the same name is replaced.
 
@@ -86,15 +91,16 @@ def save_checkpoint(
         model: With or without LAPE; with LoRA it becomes an adapter folder.
         processor: Saved along.
         extra: JSON-ready facts; `coordinates` says how places are spelled.
+        state: The model's state, where the model itself holds only pieces of it.
     """
     if hasattr(model, "get_base_model"):
-        return save_adapter(folder, model, processor, extra)
-    folder = Path(folder)
+        return save_adapter(folder, model, processor, extra, state)
+    folder, state = Path(folder), model.state_dict() if state is None else state
     with new_folder(folder) as draft:
-        base = {name: value for name, value in model.state_dict().items() if not name.startswith("lape.")}
+        base = {name: value for name, value in state.items() if not name.startswith("lape.")}
         model.save_pretrained(draft, state_dict=base)
         processor.save_pretrained(draft)
-        write_lape(draft, model)
+        write_lape(draft, model, state)
         write_meta(draft, extra or {})
     return folder
 

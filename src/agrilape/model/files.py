@@ -43,11 +43,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
 
 
-def write_lape(folder: Path, model: Any) -> None:
-    """Write LAPE's rows and settings, if the model has it."""
+def write_lape(folder: Path, model: Any, state: Mapping[str, Tensor]) -> None:
+    """Write LAPE's rows, from the model's state, and its settings; nothing if the model has none."""
     lape = lape_of(model)
     if lape is not None:
-        write_tensors(folder / WEIGHTS, lape.state_dict())
+        rows = {
+            name.rpartition("lape.")[2]: value for name, value in state.items() if "lape" in name.split(".")
+        }
+        write_tensors(folder / WEIGHTS, rows)
         (folder / CONFIG).write_text(lape.config.model_dump_json(indent=1))
 
 

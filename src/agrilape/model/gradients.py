@@ -5,34 +5,40 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+import torch
 from torch import Tensor
 
+from agrilape.config.lape import AXES, Axis
+
 if TYPE_CHECKING:
-    from agrilape.config.lape import Axis
     from agrilape.model.lape import Direction, Lape
 
 Use = Literal["input", "output", "injection"]
+Key = tuple[Use, Axis, "Direction"]
 
 
 class GradientRecord:
     """Sums of gradients by use and table, filled by one or more backward passes."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[Use, Axis, Direction], Tensor] = {}
+        self._sums: dict[Key, Tensor] = {}
 
     def watch(self, rows: Tensor, use: Use, axis: Axis, direction: Direction) -> None:
         """Record the gradient that will reach these rows, `[N, D]`."""
         rows.register_hook(partial(self._add, (use, axis, direction)))  # type: ignore[no-untyped-call]
 
-    def _add(self, key: tuple[Use, Axis, Direction], gradient: Tensor) -> None:
+    def _add(self, key: Key, gradient: Tensor) -> None:
         gradient = gradient.detach()
         self._sums[key] = self._sums[key] + gradient if key in self._sums else gradient
 
     def norms(self, lape: Lape) -> dict[str, float]:
-        """L2 norms over all tables: of each use, and of what propagation adds to their sum (`ntp`)."""
+        """L2 norms over all tables: of each use, and of what propagation adds to their sum (`ntp`).
+
+        In a distributed run they are of the processes' mean gradient, and every process must ask for them.
+        """
         squares = {"input": 0.0, "output": 0.0, "injection": 0.0, "ntp": 0.0}
         totals: dict[tuple[Axis, Direction], Tensor] = {}
-        for (use, axis, direction), gradient in self._sums.items():
+        for (use, axis, direction), gradient in self._of_all_processes(lape).items():
             squares[use] += float(gradient.square().sum())
             table = (axis, direction)
             totals[table] = totals[table] + gradient if table in totals else gradient
@@ -41,3 +47,25 @@ class GradientRecord:
                 spread = lape.get_buffer(f"{axis}_propagation").T @ total
                 squares["ntp"] += float(spread.square().sum())
         return {source: square**0.5 for source, square in squares.items()}
+
+    def _of_all_processes(self, lape: Lape) -> dict[Key, Tensor]:
+        """The sums, averaged over the processes as gradients are; a process may have no use for some rows."""
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return self._sums
+        means = {}
+        for key in _keys(lape):
+            mean = torch.zeros(lape.table(*key[1:]).shape, device=lape.token_ids.device)
+            mean += self._sums.get(key, 0)  # a copy: tables of one use may share a gradient's memory
+            torch.distributed.all_reduce(mean)
+            means[key] = mean / torch.distributed.get_world_size()
+        return means
+
+
+def _keys(lape: Lape) -> list[Key]:
+    """All uses of all tables, in one order for every process."""
+    sides: dict[Use, tuple[Direction, ...]] = {
+        "input": ("in",),
+        "output": ("in",) if lape.tied else ("out",),
+        "injection": ("in",) if lape.tied or lape.config.injection == "input" else ("in", "out"),
+    }
+    return [(use, axis, side) for use, chosen in sides.items() for axis in AXES for side in chosen]

@@ -98,7 +98,11 @@ CURVES = (
     ),
     Curve("Learning rates", "Peak and decay of each parameter group.", prefix="lr_", log=True, smooth=False),
     Curve(
-        "Injection gate", "How much of LAPE reaches the visual features.", (("gate", "gate"),), smooth=False
+        "Injection gate",
+        "How much of LAPE reaches the visual features; by axis where it is learned.",
+        (("gate", "gate"),),
+        prefix="lape_gate/",
+        smooth=False,
     ),
     Curve(
         "Gradient norm",

@@ -10,11 +10,11 @@ import torch
 
 from agrilape.errors import DataError
 from agrilape.samples.types import Chip, Example, Sample
-from agrilape.tokens.chat import Chat
+from agrilape.tokens.chat import Chat, image_times
 from agrilape.tokens.codec import PositionCodec
 from agrilape.tokens.grammar import Coordinates
 from agrilape.tokens.packing import IGNORED, Row, pad, question_mask, question_positions
-from agrilape.tokens.prefix import Prefixes, read_prefixes
+from agrilape.tokens.prefix import Prefixes, picture_sizes, read_prefixes
 
 Batch: TypeAlias = dict[str, Any]  # tensors, by the name of the model's argument
 _Asked: TypeAlias = tuple[Chip, Sequence[Sample]]
@@ -60,6 +60,24 @@ class Collator:
         self.packing = packing
         self.max_length = max_length
         self.dropped = 0
+        self._prefix_lengths: dict[Any, int] = {}
+
+    def length(self, item: tuple[Example, Sequence[Sample]]) -> int:
+        """Tokens of the longest row that a chip and its questions become, visual tokens included.
+
+        How many visual tokens there are is found out once for images of one size, so that it costs little.
+        Dates in numerals may be a digit longer or shorter than counted.
+
+        Raises:
+            DataError: If an image cannot be opened.
+        """
+        example, samples = item
+        chip = example.chip
+        key = picture_sizes(chip), sum(t is not None for t in image_times(chip))
+        if key not in self._prefix_lengths:
+            self._prefix_lengths[key] = len(read_prefixes(self.chat, [chip]).ids[0])
+        texts = [len(self.chat.question(s).ids) + len(self.chat.answer(s).ids) for s in samples]
+        return self._prefix_lengths[key] + (max(texts, default=0) if self.packing is None else sum(texts))
 
     def __call__(self, items: Iterable[tuple[Example, Sequence[Sample]]]) -> Batch:
         """Make a training batch, padded on the right to a multiple of 8 tokens.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -75,8 +76,24 @@ def decode_pictures(chip: Chip) -> list[Image.Image]:
     Raises:
         DataError: If one is damaged.
     """
-    try:
+    with _explained(chip):
         return [Image.open(io.BytesIO(picture.data)).convert("RGB") for picture in chip.pictures]
+
+
+def picture_sizes(chip: Chip) -> tuple[tuple[int, int], ...]:
+    """Width and height of each of a chip's images, without decoding them.
+
+    Raises:
+        DataError: If one is no image.
+    """
+    with _explained(chip):
+        return tuple(Image.open(io.BytesIO(picture.data)).size for picture in chip.pictures)
+
+
+@contextmanager
+def _explained(chip: Chip) -> Iterator[None]:
+    try:
+        yield
     except (UnidentifiedImageError, OSError) as error:
         raise DataError(
             f"an image of chip {chip.id} cannot be decoded: {error}", "Prepare the data set again."

@@ -72,7 +72,8 @@ def estimate_recipe(recipe: Recipe, data: Path) -> list[Estimate]:
         ModelError: The model's configuration or processor cannot be read.
     """
     model, processor = _outline(recipe)
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    device = accelerator or torch.device("cpu")
     mixed = recipe.model.mixed_precision == "auto" and is_bfloat16_fast(device)
     speed = _products_per_second(device, torch.bfloat16 if mixed else getattr(torch, recipe.model.dtype))
     collator = _collator(recipe, model, processor)

@@ -35,14 +35,17 @@ class StageLog:
         resumed: Steps finished before; later rows of an earlier attempt are taken back.
         track: Progress to advance.
         active: False in all processes but the main one, which write nothing.
+        board: Write for TensorBoard, too.
     """
 
-    def __init__(self, path: Path, resumed: int, track: Track, active: bool = True) -> None:
-        self.path, self._track = path, track
-        self._active = active
+    def __init__(
+        self, path: Path, resumed: int, track: Track, active: bool = True, board: bool = True
+    ) -> None:
+        self.path, self._track, self._active = path, track, active
         self._board: Any = None
         if active:
             keep_rows(path, resumed)
+        if active and board:
             self._board = _open_board(path.parent / "tensorboard", resumed + 1)
 
     def __enter__(self) -> Self:
@@ -64,7 +67,7 @@ class StageLog:
             file.writelines(json.dumps(row) + "\n" for row in rows)
         last = rows[-1]
         if self._board is not None:
-            for name, value in _scalars(last):
+            for name, value in scalars(last):
                 self._board.add_scalar(name, value, last["step"])
         note = f"loss {last['loss']:.3f}"
         if "position_accuracy" in last:
@@ -81,7 +84,7 @@ def _open_board(folder: Path, first_step: int) -> Any:
     return SummaryWriter(folder, purge_step=first_step)
 
 
-def _scalars(row: Row) -> list[tuple[str, float]]:
+def scalars(row: Row) -> list[tuple[str, float]]:
     """A row's numbers, one level deep, named as in the row."""
     flat: list[tuple[str, float]] = []
     for name, value in row.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from agrilape.train.loss import KINDS, summarise
+from agrilape.train.sharding import whole
 
 
 class Meter:
@@ -35,7 +37,8 @@ class Meter:
             grad_norm: Norm of the whole gradient before clipping.
         """
         assert self._open is not None, "a step without a batch"
-        norm = torch.as_tensor(grad_norm, dtype=torch.float32, device=self._open.device).reshape(1)
+        norm = whole(grad_norm) if isinstance(grad_norm, Tensor) else grad_norm
+        norm = torch.as_tensor(norm, dtype=torch.float32, device=self._open.device).reshape(1)
         self._steps.append(torch.cat([self._open, norm]))
         self._open = None
 
@@ -56,3 +59,34 @@ class Meter:
             {"loss": float(row[0]), **summarise(row[1:-1].view(len(KINDS), -1)), "grad_norm": float(row[-1])}
             for row in table
         ]
+
+
+class Tally:
+    """Counts what the batches between two log lines held.
+
+    Attributes:
+        reasons: Why chips were left out, in this process.
+    """
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+        self._counts = dict.fromkeys(("asked", "tokens", "left_out", "too_long"), 0)
+
+    def add(self, batch: Mapping[str, Any]) -> None:
+        """Count a batch as `agrilape.train.data.in_parts` makes it."""
+        self.reasons += batch["left_out"]
+        self._counts["asked"] += batch["asked"]
+        self._counts["tokens"] += sum(part["input_ids"].numel() for part in batch["parts"])
+        self._counts["left_out"] += len(batch["left_out"])
+        self._counts["too_long"] += batch["too_long"]
+
+    def drain(self, accelerator: Accelerator) -> dict[str, int]:
+        """Counts since the last call, of all processes together.
+
+        Returns:
+            `asked`: questions learnt from; `tokens`: in the rows, padding and visual tokens included;
+            `left_out`: chips that could not be used; `too_long`: questions that did not fit.
+        """
+        counts = torch.tensor(list(self._counts.values()), device=accelerator.device)
+        self.reasons, self._counts = [], dict.fromkeys(self._counts, 0)
+        return dict(zip(self._counts, accelerator.reduce(counts, "sum").tolist(), strict=True))

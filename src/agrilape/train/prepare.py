@@ -63,6 +63,8 @@ def prepare(recipe: Recipe, stage: StageConfig, start: Path | None) -> Prepared:
     lape = lape_of(model)
     if lape is not None:
         lape.enabled = on
+    if recipe.model.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     peaks = peak_rates(stage.learning_rates, lape=on)
     freeze(parameter_groups(model), peaks)
     return Prepared(model, processor, lape.config if lape is not None and on else None, peaks)

@@ -1,8 +1,7 @@
 """Learning rates and the LAPE gate as plain functions of the step.
 
 A step counts finished optimiser steps, so the first update of a stage runs at step 0. Every function returns
-a
-factor: of the group's peak learning rate, or of the injection.
+a factor: of the group's peak learning rate, or of the injection.
 """
 
 from __future__ import annotations
@@ -62,6 +61,8 @@ def lape_factor(step: int, stage: StageConfig) -> float:
 def gate_factor(step: int, introduction: LapeIntroduction) -> float:
     """Opening of the injection gate: 0 to 1 over LAPE's warm-up, or 1 throughout.
 
+    A `learned` gate is parameters of LAPE (`Lape.axis_gates`), for which the schedule makes way.
+
     Args:
         step: Finished optimiser steps.
         introduction: Shape and length of the opening.
@@ -70,7 +71,7 @@ def gate_factor(step: int, introduction: LapeIntroduction) -> float:
         Gate in [0, 1].
     """
     warmup = introduction.lape_warmup_steps
-    if introduction.gate == "off" or step >= warmup:
+    if introduction.gate in ("off", "learned") or step >= warmup:
         return 1.0
     share = step / warmup
     return share if introduction.gate == "linear" else 0.5 * (1.0 - math.cos(math.pi * share))

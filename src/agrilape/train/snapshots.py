@@ -6,12 +6,25 @@ lists all files with their sizes; a checkpoint without a matching seal does not 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from agrilape.errors import AgrilapeError
 
 SEAL = "complete.json"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# safetensors gives the operating system's number in its text; torch says only that it could not write.
+_FULL_SIGNS = (*(f"os error {number})" for number in _FULL), "PytorchStreamWriter failed writing")
+
+
+class DiskError(AgrilapeError):
+    """There is no room for a checkpoint."""
 
 
 def seal(folder: Path) -> None:
@@ -22,7 +35,7 @@ def seal(folder: Path) -> None:
 def is_sealed(folder: Path) -> bool:
     """Is a checkpoint complete and are its files as long as they were?"""
     try:
-        files = json.loads((folder / SEAL).read_text(encoding="utf-8"))["files"]
+        files = read_json(folder / SEAL)["files"]
     except (OSError, ValueError, KeyError):
         return False
     return bool(files == _sizes(folder))
@@ -35,9 +48,9 @@ def latest(folder: Path) -> Path | None:
 
 
 def discard_torn(folder: Path) -> list[Path]:
-    """Remove incomplete checkpoints; returns them."""
+    """Remove incomplete checkpoints and unfinished drafts; returns the checkpoints."""
     torn = [path for _, path in _steps(folder) if not is_sealed(path)]
-    for path in torn:
+    for path in (*torn, *folder.glob(".checkpoint-*")):
         shutil.rmtree(path)
     return torn
 
@@ -47,6 +60,44 @@ def write_json(path: Path, value: object) -> None:
     draft = path.with_name(f".{path.name}.partial")
     draft.write_text(json.dumps(value, indent=1), encoding="utf-8")
     os.replace(draft, path)
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def room_on_disk(folder: Path) -> Iterator[None]:
+    """Say it plainly when files cannot be written: libraries report a full disk in many ways.
+
+    Args:
+        folder: The checkpoints of the stage.
+
+    Raises:
+        DiskError: The disk is full, or a quota or a limit is reached.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_out_of_room(error):
+            raise
+        last = latest(folder)
+        raise DiskError(
+            f"no room to write to {folder}: {str(error).splitlines()[0]}",
+            "free some space or raise the limit, and run again; "
+            + (f"it goes on from {last}" if last else "no checkpoint had been written yet"),
+        ) from error
+
+
+def _is_out_of_room(error: BaseException) -> bool:
+    """Whether an error, or one behind it, is of a disk that takes no more."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    if any(sign in str(error) for sign in _FULL_SIGNS):
+        return True
+    behind = error.__cause__ or error.__context__
+    return behind is not None and _is_out_of_room(behind)
 
 
 def _steps(folder: Path) -> list[tuple[int, Path]]:

@@ -23,8 +23,8 @@ def measure(rows: Sequence[Row], before: Sequence[Row] = ()) -> dict[str, Any]:
 
     Returns:
         JSON-ready: `steps`, `loss` (first, last, spikes), `grad_norm` (median, p95, max, spread = p95 /
-        median), `switch` (loss before and after the stage began; None for a first stage) and `advice`
-        (sentences).
+        median), `switch` (loss before and after the stage began; None for a first stage), `left_out` (chips
+        that could not be used), `too_long` (questions that did not fit) and `advice` (sentences).
     """
     losses = [row["loss"] for row in rows]
     norms = [row["grad_norm"] for row in rows if "grad_norm" in row]
@@ -37,6 +37,7 @@ def measure(rows: Sequence[Row], before: Sequence[Row] = ()) -> dict[str, Any]:
         },
         "grad_norm": _spread(norms),
         "switch": _switch(before, rows),
+        **_lost(rows),
         "advice": advice(rows),
     }
 
@@ -59,8 +60,19 @@ def spikes(losses: Sequence[float], threshold: float = 6.0) -> list[int]:
 
 
 def advice(rows: Sequence[Row]) -> list[str]:
-    """Say it when position tokens never learn, or crowd out text."""
+    """Say it when position tokens never learn or crowd out text, and when data were not used."""
     sentences = []
+    lost = _lost(rows)
+    if lost["left_out"]:
+        sentences.append(
+            f"{lost['left_out']} chips drawn could not be used; the console named them. Prepare the data "
+            "again."
+        )
+    if lost["too_long"]:
+        sentences.append(
+            f"{lost['too_long']} questions did not fit into a row and were left out whole. Show fewer or "
+            "smaller images (series, picture_side), or ask for shorter answers."
+        )
     errors = [row["coordinate_error"] for row in rows if "coordinate_error" in row]
     if len(errors) > 2 * EDGE and _mean(errors[-EDGE:]) > 0.9 * _mean(errors[:EDGE]):
         sentences.append(
@@ -76,6 +88,10 @@ def advice(rows: Sequence[Row]) -> list[str]:
             "text tasks."
         )
     return sentences
+
+
+def _lost(rows: Sequence[Row]) -> dict[str, int]:
+    return {name: sum(row.get(name, 0) for row in rows) for name in ("left_out", "too_long")}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -13,11 +13,13 @@ import os
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from transformers import TrainingArguments, set_seed
+from torch import Tensor
+from transformers import set_seed
 from transformers.utils import logging
 
 from agrilape.config.recipe import Recipe, StageConfig
@@ -29,18 +31,20 @@ from agrilape.samples.mixture import Mixture
 from agrilape.samples.tasks import TASKS
 from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train import snapshots
-from agrilape.train.alignment import Collate, Covering
-from agrilape.train.data import Draws, in_parts, require_words_only
+from agrilape.train.alignment import Covering
+from agrilape.train.arguments import close_loggers, require_loggers, trainer_arguments
+from agrilape.train.data import Collate, Draws, in_parts, require_words_only
 from agrilape.train.log import StageLog, read_rows
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.precision import is_bfloat16_fast
 from agrilape.train.prepare import Prepared, prepare, uses_lape
 from agrilape.train.stability import measure
-from agrilape.train.trainer import LOG_EVERY, StageTrainer
+from agrilape.train.trainer import StageTrainer
 from agrilape.train.watch import CURVE, Watch, Watcher
 
 DONE, LOG, STABILITY = "stage.json", "log.jsonl", "stability.json"
 RESUME, BEGUN = "resume", "begun.json"  # what an interrupted stage goes on from
+FINAL = ".final"
 
 
 def train_recipe(
@@ -66,7 +70,8 @@ def train_recipe(
         The stage folders in order; each is a checkpoint.
 
     Raises:
-        RecipeError: `only` names an unknown stage, or a stage before it has no checkpoint.
+        RecipeError: `only` names an unknown stage, a stage before it has no checkpoint, or `report_to` names
+            what is not installed.
         DataError: A data set is not prepared.
         TrainingDivergedError: The loss is no longer finite.
     """
@@ -75,6 +80,7 @@ def train_recipe(
             f"there is no stage {', '.join(sorted(unknown))}",
             f"choose from {', '.join(stage.name for stage in recipe.stages)}",
         )
+    require_loggers(recipe.report_to)
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     folders: list[Path] = []
@@ -121,7 +127,9 @@ def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:
                 mode="json", exclude={"checkpoint_every", "enable_lape", "introduction"}
             ),
             "data": {name: data[name] for name in names},
-            **recipe.model_dump(mode="json", include={"seed", "model"}),
+            **recipe.model_dump(
+                mode="json", include={"seed", "model"}, exclude={"model": {"gradient_checkpointing"}}
+            ),
         }
         if met_lape:
             facts |= stage.model_dump(mode="json", include={"introduction"})
@@ -183,6 +191,7 @@ class StageRun:
         title = f"stage {self.number + 1}/{len(self.recipe.stages)} {self.stage.name}"
         if resume and _made_from(self.folder / DONE) == self.made_from:
             say(f"{title}: finished before, skipped")
+            shutil.rmtree(self.folder / RESUME, ignore_errors=True)  # if it was killed while removing it
             return
         if self.before and _made_from(self.before / DONE) is None:
             raise RecipeError(
@@ -191,49 +200,72 @@ class StageRun:
             )
         process = PartialState(cpu=not torch.accelerator.is_available())
         with process.main_process_first():
-            snapshot = (
-                self._begin(resume) if process.is_main_process else snapshots.latest(self.folder / RESUME)
-            )
-        set_seed(self.seed)
-        prepared = prepare(self.recipe, self.stage, snapshot or self.before)
+            if process.is_main_process:
+                self._begin(resume, process.num_processes)
+        snapshot = snapshots.latest(self.folder / RESUME)
         resumed = int(snapshot.name.removeprefix("checkpoint-")) if snapshot else 0
         title += f" from step {resumed}" if resumed else ""
+        set_seed(self.seed)
+        prepared = prepare(self.recipe, self.stage, snapshot or self.before)
+        left = self.stage.steps - resumed
+        board = "tensorboard" in self.recipe.report_to
         with (
-            progress(title, self.stage.steps - resumed, "steps") as track,
-            StageLog(self.folder / LOG, resumed, track, active=process.is_main_process) as log,
+            progress(title, left, "steps") as track,
+            StageLog(self.folder / LOG, resumed, track, process.is_main_process, board) as log,
+            snapshots.room_on_disk(self.folder / RESUME),
         ):
-            trainer = self._trainer(prepared, log, self._watcher(prepared, resumed))
+            watcher = self._watcher(prepared, resumed)
+            trainer = self._trainer(prepared, log, watcher, process.num_processes)
             trainer.train(resume_from_checkpoint=str(snapshot) if snapshot else None)
-        if process.is_main_process:
-            self._finish(prepared)
+            trainer.save_model(str(self.folder / FINAL))
+            close_loggers(self.recipe.report_to if process.is_main_process else ())
+            if process.is_main_process:
+                self._finish()
         process.wait_for_everyone()
 
-    def _begin(self, resume: bool) -> Path | None:
-        """Clear the folder of what does not belong to this stage; returns the checkpoint to go on from."""
+    def _begin(self, resume: bool, processes: int) -> None:
+        """Clear the folder of what does not belong to this stage."""
         folder = self.folder / RESUME
         if not resume or _made_from(folder / BEGUN) != self.made_from:
             shutil.rmtree(self.folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        snapshots.write_json(folder / BEGUN, {"made_from": self.made_from})
+        for draft in self.folder.glob(f".{FINAL}-*"):
+            shutil.rmtree(draft)
         for torn in snapshots.discard_torn(folder):
             warn(f"{torn} was not written to the end and is left out")
-        return snapshots.latest(folder)
+        if snapshots.latest(folder) is None:
+            batches = self.stage.gradient_accumulation * processes
+            begun = {"made_from": self.made_from, "batches_per_step": batches}
+            snapshots.write_json(folder / BEGUN, begun)
 
-    def _trainer(self, prepared: Prepared, log: StageLog, watcher: Watcher | None) -> StageTrainer:
+    def _as_begun(self, processes: int) -> StageConfig:
+        """The stage with steps as large as it began with, also if there are more or fewer processes now."""
+        batches = snapshots.read_json(self.folder / RESUME / BEGUN)["batches_per_step"]
+        if batches % processes:
+            raise RecipeError(
+                f"stage {self.stage.name} began with {batches} batches a step, which {processes} processes "
+                "cannot share",
+                f"go on with a number of processes that divides {batches}, or remove {self.folder}",
+            )
+        return self.stage.model_copy(update={"gradient_accumulation": batches // processes})
+
+    def _trainer(
+        self, prepared: Prepared, log: StageLog, watcher: Watcher | None, processes: int
+    ) -> StageTrainer:
         """Put the trainer together."""
+        stage = self._as_begun(processes)
         codec = PositionCodec(prepared.lape or self.recipe.lape)
-        arguments = _arguments(self.stage, self.folder / RESUME, self.seed)
+        arguments = trainer_arguments(self.recipe, stage, self.folder / RESUME, self.seed)
+        words_only = self.recipe.coordinates != "numerals" and not prepared.lape
         return StageTrainer(
             model=prepared.model,
-            stage=self.stage,
+            stage=stage,
             groups=parameter_groups(prepared.model),
             peaks=prepared.peaks,
             criterion=AnswerCriterion(self.recipe.loss, prepared.lape),
-            data=self._draws(
-                arguments.world_size, words_only=self.recipe.coordinates != "numerals" and not prepared.lape
-            ),
-            collate=in_parts(self._collate(prepared, codec)),
-            save=lambda folder: self._save(prepared, folder),
+            data=self._draws(stage, processes, words_only),
+            collate=self._collate(prepared, codec),
+            save=partial(self._save, prepared),
             on_rows=log.write,
             mixed_precision=self.recipe.model.mixed_precision == "auto"
             and is_bfloat16_fast(arguments.device),
@@ -252,12 +284,12 @@ class StageRun:
     def _collate(self, prepared: Prepared, codec: PositionCodec) -> Collate:
         """Makes batches for the model; with words for what is shown if the stage aligns them."""
         packing = packing_of(prepared.model)
-        collate = Collator(prepared.processor, codec, self.recipe.coordinates, packing)
-        return Covering(collate, collate.chat.tokenizer) if self.stage.word_alignment else collate
+        collator = Collator(prepared.processor, codec, self.recipe.coordinates, packing)
+        aligned = Covering(collator, collator.chat.tokenizer) if self.stage.word_alignment else None
+        return in_parts(collator, aligned)
 
-    def _draws(self, processes: int, words_only: bool) -> Draws:
+    def _draws(self, stage: StageConfig, processes: int, words_only: bool) -> Draws:
         """Everything that the stage will see."""
-        stage = self.stage
         names = {name for entry in stage.mixture.values() for name in entry.datasets}
         stores = {name: read_store(self.data / name, "train") for name in sorted(names)}
         mixture = Mixture(stage.mixture, stores, self.seed, stage.questions_per_chip)
@@ -266,18 +298,18 @@ class StageRun:
         chips = stage.steps * stage.batch_size * stage.gradient_accumulation * processes
         return Draws(mixture, chips, self.seed, stage.augment)
 
-    def _save(self, prepared: Prepared, folder: Path) -> Path:
+    def _save(self, prepared: Prepared, folder: Path, state: Mapping[str, Tensor] | None) -> Path:
         facts = {"coordinates": self.recipe.coordinates, "stage": self.stage.name}
-        return save_checkpoint(folder, prepared.model, prepared.processor, facts)
+        return save_checkpoint(folder, prepared.model, prepared.processor, facts, state)
 
-    def _finish(self, prepared: Prepared) -> None:
-        """Write the stage's checkpoint and figures, and declare it finished."""
+    def _finish(self) -> None:
+        """Put the stage's checkpoint and figures in their place, and declare it finished."""
         rows = read_rows(self.folder / LOG)
         stability = measure(rows, read_rows(self.before / LOG) if self.before else ())
         snapshots.write_json(self.folder / STABILITY, stability)
         for sentence in stability["advice"]:
             warn(f"stage {self.stage.name}: {sentence}")
-        draft = self._save(prepared, self.folder / ".final")
+        draft = self.folder / FINAL
         for path in draft.iterdir():
             os.replace(path, self.folder / path.name)
         draft.rmdir()
@@ -286,38 +318,9 @@ class StageRun:
         shutil.rmtree(self.folder / RESUME)
 
 
-def _arguments(stage: StageConfig, folder: Path, seed: int) -> TrainingArguments:
-    """Settings of `transformers.Trainer`; the optimiser, schedules and log are ours."""
-    return TrainingArguments(
-        output_dir=str(folder),
-        max_steps=stage.steps,
-        per_device_train_batch_size=stage.batch_size,
-        gradient_accumulation_steps=stage.gradient_accumulation,
-        max_grad_norm=stage.max_grad_norm,
-        seed=seed,
-        logging_steps=LOG_EVERY,
-        logging_nan_inf_filter=False,  # it reads the loss back at every step, and hides what we report
-        save_strategy="steps",
-        save_steps=stage.checkpoint_every,
-        save_total_limit=2,  # the newest may be torn
-        dataloader_num_workers=_loader_processes(),
-        dataloader_pin_memory=torch.cuda.is_available(),
-        use_cpu=not torch.accelerator.is_available(),  # processes on CPUs find each other only if told so
-        remove_unused_columns=False,
-        disable_tqdm=True,
-        report_to=[],
-    )
-
-
-def _loader_processes() -> int:
-    """One prepares some 200 chips a second: a quarter of the cores, and none beside a single core."""
-    cores = os.cpu_count() or 1
-    return min(max(cores // 4, 1), 8) if cores > 1 else 0
-
-
 def _made_from(path: Path) -> str | None:
     """What a stage was made from, by its `stage.json` or `begun.json`; None where there is none."""
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["made_from"])
+        return str(snapshots.read_json(path)["made_from"])
     except (OSError, ValueError, KeyError):
         return None

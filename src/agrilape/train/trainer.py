@@ -16,21 +16,24 @@ from transformers.trainer_callback import PrinterCallback
 
 from agrilape.config.recipe import StageConfig
 from agrilape.console import warn
-from agrilape.errors import AgrilapeError, RecipeError
+from agrilape.errors import AgrilapeError, DataError, RecipeError
 from agrilape.model import lape_of
 from agrilape.model.gradients import GradientRecord
 from agrilape.train import snapshots
 from agrilape.train.alignment import word_alignment
-from agrilape.train.data import Draws
-from agrilape.train.diagnostics import describe_rows
+from agrilape.train.data import Draws, without_answers
+from agrilape.train.diagnostics import describe_gates, describe_rows
+from agrilape.train.log import scalars
 from agrilape.train.loss import AnswerCriterion
-from agrilape.train.meter import Meter
+from agrilape.train.meter import Meter, Tally
 from agrilape.train.optim import Groups, build_optimizer, build_scheduler, frozen_modules
 from agrilape.train.precision import keep_cpu_attention_in_float32
 from agrilape.train.schedule import factor_of, gate_factor
+from agrilape.train.sharding import gather, is_sharded, load_moments, save_moments
 from agrilape.train.watch import Watcher
 
-LOG_EVERY = 10
+MOST_BARREN = 20  # batches in a row of which nothing can be used
+MOMENTS, SCHEDULE = "optimizer", "schedule.json"  # in a checkpoint to resume from
 Row = dict[str, Any]
 
 
@@ -52,7 +55,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         criterion: The loss.
         data: Training items by draw index.
         collate: Makes a batch of items, see `agrilape.train.data.in_parts`.
-        save: Writes the model to a folder.
+        save: Writes the model to a folder, with its tensors where the model itself holds only pieces.
         on_rows: Receives finished steps: rows for the log.
         mixed_precision: Matrix products in bfloat16.
         arguments: Of `transformers.Trainer`.
@@ -72,7 +75,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         criterion: AnswerCriterion,
         data: Draws,
         collate: Callable[[Any], dict[str, Any]],
-        save: Callable[[Path], object],
+        save: Callable[[Path, Mapping[str, Tensor] | None], object],
         on_rows: Callable[[list[Row]], None],
         mixed_precision: bool,
         arguments: TrainingArguments,
@@ -83,8 +86,9 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         self._save_model, self._on_rows, self.mixed_precision = save, on_rows, mixed_precision
         if mixed_precision:
             keep_cpu_attention_in_float32()
-        self._asked = torch.zeros((), dtype=torch.int64)
-        self._left_out: list[str] = []
+        self._tally = Tally()
+        self._spare: Mapping[str, Any] | None = None
+        self._barren = 0
         self._clock = time.perf_counter()
         self._introduction, self._watcher = _Introduction(stage, model), watcher
         super().__init__(
@@ -115,14 +119,36 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
         """Forward and backward, part by part; processes exchange gradients after the last."""
-        self._left_out += inputs["left_out"]
-        *first, last = inputs["parts"]
+        self._tally.add(inputs)
+        *first, last = self._in_step(self._usable(inputs))
         losses = []
         for part in first:
             with self.accelerator.no_sync(model):
                 losses.append(super().training_step(model, part, num_items_in_batch))
         losses.append(super().training_step(model, last, num_items_in_batch))
         return torch.stack(losses).sum()
+
+    def _usable(self, inputs: Mapping[str, Any]) -> list[Any]:
+        """The batch's parts; where no chip of it can be used, an earlier part to learn nothing from."""
+        if inputs["parts"]:
+            self._barren, self._spare = 0, inputs["parts"][0]
+            return list(inputs["parts"])
+        self._barren += 1
+        if self._spare is None or self._barren >= MOST_BARREN:
+            raise DataError(
+                f"stage {self.stage.name}: no chip of {self._barren} batches in a row can be used: "
+                + inputs["left_out"][-1],
+                "see the reason, and prepare the data again",
+            )
+        return [without_answers(self._spare)]
+
+    def _in_step(self, parts: list[Any]) -> list[Any]:
+        """Parts for as many passes as every process makes, since those share their pieces of the model."""
+        if not is_sharded(self.model):
+            return parts
+        count = torch.tensor(len(parts), device=self.args.device)
+        torch.distributed.all_reduce(count, torch.distributed.ReduceOp.MAX)
+        return [without_answers(parts[0])] * (int(count) - len(parts)) + parts
 
     def compute_loss(
         self,
@@ -134,7 +160,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         """Project only the places that are scored, and score them."""
         for module in self._frozen:
             module.eval()
-        labels, targets, asked = (inputs.pop(k) for k in ("labels", "position_targets", "asked"))
+        labels, targets = inputs.pop("labels"), inputs.pop("position_targets")
         cover = inputs.pop("cover", None)
         if self._lape is None:
             inputs.pop("image_times", None)
@@ -149,7 +175,6 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes  # the processes' gradients are averaged
         self.meter.add(loss, result.sums)
-        self._asked = self._asked + asked
         return (loss, outputs) if return_outputs else loss
 
     def _word_alignment(self, model: Any, outputs: Any, cover: Tensor) -> Tensor:
@@ -161,7 +186,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
                 f"set stages.{self.stage.name}.word_alignment=0",
             )
         embeddings = self.accelerator.unwrap_model(model).get_input_embeddings().weight
-        share = len(cover) / (self.stage.batch_size * self.stage.gradient_accumulation)
+        share = len(cover) / self.get_total_train_batch_size(self.args)
         return self.stage.word_alignment * share * word_alignment(features, cover, embeddings)
 
     def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> torch.autocast:
@@ -170,11 +195,13 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
             self.args.device.type, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=cache_enabled
         )
 
-    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
-        """Number of answer tokens in the whole step."""
-        return super()._get_num_items_in_batch(
-            [part for batch in batch_samples for part in batch["parts"]], device
-        )
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
+        """Number of answer tokens in the whole step, in all processes; at least 1, to divide by."""
+        parts = [part for batch in batch_samples for part in batch["parts"]]
+        count = sum((part["labels"][:, 1:] != -100).sum().to(device) for part in parts)
+        count = torch.as_tensor(count, device=device)
+        total: Tensor = self.accelerator.reduce(count, "sum")
+        return total.clamp(min=1)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not estimated: the estimate walks all parameters at every step and knows nothing of packed rows."""
@@ -204,30 +231,29 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         for row in rows:
             if not (math.isfinite(row["loss"]) and math.isfinite(row["grad_norm"])):
                 raise self._diverged(row)
-        logs.update({k: v for k, v in rows[-1].items() if isinstance(v, float)})
+        logs.update(scalars(rows[-1]))
         self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
 
     def _settings_at(self, step: int) -> Row:
         """Learning rates and gate of the update at a step."""
         rates = {f"lr_{name}": peak * factor_of(name, self.stage)(step) for name, peak in self.peaks.items()}
-        return (
-            {**rates, "gate": gate_factor(step, self.stage.introduction)} if "lape" in self.peaks else rates
-        )
+        scheduled = "lape" in self.peaks and self.stage.introduction.gate != "learned"
+        return {**rates, "gate": gate_factor(step, self.stage.introduction)} if scheduled else rates
 
     def _window(self, steps: int) -> Row:
         """What is known of the steps since the last log together: speed, mixture, LAPE."""
         now = time.perf_counter()
         seconds, self._clock = now - self._clock, now
         seconds -= self._watcher.take_seconds() if self._watcher else 0.0
-        asked, self._asked = int(self._asked), torch.zeros_like(self._asked)
-        left_out, self._left_out = self._left_out, []
-        for reason in left_out:
+        for reason in self._tally.reasons:
             warn(f"stage {self.stage.name}: a chip is left out, {reason}")
+        counts = self._tally.drain(self.accelerator)
         drawn = self.state.global_step * self.get_total_train_batch_size(self.args)
         return {
             "steps_per_second": steps / seconds,
-            "samples_per_second": asked * self.args.world_size / seconds,
-            "left_out": len(left_out),
+            "samples_per_second": counts.pop("asked") / seconds,
+            "tokens_per_second": counts.pop("tokens") / seconds,
+            **counts,
             "mixture": self.data.mixture.shares(drawn),
             **self._introduction.measured,
         }
@@ -245,11 +271,29 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()  # each process writes files of its own
         if self.args.should_save:
             snapshots.seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
 
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        self._save_model(Path(output_dir or self.args.output_dir))
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the checkpoint; every process takes part where each holds a piece of the model."""
+        main = bool(self.args.should_save)
+        state = gather(self.model, keep=main) if is_sharded(self.model) else None
+        if main:
+            self._save_model(Path(output_dir or self.args.output_dir), state)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        save_moments(Path(output_dir) / MOMENTS, self.model, self.optimizer)
+        if self.args.should_save:
+            snapshots.write_json(Path(output_dir) / SCHEDULE, self.lr_scheduler.state_dict())
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            load_moments(Path(checkpoint) / MOMENTS, self.model, self.optimizer)
+            self.lr_scheduler.load_state_dict(snapshots.read_json(Path(checkpoint) / SCHEDULE))
+            rates = self.lr_scheduler.get_last_lr()
+            for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Nothing to load: the model was opened from this very checkpoint."""
@@ -280,6 +324,8 @@ class _Introduction(TrainerCallback):  # type: ignore[misc]
         if self._lape is not None and self._lape.record is not None:
             norms = self._lape.record.norms(self._lape)
             self.measured = {"lape_gradient": norms, "lape_rows": describe_rows(self._lape, self.model)}
+            if gates := describe_gates(self._lape):
+                self.measured["lape_gate"] = gates
             self._lape.record = None
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:

@@ -48,6 +48,46 @@ def test_strategy_names_reach_their_settings(recipe_file):
     assert {stage.introduction.lape_lr_multiplier for stage in recipe.stages} == {0.25}
 
 
+def test_strategy_names_may_stand_at_the_top_of_a_recipe(recipe_file):
+    names = {"num_spatial_tokens": 120, "lape_warmup_steps": 7, "temporal_pos_weight": 0.5}
+    recipe_file.write_text(yaml.safe_dump({**MINIMAL, **names}))
+    recipe = load_recipe(recipe_file, ["num_spatial_tokens=90"])
+    assert recipe == load_recipe(
+        recipe_file,
+        ["lape.num_spatial_tokens=90", "stages.*.introduction.lape_warmup_steps=7"],
+    )
+    assert (recipe.lape.num_spatial_tokens, recipe.loss.temporal_pos_weight) == (90, 0.5)
+    assert parse_recipe({**MINIMAL, **names}).lape.num_spatial_tokens == 120
+
+
+def test_a_setting_that_is_said_twice_differently_is_refused():
+    with pytest.raises(RecipeError, match=r"num_spatial_tokens is 120, but .* is 100(.|\n)*say it once"):
+        parse_recipe({**MINIMAL, "num_spatial_tokens": 120, "lape": {"num_spatial_tokens": 100}})
+
+
+def test_a_stage_is_skipped_by_null(recipe_file):
+    assert [stage.name for stage in load_recipe(recipe_file, ["stages.align=null"]).stages] == ["domain"]
+
+
+def test_a_learned_gate_of_a_stage_makes_the_gate_of_lape_learned(recipe_file):
+    learned = "stages.domain.introduction.gate=learned"
+    assert load_recipe(recipe_file).lape.gate == "fixed"
+    assert load_recipe(recipe_file, [learned]).lape.gate == "learned"
+    with pytest.raises(RecipeError, match=r"lape\.gate=learned"):
+        load_recipe(recipe_file, [learned, "lape.gate=fixed"])
+
+
+def test_loggers_are_given_by_name(recipe_file):
+    assert load_recipe(recipe_file).report_to == ("tensorboard",)
+    assert load_recipe(recipe_file, ["report_to=wandb"]).report_to == ("wandb",)
+    assert load_recipe(recipe_file, ["report_to=[tensorboard, trackio]"]).report_to == (
+        "tensorboard",
+        "trackio",
+    )
+    with pytest.raises(RecipeError, match="report_to"):
+        load_recipe(recipe_file, ["report_to=wanddb"])
+
+
 def test_the_word_off_is_not_false(recipe_file):
     assert load_recipe(recipe_file, ["lape.ntp=off"]).lape.ntp == "off"
 

@@ -1,7 +1,8 @@
 from collections import Counter
 
-import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agrilape.errors import DataError
 from agrilape.geo.shapes import Box
@@ -17,35 +18,58 @@ def item(number: int, pictures: int = 1, words: int = 1) -> TrainingItem:
     return TrainingItem(Example(chip, (sample,)), (sample,) * (1 + number % 2))
 
 
-def test_parts_hold_every_item_once_and_series_apart_from_stills() -> None:
-    items = [item(n, pictures=(5, 4, 1, 1)[n % 4], words=(7 * n) % 11) for n in range(50)]
-    parts = alike(items)
-    assert sorted(map(id, (i for part in parts for i in part))) == sorted(map(id, items))
-    assert all(len({i.example.chip.pictures[1:] == () for i in part}) == 1 for part in parts)
-    assert max(map(len, parts)) == PART_ROWS
-    longest = [max(len(i.samples[0].question[0]) * len(i.samples) for i in part) for part in parts[:2]]
-    assert longest[0] <= longest[1]
+class Collate:
+    """Makes batches of rows with 64 tokens per picture and 5 per question; 300 tokens fit."""
+
+    def __init__(self, torn: tuple[str, ...] = ()) -> None:
+        self.torn, self.dropped = torn, 0
+
+    def length(self, item: TrainingItem) -> int:
+        return 64 * len(item.example.chip.pictures) + 5 * len(item.samples)
+
+    def __call__(self, items) -> dict:
+        if any(i.example.chip.id in self.torn for i in items):
+            raise DataError("the picture is damaged", "prepare again")
+        unfit = [len(i.samples) if self.length(i) > 300 else 0 for i in items]
+        self.dropped += sum(unfit)
+        if all(unfit):
+            raise DataError("no question fits", "show fewer images")
+        return {"labels": torch.zeros(len(items) - sum(map(bool, unfit)), 3)}
 
 
-def test_a_batch_counts_its_samples() -> None:
-    items = [item(n) for n in range(20)]
-    batch = in_parts(lambda part: {"labels": torch.zeros(len(part), 3)})(items)
-    assert [len(part["labels"]) for part in batch["parts"]] == [16, 4]
-    assert sum(int(part["asked"]) for part in batch["parts"]) == 30
+@given(st.lists(st.integers(1, 5000), max_size=60))
+def test_parts_hold_every_item_once_and_only_rows_alike_in_length(lengths) -> None:
+    measured = [(length, item(n)) for n, length in enumerate(lengths)]
+    parts = alike(measured)
+    assert sorted(map(id, (i for part in parts for i in part))) == sorted(id(i) for _, i in measured)
+    length_of = {id(i): length for length, i in measured}
+    for part in parts:
+        inside = [length_of[id(i)] for i in part]
+        assert len(part) <= PART_ROWS
+        assert max(inside) <= 1.5 * min(inside)
+
+
+def test_a_batch_counts_its_questions_and_keeps_series_apart() -> None:
+    items = [item(n, pictures=4 if n % 10 == 0 else 1) for n in range(20)]
+    batch = in_parts(Collate())(items)
+    assert [len(part["labels"]) for part in batch["parts"]] == [16, 2, 2]
+    assert batch == {"parts": batch["parts"], "asked": 30, "too_long": 0, "left_out": []}
 
 
 def test_chips_that_cannot_be_read_are_left_out_and_named() -> None:
-    def collate(part):
-        if any(i.example.chip.id in ("3", "17") for i in part):
-            raise DataError("the picture is damaged", "prepare again")
-        return {"labels": torch.zeros(len(part), 3)}
-
-    batch = in_parts(collate)([item(n) for n in range(20)])
+    batch = in_parts(Collate(torn=("3", "17")))([item(n) for n in range(20)])
     assert sum(len(part["labels"]) for part in batch["parts"]) == 18
     assert sorted(batch["left_out"]) == ["17: the picture is damaged", "3: the picture is damaged"]
-    assert sum(int(part["asked"]) for part in batch["parts"]) == 30 - 2 - 2
-    with pytest.raises(DataError, match="no chip of a batch"):
-        in_parts(collate)([item(3)])
+    assert (batch["asked"], batch["too_long"]) == (30 - 2 - 2, 0)
+    assert in_parts(Collate(torn=("3",)))([item(3)])["parts"] == []
+
+
+def test_questions_that_do_not_fit_are_counted_once() -> None:
+    items = [item(0), item(1, pictures=5), item(2, pictures=5), item(3, pictures=4)]
+    batch = in_parts(Collate())(items)
+    assert batch["too_long"] == 2 + 1
+    assert batch["asked"] == 1 + 2
+    assert sum(len(part["labels"]) for part in batch["parts"]) == 2
 
 
 def test_symmetries_are_fixed_by_seed_and_index_and_all_occur() -> None:

@@ -49,3 +49,13 @@ def test_advice_when_positions_never_learn_and_when_text_is_crowded_out() -> Non
         loss_text=[2 - 0.01 * i for i in range(n)],
     )
     assert advice(well) == []
+
+
+def test_data_that_were_not_used_are_counted_and_said():
+    logged = rows([1.0] * 3)
+    logged[1] |= {"left_out": 2, "too_long": 5}
+    logged[2] |= {"left_out": 1, "too_long": 0}
+    result = measure(logged)
+    assert (result["left_out"], result["too_long"]) == (3, 5)
+    assert [sentence.split()[0] for sentence in result["advice"]] == ["3", "5"]
+    assert measure(rows([1.0] * 3))["advice"] == []
