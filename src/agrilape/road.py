@@ -49,12 +49,12 @@ def prepare_run(recipe: Recipe, workers: int | None = None, scheduler: str | Non
     ]
 
 
-def train_run(recipe: Recipe, only: Collection[str] = ()) -> list[Path]:
-    """Train the stages of a recipe, or only those named; returns the stage folders."""
+def train_run(recipe: Recipe, only: Collection[str] = (), resume: bool = True) -> list[Path]:
+    """Train the stages of a recipe, or only those named, going on or anew; returns the stage folders."""
     from agrilape.train import train_recipe
 
     dump_recipe(recipe, recipe.output / "recipe.yaml")
-    return train_recipe(recipe, recipe.output, recipe.output / "data", only=only)
+    return train_recipe(recipe, recipe.output, recipe.output / "data", resume=resume, only=only)
 
 
 def evaluate_run(recipe: Recipe) -> dict[str, Any]:

@@ -96,6 +96,9 @@ def train(
         bool,
         typer.Option("--dry-run", help="Say what it would take: parameters, tokens, memory, time, disk."),
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Train finished and interrupted stages from their start.")
+    ] = False,
 ) -> None:
     """Train the stages; a killed run continues where it stopped."""
     from agrilape.road import train_run
@@ -104,7 +107,7 @@ def train(
     if dry_run:
         _print_estimates(loaded)
         return
-    stages = train_run(loaded, stage or ())
+    stages = train_run(loaded, stage or (), resume=not again)
     say(f"checkpoint in {stages[-1]}")
 
 

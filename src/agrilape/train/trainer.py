@@ -198,10 +198,11 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
         """Number of answer tokens in the whole step, in all processes; at least 1, to divide by."""
         parts = [part for batch in batch_samples for part in batch["parts"]]
-        count = sum((part["labels"][:, 1:] != -100).sum().to(device) for part in parts)
-        count = torch.as_tensor(count, device=device)
-        total: Tensor = self.accelerator.reduce(count, "sum")
-        return total.clamp(min=1)
+        count = torch.zeros((), dtype=torch.int64, device=device)
+        for part in parts:
+            count += (part["labels"][:, 1:] != -100).sum().to(device)
+        total: Tensor = self.accelerator.reduce(count, "sum").clamp(min=1)
+        return total
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not estimated: the estimate walks all parameters at every step and knows nothing of packed rows."""
