@@ -100,8 +100,23 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         )
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = True  # makes the Trainer count the answer tokens of a whole step
+        if self.is_fsdp_enabled:
+            self._require_shareable(model)
         self._frozen = frozen_modules(model)
         self._lape = lape_of(model)
+
+    def _require_shareable(self, model: nn.Module) -> None:
+        """Refuse what does not work on a model in pieces."""
+        if any(parameter.dtype != torch.float32 for parameter in model.parameters()):
+            raise RecipeError(
+                "processes can share only weights of one type, and LAPE's are float32",
+                "set model.dtype=float32, or launch with recipes/accelerate/ddp.yaml",
+            )
+        if self.stage.word_alignment:
+            raise RecipeError(
+                f"stage {self.stage.name}: word alignment needs all of the embeddings in every process",
+                f"set stages.{self.stage.name}.word_alignment=0, or launch with recipes/accelerate/ddp.yaml",
+            )
 
     # -- what Trainer asks for -------------------------------------------------
 
@@ -187,7 +202,8 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
             )
         embeddings = self.accelerator.unwrap_model(model).get_input_embeddings().weight
         share = len(cover) / self.get_total_train_batch_size(self.args)
-        return self.stage.word_alignment * share * word_alignment(features, cover, embeddings)
+        loss: Tensor = self.stage.word_alignment * share * word_alignment(features, cover, embeddings)
+        return loss
 
     def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> torch.autocast:
         """Mixed precision in the forward pass, if the stage has it."""
