@@ -182,9 +182,9 @@ def test_two_processes_learn_what_one_learns(exact, data, tmp_path) -> None:
 def same_losses(run: Path, other: Path, stage: str) -> None:
     """Two runs learnt the same, but for the order of sums."""
     ours, theirs = log_of(run, stage), log_of(other, stage)
-    for name in ("loss", "grad_norm", "left_out", "mixture"):
-        pairs = [(a.get(name), b.get(name)) for a, b in zip(ours, theirs, strict=True)]
-        assert all(a == pytest.approx(b, abs=1e-5) for a, b in pairs), name
+    assert [row["loss"] for row in ours] == pytest.approx([row["loss"] for row in theirs], abs=1e-5)
+    assert [row["grad_norm"] for row in ours] == pytest.approx([row["grad_norm"] for row in theirs], rel=1e-4)
+    assert ours[-1]["mixture"] == theirs[-1]["mixture"]
     for name in ("lape_gradient", "lape_rows"):
         assert ours[-1].get(name, {}) == pytest.approx(theirs[-1].get(name, {}), rel=1e-3, abs=1e-5)
 

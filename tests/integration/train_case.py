@@ -132,6 +132,22 @@ def die_at(number: int, run: Path | None) -> None:
         sys.addaudithook(watch)
 
 
+def share_on_cpus() -> None:
+    """Let processes on CPUs share a model (FSDP2), as accelerate has it on accelerators only."""
+    from accelerate.state import AcceleratorState, PartialState
+    from accelerate.utils import DistributedType
+
+    make = AcceleratorState.__init__
+
+    def made(self: Any, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        if self.distributed_type == DistributedType.MULTI_CPU:
+            self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, kwargs["fsdp_plugin"]
+            PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+
+    AcceleratorState.__init__ = made  # type: ignore[method-assign]
+
+
 def main() -> None:
     """Train: run folder, data folder, when to die (`step:9`, `event:40` or `never`), and changes as JSON."""
     from agrilape.train import train_recipe
@@ -140,6 +156,8 @@ def main() -> None:
     if death != "never":
         kind, _, number = death.partition(":")
         die_at(int(number), run if kind == "event" else None)
+    if os.environ.get("ACCELERATE_USE_FSDP") == "true":
+        share_on_cpus()
     train_recipe(recipe(run, **changes), run, data)
 
 

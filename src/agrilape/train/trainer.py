@@ -102,6 +102,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         self.model_accepts_loss_kwargs = True  # makes the Trainer count the answer tokens of a whole step
         if self.is_fsdp_enabled:
             self._require_shareable(model)
+            self._choose_pieces(model)
         self._frozen = frozen_modules(model)
         self._lape = lape_of(model)
 
@@ -116,6 +117,15 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
             raise RecipeError(
                 f"stage {self.stage.name}: word alignment needs all of the embeddings in every process",
                 f"set stages.{self.stage.name}.word_alignment=0, or launch with recipes/accelerate/ddp.yaml",
+            )
+
+    def _choose_pieces(self, model: nn.Module) -> None:
+        """Share the model layer by layer: of the classes that its family names, those that it has."""
+        plugin = self.accelerator.state.fsdp_plugin
+        if plugin.transformer_cls_names_to_wrap is None:
+            named = set(getattr(model, "_no_split_modules", None) or ())
+            plugin.transformer_cls_names_to_wrap = sorted(
+                named & {type(module).__name__ for module in model.modules()}
             )
 
     # -- what Trainer asks for -------------------------------------------------

@@ -2,7 +2,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from agrilape.train.meter import Meter
+from agrilape.train.meter import Meter, Tally
 
 
 def test_steps_are_read_back_at_once_and_micro_batches_add_up() -> None:
@@ -23,3 +23,14 @@ def test_steps_are_read_back_at_once_and_micro_batches_add_up() -> None:
     assert first["position_accuracy"] == pytest.approx(0.25)
     assert second == {"loss": 1.0, "grad_norm": 3.0}
     assert meter.drain(accelerator) == []
+
+
+def test_a_tally_counts_batches_and_starts_again() -> None:
+    tally, accelerator = Tally(), Accelerator(cpu=True)
+    part = {"input_ids": torch.zeros(2, 8)}
+    tally.add({"parts": [part, part], "asked": 7, "too_long": 1, "left_out": ["3: torn"]})
+    tally.add({"parts": [part], "asked": 2, "too_long": 0, "left_out": []})
+    assert tally.reasons == ["3: torn"]
+    assert tally.drain(accelerator) == {"asked": 9, "tokens": 48, "left_out": 1, "too_long": 1}
+    assert tally.reasons == []
+    assert set(tally.drain(accelerator).values()) == {0}
