@@ -72,6 +72,7 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("--preset", default="nano", help="a built-in model")
     parser.add_argument("--scenes", type=int, default=4, help="simulated scenes that batches are drawn from")
+    parser.add_argument("--size", type=int, default=512, help="side of a scene in pixels")
     parser.add_argument("--batch", type=int, default=32, help="chips per step")
     parser.add_argument("--batches", type=int, default=6, help="different batches")
     parser.add_argument("--rounds", type=int, default=5, help="how often each case trains on all batches")
@@ -103,7 +104,11 @@ def small_recipe(options: argparse.Namespace, folder: Path) -> Recipe:
     data = [
         f"datasets.{name}.{setting}"
         for name in ("stills", "seasons")
-        for setting in (f"source.scenes={options.scenes}", "split=[0.5, 0.0, 0.5]")
+        for setting in (
+            f"source.scenes={options.scenes}",
+            f"source.size={options.size}",
+            "split=[0.5, 0.0, 0.5]",
+        )
     ]
     return load_recipe("quickstart", [
         f"output={folder}", f"model.preset={options.preset}", "model.mixed_precision=off", *data,

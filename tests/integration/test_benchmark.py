@@ -9,15 +9,23 @@ from pathlib import Path
 import pytest
 import torch
 
-FILE = Path(__file__).parents[2] / "benchmarks" / "lape.py"
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+FILE = FOLDER / "lape.py"
+
+
+def load(file):
+    """A benchmark as a module; it imports those beside it, as a script does."""
+    sys.path.insert(0, str(FOLDER))
+    spec = importlib.util.spec_from_file_location(f"{file.stem}_benchmark", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.path.remove(str(FOLDER))
+    return module
 
 
 @pytest.fixture(scope="module")
 def benchmark():
-    spec = importlib.util.spec_from_file_location("lape_benchmark", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(FILE)
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +57,27 @@ def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch
     small = ["--vocab", "2000", "--hidden", "128", "--layers", "1", "--rounds", "1"]
     monkeypatch.setattr(sys, "argv", [str(FILE), *small, "--json", str(numbers), "--write", str(page)])
     benchmark.main()
-    benchmark.write_section(page, "lape-cpu", "measured again")
+    benchmark.write_section(page, "lape-cpu", "measured again")  # what every benchmark writes with
     printed = capsys.readouterr().out
     assert printed.count("| prefill") == printed.count("| train") == 2
     assert set(json.loads(numbers.read_text())["mebibytes"]["train"]) == set(benchmark.CASES)
     assert page.read_text().count("<!-- lape-cpu -->") == 1
     assert "Kept." in page.read_text()
     assert "measured again" in page.read_text()
+
+
+def test_training_is_timed_with_and_without_lape_and_checkpoints_are_weighed(tmp_path, monkeypatch, capsys):
+    benchmark, page, numbers = load(FOLDER / "train.py"), tmp_path / "page.md", tmp_path / "numbers.json"
+    small = ["--scenes", "2", "--size", "256", "--batch", "4", "--batches", "2", "--rounds", "1"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *small, "--json", str(numbers), "--write", str(page)])
+    threads = torch.get_num_threads()
+    benchmark.main()
+    torch.set_num_threads(threads)
+    result = json.loads(numbers.read_text())
+    assert {name: len(values) for name, values in result["seconds"].items()} == {
+        "load": 2, "without LAPE": 2, "with LAPE": 2,
+    }  # fmt: skip
+    assert 0 < result["checkpoints"]["7B"]["adapter"] < 0.02 * result["checkpoints"]["7B"]["whole"]
+    assert result["checkpoints"]["nano"]["adapter"] < result["checkpoints"]["nano"]["whole"]
+    assert "| checkpoint with LoRA and LAPE, 7B |" in page.read_text()
+    assert "<!-- train-cpu -->" in page.read_text()

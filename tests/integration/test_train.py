@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -362,6 +363,43 @@ def test_a_stage_may_be_repeated_or_skipped(trained, data, tmp_path) -> None:
     alone = case.recipe(tmp_path / "alone")
     alone = alone.model_copy(update={"stages": alone.stages[1:]})
     assert [f.name for f in train_recipe(alone, tmp_path / "alone", data)] == ["1-warm"]
+
+
+class Trackio(ModuleType):
+    """Takes down what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__("trackio")
+        self.runs: list[tuple[str, str, list]] = []
+        self.config = type("Config", (dict,), {"update": lambda *args, **kwargs: None})()
+        self.context_vars = SimpleNamespace(current_space_id=SimpleNamespace(get=lambda: None))
+
+    def init(self, project, name, **kwargs) -> None:
+        self.runs.append((project, name, []))
+
+    def log(self, values) -> None:
+        self.runs[-1][2].append(values)
+
+    def finish(self) -> None:
+        self.runs[-1][2].append("finished")
+
+
+def test_trackio_gets_every_stage_as_a_run_of_its_own(data, tmp_path, monkeypatch) -> None:
+    trackio = Trackio()
+    monkeypatch.setitem(sys.modules, "trackio", trackio)
+    monkeypatch.setattr("agrilape.train.arguments.find_spec", lambda name: name)
+    monkeypatch.setattr("transformers.integrations.integration_utils.is_trackio_available", lambda: True)
+    run = tmp_path / "spring"
+    train_recipe(case.recipe(run, steps=2, report_to="trackio"), run, data)
+    assert [(project, name) for project, name, _ in trackio.runs] == [
+        ("test", "spring-align"),
+        ("test", "spring-warm"),
+    ]
+    first, *_, last = trackio.runs[1][2]
+    assert last == "finished"
+    assert first["train/loss"] == log_of(run, "2-warm")[-1]["loss"]
+    assert first["train/lape_gradient/ntp"] > 0
+    assert not (run / "stages" / "2-warm" / "tensorboard").exists()
 
 
 def test_loggers_that_are_not_installed_are_refused_before_training(data, tmp_path, monkeypatch) -> None:
