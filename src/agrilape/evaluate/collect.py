@@ -93,7 +93,7 @@ def _answer(
 ) -> None:
     """Write the answers of one process's share; progress counts as if all processes were as fast."""
     checkpoint = load_checkpoint(folder)
-    decoding = Decoding(expectation=settings.expectation, constrained=settings.constrained)
+    decoding = Decoding.of(settings)
     left = sum(one.id not in done for subset in subsets for example in subset for one in example.samples)
     for subset in subsets:
         began = time.perf_counter()

@@ -9,6 +9,7 @@ from typing import NamedTuple, cast
 import torch
 
 from agrilape.config.lape import LapeConfig
+from agrilape.config.recipe import EvaluationConfig
 from agrilape.evaluate.metrics.calibration import interval_ends
 from agrilape.evaluate.rows import Intervals, Prediction
 from agrilape.model import Checkpoint, lape_of
@@ -48,6 +49,11 @@ class Decoding(NamedTuple):
     max_new_tokens: int = MAX_NEW_TOKENS
     expectation: bool = False
     constrained: bool = False
+
+    @classmethod
+    def of(cls, settings: EvaluationConfig) -> Decoding:
+        """As an evaluation asks for."""
+        return cls(expectation=settings.expectation, constrained=settings.constrained)
 
 
 GREEDY = Decoding()

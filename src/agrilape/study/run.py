@@ -12,6 +12,7 @@ from agrilape.config import Recipe, dump_recipe
 from agrilape.console import say
 from agrilape.errors import DataError
 from agrilape.evaluate import evaluate_run, predict_samples
+from agrilape.evaluate.predict import Decoding
 from agrilape.evaluate.rows import read_rows
 from agrilape.evaluate.run import answer_blindly, asked_of, last_checkpoint
 from agrilape.evaluate.suites import suite_of
@@ -152,7 +153,7 @@ class _Look:
         settings = recipe.evaluation.model_copy(
             update={"split": "val", "suite": None, "tasks": tasks, "limit": curve.samples}
         )
-        self._names, self._batch = curve.on, settings.batch_size
+        self._names, self._settings = curve.on, settings
         self._subsets = asked_of(settings, data)
 
     def __call__(self, checkpoint: Checkpoint) -> Mapping[str, float]:
@@ -160,7 +161,9 @@ class _Look:
         rows = [
             row
             for subset in self._subsets
-            for batch in predict_samples(checkpoint, subset, batch_size=self._batch)
+            for batch in predict_samples(
+                checkpoint, subset, batch_size=self._settings.batch_size, decoding=Decoding.of(self._settings)
+            )
             for row in batch
         ]
         scores = {}

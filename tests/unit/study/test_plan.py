@@ -1,0 +1,115 @@
+"""Plans: what they hold, what they refuse, and the recipes of their runs."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agrilape.errors import RecipeError
+from agrilape.study.plan import candidates, load_plan
+from agrilape.study.runs import Run, recipe_of, test_runs, tune_runs
+
+# the names begin like tests, but are not
+test_runs.__test__ = False
+
+PLAN = {
+    "why": "to see",
+    "base": "quickstart",
+    "measure": ["field_at_point.miou"],
+    "variants": [{"name": "a", "why": "plain"}, {"name": "b", "why": "other", "set": {"lape.ntp": "value"}}],
+}
+
+
+def write(folder: Path, **changes) -> Path:
+    path = folder / "plan.yaml"
+    path.write_text(yaml.safe_dump({**PLAN, **changes}))
+    return path
+
+
+def test_the_shipped_plan_is_valid():
+    plan, base = load_plan("smoke")
+    assert base == "quickstart"
+    for run in test_runs(plan, {variant.name: {} for variant in plan.all_variants()}):
+        recipe_of(plan, base, run, Path("runs/x"))
+
+
+def test_a_grid_multiplies_the_variants(tmp_path):
+    path = tmp_path / "plan.yaml"
+    grid = (
+        "grid:\n  lape.ntp: {values: [gradient, off], why: NTP}\n  lape.tied: {values: [true], why: ties}\n"
+    )
+    path.write_text(yaml.safe_dump(PLAN) + grid)
+    plan, base = load_plan(path)
+    assert [variant.name for variant in plan.all_variants()] == [
+        "a+ntp=gradient+tied=True", "a+ntp=off+tied=True", "b+ntp=gradient+tied=True", "b+ntp=off+tied=True",
+    ]  # fmt: skip
+    recipe = recipe_of(plan, base, Run("b+ntp=off+tied=True", 0), tmp_path)
+    assert recipe.lape.ntp == "off"
+    assert recipe.lape.tied is True
+
+
+def test_seeds_vary_what_the_plan_says(tmp_path):
+    plan, base = load_plan(write(tmp_path, seeds={"values": [3], "vary": {"seed": 0, "model.seed": 10}}))
+    recipe = recipe_of(plan, base, Run("a", 3), tmp_path)
+    assert (recipe.seed, recipe.model.seed) == (3, 13)
+    assert recipe.evaluation.split == "test"
+
+
+def test_rates_are_tuned_by_a_factor_on_the_val_split(tmp_path):
+    tune = {
+        "parameters": {"stages.domain.learning_rates": [0.5, 2]},
+        "on": "field_at_point.miou",
+        "seeds": [9],
+    }
+    plan, base = load_plan(write(tmp_path, tune=tune))
+    runs = tune_runs(plan)
+    assert [(run.variant, run.number) for run in runs] == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    recipe, plain = recipe_of(plan, base, runs[1], tmp_path), recipe_of(plan, base, Run("a", 9), tmp_path)
+    assert recipe.evaluation.split == "val"
+    ours, theirs = recipe.stages[2].learning_rates, plain.stages[2].learning_rates
+    assert (ours.llm, ours.lape) == (2 * theirs.llm, 2 * theirs.lape)
+    assert recipe.stages[0] == plain.stages[0]
+
+
+def test_unequal_budgets_are_refused(tmp_path):
+    variants = [PLAN["variants"][0], {"name": "b", "why": "x", "tune": {"lape.ntp": ["value"]}}]
+    tune = {"parameters": {"stages.*.learning_rates": [0.5, 2]}, "on": "field_at_point.miou"}
+    with pytest.raises(RecipeError, match="equal budgets"):
+        load_plan(write(tmp_path, variants=variants, tune=tune))
+
+
+def test_another_parameter_with_the_same_budget_may_be_tuned(tmp_path):
+    variants = [PLAN["variants"][0], {"name": "b", "why": "x", "tune": {"lape.ntp": ["value", "gradient"]}}]
+    tune = {"parameters": {"stages.*.learning_rates": [0.5, 2]}, "on": "field_at_point.miou"}
+    plan, _ = load_plan(write(tmp_path, variants=variants, tune=tune))
+    assert candidates(plan, plan.variant("b")) == [{"lape.ntp": "value"}, {"lape.ntp": "gradient"}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"baseline": "aa"}, "baseline 'aa' is none of a"),
+        ({"variants": []}, "variants, a grid, or both"),
+        ({"variants": [PLAN["variants"][0]] * 2}, "two variants are called a"),
+        ({"variant": 1}, "Extra inputs"),
+        ({"device": "tpu"}, "device"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, changes, said):
+    with pytest.raises(RecipeError, match=said):
+        load_plan(write(tmp_path, **changes))
+
+
+def test_training_on_test_scenes_by_another_name_is_refused(tmp_path):
+    changes = {"datasets.more": {"source": {"kind": "simulate", "seed": 7}, "tasks": ["layout"]},
+               "datasets.stills.source.seed": 7, "stages.align.mixture.words.datasets": ["more"]}  # fmt: skip
+    plan, base = load_plan(write(tmp_path, set=changes))
+    with pytest.raises(RecipeError, match="same seed 7"):
+        recipe_of(plan, base, Run("a", 0), tmp_path)
+
+
+def test_a_wrong_key_of_a_variant_is_named(tmp_path):
+    variants = [{"name": "a", "why": "x", "set": {"lape.nttp": "off"}}]
+    plan, base = load_plan(write(tmp_path, variants=variants))
+    with pytest.raises(RecipeError, match="ntp"):
+        recipe_of(plan, base, Run("a", 0), tmp_path)
