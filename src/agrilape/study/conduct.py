@@ -30,11 +30,15 @@ def conduct(study: Study, launcher: Launcher, *, keep: bool = False) -> dict[str
     schedule = Schedule(study, launcher, ["--keep"] if keep else [])
     try:
         prepare_all(study)
+        if study.plan.search is not None:
+            from agrilape.study.search import search
+
+            search(schedule)
         _work_off(schedule, "tune", tune_runs(study.plan))
         _work_off(schedule, "test", study.test_runs())
         for variant in study.plan.all_variants():
             if variant.name not in study.chosen():
-                schedule.failed.setdefault(variant.name, "not tuned, since its candidates failed")
+                schedule.failed.setdefault(variant.name, "no settings to test, since every candidate failed")
     finally:
         study.write_summary(schedule.failed, describe_machine())
         launcher.close()

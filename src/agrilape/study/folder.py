@@ -31,7 +31,7 @@ from agrilape.study.runs import Run, test_runs, tune_runs
 
 FILE = "study.json"
 BLIND = "blind"
-TRIALS = "trials.json"
+TRIALS, BEST = "trials.json", "best.json"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Study:
         return self.work / "runs" / f"{self.plan.name}-{run.name}"
 
     def chosen(self) -> dict[str, Settling]:
-        """What tuning chose, by variant: the best mean score on the val split, the first of equals.
+        """What tuning or a search chose, by variant: the best mean score on the val split.
 
         Variants whose candidates have not all been run are left out, so that no budget is smaller than
         another; a candidate that diverged has been run, and lost.
@@ -97,7 +97,10 @@ class Study:
         for variant in self.plan.all_variants():
             tried = self.tuning(variant.name)
             scored = [(settling, score) for settling, score in tried if score is not None]
-            if self.plan.tune is None:
+            if self.plan.search is not None:
+                if settling := read_record(self.output / "search" / variant.name / BEST):
+                    found[variant.name] = settling
+            elif self.plan.tune is None:
                 found[variant.name] = {}
             elif scored and not self._is_pending(variant.name):
                 found[variant.name] = best(self.plan.tune.on, scored)

@@ -42,16 +42,22 @@ class Schedule:
 
     Attributes:
         failed: Why runs failed, by name.
+        stopped: Names of runs that were ended as hopeless.
     """
 
     study: Study
     launcher: Launcher
     options: Sequence[str] = ()
     failed: dict[str, str] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)
     _going: list[_Going] = field(default_factory=list)
 
     def work_off(
-        self, runs: Sequence[Run], track: Track, stop_early: Callable[[Run], bool] | None = None
+        self,
+        runs: Sequence[Run],
+        track: Track,
+        is_hopeless: Callable[[Run], bool] = lambda run: False,
+        then: Callable[[Run], Run | None] = lambda run: None,
     ) -> None:
         """Run what has no result yet.
 
@@ -60,12 +66,15 @@ class Schedule:
         Args:
             runs: In order of importance.
             track: Told of each run that ends.
-            stop_early: Says of a run under way that it is hopeless.
+            is_hopeless: Says of a run under way whether it should be ended.
+            then: Told of each run that has ended; gives another one to run, or None.
         """
         waiting = {run.name: (run, shared_keys(self.study, run)) for run in runs}
         try:
             while waiting or self._going:
-                self._collect(track, stop_early)
+                for run in self._collect(track, is_hopeless):
+                    if (more := then(run)) is not None:
+                        waiting[more.name] = (more, shared_keys(self.study, more))
                 for name, (run, shared) in list(waiting.items()):
                     if len(self._going) >= self.launcher.slots:
                         break
@@ -86,19 +95,24 @@ class Schedule:
         process = self.launcher.start(command, self.study.log_of(run), slot)
         self._going.append(_Going(run, process, slot, claims))
 
-    def _collect(self, track: Track, stop_early: Callable[[Run], bool] | None) -> None:
-        """Note the runs that have ended."""
+    def _collect(self, track: Track, is_hopeless: Callable[[Run], bool]) -> list[Run]:
+        """Note the runs that have ended, and return them."""
+        ended = []
         for going in list(self._going):
             going.claims = {key for key in going.claims if not self._has(key)}
             status = going.process.poll()
             if status is None:
-                if stop_early is not None and stop_early(going.run):
+                if going.run.name not in self.stopped and is_hopeless(going.run):
+                    self.stopped.add(going.run.name)
                     going.process.kill()
                 continue
             self._going.remove(going)
-            if status or read_record(self.study.output / going.run.file) is None:
+            ended.append(going.run)
+            stopped = going.run.name in self.stopped
+            if not stopped and (status or read_record(self.study.output / going.run.file) is None):
                 self.failed[going.run.name] = _reason(self.study.log_of(going.run), status)
-            track(1, f"{going.run.name}{' failed' if status else ''}")
+            track(1, f"{going.run.name}{' stopped' if stopped else ' failed' if status else ''}")
+        return ended
 
     def _has(self, key: str) -> bool:
         return (stage_place(self.study.work, key) / FINISHED).is_file()

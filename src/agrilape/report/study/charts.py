@@ -38,7 +38,7 @@ def learning_charts(study: StudyRecord) -> list[Chart]:
             ),
             *(_charts(study, _logging(key), title, note) for key, title, note in LOGGED),
         ]
-    return [chart for charts in drawn for chart in charts]
+        return [chart for charts in drawn for chart in charts]
 
 
 def _title(measure: str) -> str:
