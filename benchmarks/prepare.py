@@ -40,7 +40,8 @@ from agrilape.config.recipe import DatasetConfig
 from agrilape.console import progress
 from agrilape.samples import read_manifest, read_store
 from agrilape.samples.chips import encode_png
-from agrilape.samples.prepare import RASTER_CACHE_MB, prepare_dataset
+from agrilape.samples.origins import RASTER_CACHE_MB
+from agrilape.samples.prepare import prepare_dataset
 from agrilape.sources import open_folder
 from agrilape.sources.composite import render
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # pyproj is imported where it is used: training and scoring o
 
 SQUARE_METRES_PER_HECTARE = 10_000.0
 WGS84_DECIMALS = 7  # about a centimetre
+_POLYGON = 3  # GEOS type number
 GRID_OF_PROBES = 5  # places per axis at which the ground size of a pixel is measured
 
 
@@ -142,13 +144,19 @@ class Georeference:
 
         Geodesic polygon area (Karney 2013, doi:10.1007/s00190-012-0578-z).
         """
+        return float(self.areas_ha([geometry])[0])
+
+    def areas_ha(self, geometries: Sequence[Geometry] | NDArray[np.object_]) -> NDArray[np.float64]:
+        """Area of each of many map geometries, as `area_ha` gives it, with one projection for all."""
         _, geod, to_degrees = _earth(self.crs)
-        total = 0.0
-        for part in shapely.get_parts(geometry):
-            if isinstance(part, ShapelyPolygon) and not part.is_empty:
-                degrees = shapely.transform(shapely.force_2d(part), lambda xy: _project(to_degrees, xy))
-                total += abs(geod.geometry_area_perimeter(shapely.orient_polygons(degrees))[0])
-        return total / SQUARE_METRES_PER_HECTARE
+        parts, owners = shapely.get_parts(geometries, return_index=True)
+        solid = (shapely.get_type_id(parts) == _POLYGON) & ~shapely.is_empty(parts)
+        degrees = shapely.transform(shapely.force_2d(parts[solid]), lambda xy: _project(to_degrees, xy))
+        areas = [
+            abs(geod.geometry_area_perimeter(part)[0]) / SQUARE_METRES_PER_HECTARE
+            for part in shapely.orient_polygons(degrees)
+        ]
+        return np.bincount(owners[solid], weights=areas, minlength=len(geometries))
 
     def token_error_m(self, bins: int) -> float:
         """Largest distance on the ground between a place in the image and the place its position tokens name.

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import rasterio
+
 from agrilape import __version__
 from agrilape.config.recipe import FolderSource, FormatSource, KitSource, SimulateSource, Source
 from agrilape.console import progress
@@ -22,6 +24,7 @@ from agrilape.sources import Problem, Scene, find_homes, open_folder, open_home,
 from agrilape.sources.formats import open_format
 from agrilape.sources.kits import kits_folder
 
+RASTER_CACHE_MB = 128  # of decoded image tiles per process; GDAL itself would take a twentieth of all memory
 WORTH_WORKERS = 16  # parts of a source; opening one takes about as long as starting a worker
 
 Part: TypeAlias = Callable[[], Iterator[Scene | Problem | str]]
@@ -128,12 +131,13 @@ def _open_part(numbered: tuple[int, Part], shelf: Path) -> Opened:
     grounds: list[Ground] = []
     problems: list[Skip] = []
     notes: list[str] = []
-    for found in part():
-        match found:
-            case Scene():
-                grounds.append(lay_down(found, shelf / f"{number}-{len(grounds)}.parquet"))
-            case Problem():
-                problems.append(Skip(scene=str(found.path), reason=found.reason))
-            case str():
-                notes.append(found)
+    with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_MB):
+        for found in part():
+            match found:
+                case Scene():
+                    grounds.append(lay_down(found, shelf / f"{number}-{len(grounds)}.parquet"))
+                case Problem():
+                    problems.append(Skip(scene=str(found.path), reason=found.reason))
+                case str():
+                    notes.append(found)
     return Opened(tuple(grounds), tuple(problems), tuple(notes))

@@ -27,7 +27,7 @@ from agrilape.samples.conclude import Written, conclude, first_reasons, whole_wi
 from agrilape.samples.digest import Digest, digest
 from agrilape.samples.formats import check_format
 from agrilape.samples.manifest import Manifest, Origin, describe_splits, read_manifest
-from agrilape.samples.origins import Opened, fingerprint, open_source
+from agrilape.samples.origins import RASTER_CACHE_MB, Opened, fingerprint, open_source
 from agrilape.samples.parallel import Crew
 from agrilape.samples.phrasings import load_phrasings
 from agrilape.samples.plan import Piece, Unit, plan
@@ -39,7 +39,6 @@ from agrilape.sources.kept import keep_tiles
 
 FORMAT = 4  # raise it when the same configuration gives another store
 WORTH_WORKERS = 400  # windows; starting a worker takes about as long as cutting a hundred
-RASTER_CACHE_MB = 256  # of decoded image tiles per process; GDAL itself would take a twentieth of the memory
 SHELF = ".labels"  # folder of the scenes' labels while they are needed
 
 

@@ -80,7 +80,7 @@ def read_parcels(
             f"{path} and the image do not overlap",
             "check that both show the same place and that both have their true coordinate system",
         )
-    areas = [georeference.area_ha(geometry) for geometry in table.geometry.array[touching]]
+    areas = georeference.areas_ha(np.asarray(table.geometry.array[touching])).tolist()
     parcels, unnamed = _parcels(table.iloc[touching], outlines[touching], areas, crop_column, crops)
     if unnamed:
         listed = ", ".join(code for code, _ in unnamed.most_common(LISTED_CODES))

@@ -1,0 +1,65 @@
+"""The benchmark of preparing compares the same windows and pictures, and writes what it measured."""
+
+import importlib.util
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from agrilape.samples import read_store
+from agrilape.samples.chips import encode_png
+from agrilape.samples.prepare import prepare_dataset
+
+FILE = Path(__file__).parents[2] / "benchmarks" / "prepare.py"
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("prepare_benchmark", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_bare_loop_encodes_the_pictures_of_the_samples(benchmark, tmp_path, monkeypatch):
+    options = Namespace(folder=tmp_path, chip=64)
+    benchmark.make_scene(tmp_path / "scene", 256, 5)
+    samples = benchmark.samples_folder(options, "1 worker")
+    manifest = prepare_dataset("scene", benchmark.config(options), samples, tmp_path, 1)
+    wanted = [
+        picture.data
+        for split in manifest.splits
+        for example in read_store(samples, split)
+        for picture in example.chip.pictures
+    ]
+    encoded = []
+    monkeypatch.setattr(benchmark, "encode_png", lambda picture: encoded.append(encode_png(picture)))
+    scene = tmp_path / "scene"
+    benchmark.read_and_encode(scene, list(benchmark.shown_windows(samples)), benchmark.tones_of(scene))
+    assert encoded == wanted
+
+
+def test_fields_are_green_in_season(benchmark, tmp_path):
+    benchmark.make_scene(tmp_path, 256, 3)
+    greenness = []
+    for file in sorted(tmp_path.glob("*.tif")):
+        with rasterio.open(file) as raster:
+            red, nir = raster.read([3, 4]).astype(float)
+            assert raster.block_shapes[0] == (512, 512) or raster.width < 512
+        greenness.append(np.median((nir - red) / (nir + red)))
+    assert greenness[1] > max(greenness[0], greenness[2]) + 0.1
+
+
+@pytest.mark.slow
+def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch, capsys):
+    page, numbers = tmp_path / "page.md", tmp_path / "numbers.json"
+    small = ["--size", "256", "--dates", "5", "--chip", "64", "--write", str(page), "--json", str(numbers)]
+    monkeypatch.setattr(sys, "argv", [str(FILE), *small])
+    benchmark.main()
+    assert "| 2 workers |" in capsys.readouterr().out
+    assert set(json.loads(numbers.read_text())["cases"]) == set(benchmark.CASES)
+    assert page.read_text().count("<!-- prepare -->") == 1
