@@ -26,8 +26,8 @@ def benchmark():
 
 
 def test_the_bare_loop_encodes_the_pictures_of_the_samples(benchmark, tmp_path, monkeypatch):
-    options = Namespace(folder=tmp_path, chip=64)
-    benchmark.make_scene(tmp_path / "scene", 256, 5)
+    options = Namespace(folder=tmp_path, chip=128)
+    benchmark.make_scene(tmp_path / "scene", 512, 5)
     samples = benchmark.samples_folder(options, "1 worker")
     manifest = prepare_dataset("scene", benchmark.config(options), samples, tmp_path, 1)
     wanted = [
@@ -57,7 +57,7 @@ def test_fields_are_green_in_season(benchmark, tmp_path):
 @pytest.mark.slow
 def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch, capsys):
     page, numbers = tmp_path / "page.md", tmp_path / "numbers.json"
-    small = ["--size", "256", "--dates", "5", "--chip", "64", "--write", str(page), "--json", str(numbers)]
+    small = ["--size", "512", "--dates", "5", "--chip", "128", "--write", str(page), "--json", str(numbers)]
     monkeypatch.setattr(sys, "argv", [str(FILE), *small])
     benchmark.main()
     assert "| 2 workers |" in capsys.readouterr().out

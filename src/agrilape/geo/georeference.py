@@ -156,7 +156,9 @@ class Georeference:
             abs(geod.geometry_area_perimeter(part)[0]) / SQUARE_METRES_PER_HECTARE
             for part in shapely.orient_polygons(degrees)
         ]
-        return np.bincount(owners[solid], weights=areas, minlength=len(geometries))
+        total = np.zeros(len(geometries))
+        np.add.at(total, owners[solid], areas)
+        return total
 
     def token_error_m(self, bins: int) -> float:
         """Largest distance on the ground between a place in the image and the place its position tokens name.
