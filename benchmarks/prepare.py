@@ -101,11 +101,18 @@ def make_scene(folder: Path, size: int, dates: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     count = fields_a_side(size)
     side = size // count
-    crops = np.random.default_rng(0).integers(0, len(CROPS), (count, count))
+    rng = np.random.default_rng(0)
+    crops = rng.integers(0, len(CROPS), (count, count))
+    soils = rng.uniform(0.8, 1.2, (count, count))  # brightness of each field: no two chips are alike
     with progress("make the scene", dates, "dates") as track:
         for number in range(dates):
             day = FIRST_DAY + number * EVERY
-            write_date(folder / f"{day:%Y%m%d}.tif", size, side, crops, season(number / max(dates - 1, 1)))
+            write_date(
+                folder / f"{day:%Y%m%d}.tif",
+                size,
+                side,
+                season(number / max(dates - 1, 1))[crops] * soils[..., None],
+            )
             track()
     rows, columns = np.divmod(np.arange(count * count), count)
     corners = np.array([columns, rows, columns + 1, rows + 1]) * side + np.array([[2], [2], [-2], [-2]])
@@ -124,18 +131,16 @@ def fields_a_side(size: int) -> int:
     return max(int(SCENE[1] ** 0.5 * size / SCENE[0] + 0.9), 1)
 
 
-def season(time_of_year: float) -> NDArray[np.uint16]:
+def season(time_of_year: float) -> NDArray[np.float64]:
     """Reflectance x 10,000 of every crop in every band, `[crops, bands]`; each is green at another time."""
     peaks = np.linspace(0.3, 0.7, len(CROPS))
     ndvi = 0.15 + 0.7 * np.exp(-(((time_of_year - peaks) / 0.15) ** 2))
     red, nir = 2000 * (1 - ndvi), 2000 * (1 + ndvi)
-    return np.stack([red * 0.6, red * 0.9, red, nir], -1).astype(np.uint16)
+    return np.stack([red * 0.6, red * 0.9, red, nir], -1)
 
 
-def write_date(
-    path: Path, size: int, side: int, crops: NDArray[np.int64], values: NDArray[np.uint16]
-) -> None:
-    """Write one date, a row of tiles at a time."""
+def write_date(path: Path, size: int, side: int, fields: NDArray[np.float64]) -> None:
+    """Write one date, a row of tiles at a time: fields of so many pixels a side, `[rows, columns, bands]`."""
     soil = np.array([900, 1100, 1500, 2000], np.uint16)
     grain = np.random.default_rng(size).integers(0, 32, (4, 8, 64)).astype(np.uint16)
     grain = np.tile(grain, (1, TILE // 8, -(-size // 64)))[:, :, :size]
@@ -146,12 +151,12 @@ def write_date(
     with rasterio.open(path, "w", **profile) as raster:
         raster.descriptions = BANDS
         for top in range(0, size, TILE):
-            rows = np.minimum(np.arange(top, min(top + TILE, size)) // side, len(crops))
+            rows = np.minimum(np.arange(top, min(top + TILE, size)) // side, len(fields))
             block = np.empty((4, len(rows), size), np.uint16)
             for band in range(4):
-                lines = np.full((len(crops) + 1, size), soil[band])
-                used = np.unique(rows[rows < len(crops)])
-                lines[used, : side * len(crops)] = np.repeat(values[crops[used], band], side, 1)
+                lines = np.full((len(fields) + 1, size), soil[band])
+                used = np.unique(rows[rows < len(fields)])
+                lines[used, : side * len(fields)] = np.repeat(fields[used, :, band], side, 1)
                 np.add(lines[rows], grain[band, : len(rows)], out=block[band])
             raster.write(block, window=Window(0, top, size, len(rows)))
 
