@@ -159,6 +159,9 @@ class StageConfig(Settings):
         description="Weight of drawing visual tokens towards the words for what they show (task layout).",
     )
     augment: bool = Field(True, description="Turn and mirror chips together with their coordinates.")
+    recolour: float = Field(
+        0.0, ge=0, le=3, description="Vary brightness and tint of training chips; 1: by 12 % and 4 %."
+    )
     checkpoint_every: int = Field(200, ge=1, description="Steps between checkpoints to resume from.")
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 from pyproj import Transformer
 
 from agrilape import __version__
 from agrilape.config.recipe import SimulateSource
 from agrilape.errors import RecipeError
 from agrilape.geo.georeference import Georeference
-from agrilape.simulate.canvas import paint
-from agrilape.simulate.farmland import WINDOW, grow_farmland
+from agrilape.simulate.canvas import Floats, paint
+from agrilape.simulate.farmland import WINDOW, Farmland, grow_farmland
 from agrilape.simulate.regions import REGIONS, Region
-from agrilape.simulate.render import prepare_ground, render
+from agrilape.simulate.render import Ground, prepare_ground, render
 from agrilape.simulate.sky import acquisition_days, draw_weather
 from agrilape.simulate.truth import calendar_date, truth_layers
 from agrilape.simulate.writer import whole_folder, write_image, write_json, write_truth
@@ -41,6 +45,65 @@ def simulate_scene(folder: Path, config: SimulateSource, index: int) -> Path:
     Raises:
         RecipeError: More dates are asked for than the season has days, or the scene is too small for fields.
     """
+    drawn = draw_scene(config, index)
+    target = folder / f"scene_{index:04d}"
+    with whole_folder(target) as draft:
+        for acquired, image, mask in drawn.acquisitions():
+            write_image(draft, acquired, image, mask, drawn.grid)
+        write_truth(draft / "parcels.gpkg", truth_layers(drawn.farmland, drawn.grid))
+        write_json(draft / "scene.json", drawn.facts)
+    return target
+
+
+@dataclass(frozen=True)
+class DrawnScene:
+    """A scene before it is written.
+
+    Attributes:
+        config: What was asked for.
+        index: Number of the scene.
+        grid: Its pixels on the map.
+        farmland: The truth.
+        ground: Patterns of soil, growth and rows, and which field each pixel shows.
+        weather: Draws dates and clouds.
+        noise: Draws what the sensor adds.
+    """
+
+    config: SimulateSource
+    index: int
+    grid: Georeference
+    farmland: Farmland
+    ground: Ground
+    weather: np.random.Generator
+    noise: np.random.Generator
+
+    def acquisitions(self) -> Iterator[tuple[date, Floats, NDArray[np.bool_] | None]]:
+        """Render the dates in order, once: the date, reflectance `[4, H, W]`, cloud mask `[H, W]` or None."""
+        for day in acquisition_days(self.weather, self.config.dates, *WINDOW):
+            sky = draw_weather(self.weather, self.config.size, self.config.gsd)
+            image = render(self.noise, self.ground, day, sky)
+            yield calendar_date(self.farmland.year, day), image, None if sky is None else sky.mask
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What the files do not say, JSON-ready."""
+        first, last = (calendar_date(self.farmland.year, day).isoformat() for day in WINDOW)
+        return {
+            "version": __version__,
+            "seed": self.config.seed,
+            "index": self.index,
+            "sensor": "simulated multispectral",
+            "region": self.farmland.region.name,
+            "year": self.farmland.year,
+            "crs": self.grid.crs,
+            "gsd_m": self.config.gsd,
+            "window": {"start": first, "end": last},
+            "fully_labelled": True,
+        }
+
+
+def draw_scene(config: SimulateSource, index: int) -> DrawnScene:
+    """Draw a scene; arguments and errors as in `simulate_scene`."""
     _check(config)
     place, growth, weather, pixels = np.random.default_rng([config.seed, index]).spawn(4)
     region = REGIONS[np.random.default_rng(config.seed).permutation(len(REGIONS))[index % len(REGIONS)]]
@@ -48,15 +111,7 @@ def simulate_scene(folder: Path, config: SimulateSource, index: int) -> Path:
     grid = _grid(place, region, config)
     farmland = grow_farmland(growth, region, year, config.size * config.gsd, config.gsd)
     ground = prepare_ground(pixels, farmland, paint(farmland.landscape, config.size, config.gsd))
-    target = folder / f"scene_{index:04d}"
-    with whole_folder(target) as draft:
-        for day in acquisition_days(weather, config.dates, *WINDOW):
-            sky = draw_weather(weather, config.size, config.gsd)
-            image = render(pixels, ground, day, sky)
-            write_image(draft, calendar_date(year, day), image, None if sky is None else sky.mask, grid)
-        write_truth(draft / "parcels.gpkg", truth_layers(farmland, grid))
-        write_json(draft / "scene.json", _facts(config, index, region, year, grid))
-    return target
+    return DrawnScene(config, index, grid, farmland, ground, weather, pixels)
 
 
 def _check(config: SimulateSource) -> None:
@@ -81,21 +136,3 @@ def _grid(rng: np.random.Generator, region: Region, config: SimulateSource) -> G
     corner = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(longitude, latitude)
     west, north = (round(metres / config.gsd) * config.gsd for metres in corner)
     return Georeference(crs, Affine(config.gsd, 0, west, 0, -config.gsd, north), config.size, config.size)
-
-
-def _facts(
-    config: SimulateSource, index: int, region: Region, year: int, grid: Georeference
-) -> dict[str, object]:
-    first, last = (calendar_date(year, day).isoformat() for day in WINDOW)
-    return {
-        "version": __version__,
-        "seed": config.seed,
-        "index": index,
-        "sensor": "simulated multispectral",
-        "region": region.name,
-        "year": year,
-        "crs": grid.crs,
-        "gsd_m": config.gsd,
-        "window": {"start": first, "end": last},
-        "fully_labelled": True,
-    }

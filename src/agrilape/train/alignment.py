@@ -66,5 +66,5 @@ def word_alignment(features: Tensor, cover: Tensor, embeddings: Tensor) -> Tenso
     side = round(features.shape[1] ** 0.5)
     centres = (torch.arange(side, device=cover.device) + 0.5) / side
     wanted = cover[:, (centres * rows).long()][:, :, (centres * columns).long()]
-    cosines = F.normalize(features.float(), dim=-1) @ F.normalize(embeddings.float(), dim=-1).T
+    cosines = F.normalize(features.float(), dim=-1) @ F.normalize(embeddings.detach().float(), dim=-1).T
     return F.cross_entropy(cosines.flatten(0, 1) / TEMPERATURE, wanted.flatten(), ignore_index=IGNORED)

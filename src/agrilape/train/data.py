@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from hashlib import blake2s
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from agrilape.errors import DataError, RecipeError
-from agrilape.samples.augment import dihedral
+from agrilape.samples.augment import dihedral, recolour
 from agrilape.samples.mixture import Mixture
 from agrilape.samples.types import Example
 from agrilape.tokens import Collator, TrainingItem
@@ -30,10 +31,14 @@ class Draws(Dataset[TrainingItem]):
         length: How many chips the whole stage draws.
         seed: Seed of the augmentation.
         augment: Turn and mirror chips with their coordinates.
+        recolour: How strongly brightness and tint vary, see `agrilape.samples.augment.recolour`.
     """
 
-    def __init__(self, mixture: Mixture, length: int, seed: int, augment: bool) -> None:
-        self.mixture, self.length, self.seed, self.augment = mixture, length, seed, augment
+    def __init__(
+        self, mixture: Mixture, length: int, seed: int, augment: bool, recolour: float = 0.0
+    ) -> None:
+        self.mixture, self.length, self.seed = mixture, length, seed
+        self.augment, self.recolour = augment, recolour
 
     def __len__(self) -> int:
         """Chips in the stage."""
@@ -43,9 +48,11 @@ class Draws(Dataset[TrainingItem]):
         """Draw a chip and its questions."""
         example, picked = self.mixture.draw(index)
         asked = Example(example.chip, picked)
-        if self.augment:
-            with suppress(OSError):  # a picture that cannot be decoded is left out, and named, by `in_parts`
+        with suppress(OSError):  # a picture that cannot be decoded is left out, and named, by `in_parts`
+            if self.augment:
                 asked = dihedral(asked, symmetry_of(self.seed, index))
+            if self.recolour:
+                asked = recolour(asked, np.random.default_rng([self.seed, index]), self.recolour)
         return TrainingItem(asked, asked.samples)
 
 

@@ -296,7 +296,7 @@ class StageRun:
         if words_only:
             require_words_only(mixture, stage.name)
         chips = stage.steps * stage.batch_size * stage.gradient_accumulation * processes
-        return Draws(mixture, chips, self.seed, stage.augment)
+        return Draws(mixture, chips, self.seed, stage.augment, stage.recolour)
 
     def _save(self, prepared: Prepared, folder: Path, state: Mapping[str, Tensor] | None) -> Path:
         facts = {"coordinates": self.recipe.coordinates, "stage": self.stage.name}

@@ -7,7 +7,7 @@ from PIL import Image
 
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box, Instant, Point, Polygon
-from agrilape.samples.augment import dihedral, turn
+from agrilape.samples.augment import dihedral, recolour, turn
 from agrilape.samples.chips import encode_png
 from agrilape.samples.phrasings import layout_text
 from agrilape.samples.types import Chip, Example, Picture, Sample
@@ -95,3 +95,19 @@ def test_a_chip_is_left_as_it_is_if_words_hold_only_for_the_picture_as_it_is(k):
     oriented = sample(("What is at the upper left?",), ("a farm",), oriented=True)
     before = example(oriented, sample(("where?",), (BOX,)))
     assert dihedral(before, k) == before
+
+
+def test_other_light_falls_alike_on_all_pictures_of_a_series():
+    grey = Picture(encode_png(np.full((4, 4, 3), 100, np.uint8)))
+    chip = Chip("c", "s", "fake", (grey, grey))
+    lit = recolour(Example(chip, ()), np.random.default_rng(3), 1.0).chip.pictures
+    one, other = (np.asarray(Image.open(io.BytesIO(picture.data))) for picture in lit)
+    assert (one == other).all()
+    assert (one != 100).any()
+    assert np.unique(one.reshape(-1, 3), axis=0).shape == (1, 3)
+
+
+def test_no_light_changes_at_strength_zero():
+    chip = Chip("c", "s", "fake", (Picture(encode_png(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))),))
+    lit = recolour(Example(chip, ()), np.random.default_rng(3), 0.0).chip.pictures[0]
+    assert (np.asarray(Image.open(io.BytesIO(lit.data))).ravel() == np.arange(48)).all()
