@@ -87,7 +87,9 @@ def draw(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     config = SimulateSource(scenes=1, size=SIZE, gsd=GSD[index % len(GSD)], dates=DATES, seed=SEED)
     scene = draw_scene(config, index)
     images = [(image, mask) for _, image, mask in scene.acquisitions()]
-    clear = np.concatenate([image[:, slice(None) if m is None else ~m].reshape(4, -1)[:, ::7] for image, m in images], 1)
+    clear = np.concatenate(
+        [image[:, slice(None) if m is None else ~m].reshape(4, -1)[:, ::7] for image, m in images], 1
+    )
     stretch = percentile_stretch({role: clear[band] for role, band in RGB.items()})
     pictures = [render(image[list(RGB.values())], tuple(RGB), stretch) for image, _ in images]
     names = list(CROPS)
@@ -156,8 +158,12 @@ def _window(symmetry: Tensor, top: Tensor, left: Tensor) -> tuple[Tensor, Tensor
 
 def iou(one: Tensor, other: Tensor) -> Tensor:
     """Intersection over union of boxes `[..., 4]`."""
-    inner = (torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(one[..., :2], other[..., :2])).clamp(0)
-    area, wanted = ((box[..., 2] - box[..., 0]).clamp(0) * (box[..., 3] - box[..., 1]).clamp(0) for box in (one, other))
+    inner = (torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(one[..., :2], other[..., :2])).clamp(
+        0
+    )
+    area, wanted = (
+        (box[..., 2] - box[..., 0]).clamp(0) * (box[..., 3] - box[..., 1]).clamp(0) for box in (one, other)
+    )
     shared = inner[..., 0] * inner[..., 1]
     return shared / (area + wanted - shared).clamp(1e-3)
 
@@ -176,7 +182,9 @@ def losses(readings: tuple[Tensor, Tensor, Tensor], truth: Truth) -> tuple[Tenso
     return parts, {"crop": named, "iou": overlap.mean(), "iou75": (overlap > 0.75).float().mean()}
 
 
-def train(chips: Chips, held_out: Chips, minutes: float, batch: int, rate: float) -> Iterator[tuple[SiglipVisionModel, dict[str, float]]]:
+def train(
+    chips: Chips, held_out: Chips, minutes: float, batch: int, rate: float
+) -> Iterator[tuple[SiglipVisionModel, dict[str, float]]]:
     """Train for a time; yields the tower and the figures on scenes held out, now and then."""
     device = chips.device
     torch.manual_seed(0)
@@ -184,7 +192,9 @@ def train(chips: Chips, held_out: Chips, minutes: float, batch: int, rate: float
     tower = SiglipVisionModel(vision_config()).to(device)
     heads = Heads(tower.config.hidden_size).to(device)
     parameters = [*tower.parameters(), *heads.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.98), weight_decay=0.05, fused=device.type == "cuda")
+    optimizer = torch.optim.AdamW(
+        parameters, lr=rate, betas=(0.9, 0.98), weight_decay=0.05, fused=device.type == "cuda"
+    )
 
     def read(pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
@@ -212,13 +222,17 @@ def train(chips: Chips, held_out: Chips, minutes: float, batch: int, rate: float
 def judge(read, held_out: Chips) -> dict[str, float]:  # noqa: ANN001
     """Figures on 2,048 chips of scenes held out."""
     generator = torch.Generator(held_out.device).manual_seed(1)
-    found = [losses(read(pixels), truth)[1] for pixels, truth in (held_out.draw(256, generator) for _ in range(8))]
+    found = [
+        losses(read(pixels), truth)[1] for pixels, truth in (held_out.draw(256, generator) for _ in range(8))
+    ]
     return {name: torch.stack([one[name] for one in found]).mean().item() for name in found[0]}
 
 
 def main() -> None:
     """Draw scenes, train, save."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--scenes", type=int, default=480)
     options.add_argument("--minutes", type=float, default=6.0)
     options.add_argument("--batch", type=int, default=512)
