@@ -81,6 +81,7 @@ def _facts(study: StudyRecord, *, charts: bool) -> dict[str, Any]:
         "take_offs": take_offs(study),
         "steadiness": steadiness(study),
         "costs": costs(study),
+        "cost_of": {cost.variant: cost for cost in costs(study)},
         "rivals": next((run.get("rivals", {}) for run in study.blind.values()), {}),
         "charts": learning_charts(study) if charts else [],
         "codes": sorted({str(run["code"]) for runs in study.runs.values() for run in runs.values()}),
