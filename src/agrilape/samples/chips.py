@@ -210,9 +210,16 @@ class Cutter:
         found = [_Part.of(self.scene.parcels[index], area) for index in sorted(self._tree.query(area))]
         parts = [part for part in found if part.share > SLIVER]
         outlines = [part.outline for part in parts]
-        curves = _field_curves(outlines, window, looks)
-        now = _field_curves(outlines, window, [look for look in shown if look.ndvi is not None])
-        greenness = now if now.shape[1] == len(shown) else np.full((len(parts), len(shown)), np.nan)
+        # A look may be dated, shown, or both: its curve is made once.
+        measured = {id(look): look for look in (*looks, *shown) if look.ndvi is not None}
+        together = dict(
+            zip(measured, _field_curves(outlines, window, list(measured.values())).T, strict=True)
+        )
+        unknown = np.full(len(parts), np.nan, np.float32)
+        curves = np.array([together[id(look)] for look in looks], np.float32)
+        curves = curves.reshape(len(looks), len(parts)).T
+        known = all(id(look) in together for look in shown)
+        greenness = np.array([together[id(look)] if known else unknown for look in shown]).T
         dates = [look.frame.acquired for look in looks if look.frame.acquired]
         return tuple(
             self._field(part, window, dates, curve, ndvi)
@@ -433,7 +440,8 @@ def _timings(
 
 def _measured(calendar: TimeWindow, dates: list[date], curve: NDArray[np.float32]) -> dict[str, Any]:
     """What a vegetation index says of a season, as attributes of `Field` and `Spot`."""
-    top, span = seasons.greenest(dates, curve), seasons.green_span(dates, curve)
+    top = seasons.greenest(dates, curve)
+    span = seasons.span_around(dates, curve) if top else None
     found: dict[str, Any] = {"cycles": seasons.green_cycles(dates, curve)}
     if top:
         rule = "date of the highest mean NDVI among the clear dates"

@@ -24,7 +24,7 @@ from agrilape.sources import Problem, Scene, find_homes, open_folder, open_home,
 from agrilape.sources.formats import open_format
 from agrilape.sources.kits import kits_folder
 
-RASTER_CACHE_MB = 128  # of decoded image tiles per process; GDAL itself would take a twentieth of all memory
+RASTER_CACHE_MB = 256  # of decoded image tiles per process; GDAL itself would take a twentieth of all memory
 WORTH_WORKERS = 16  # parts of a source; opening one takes about as long as starting a worker
 
 Part: TypeAlias = Callable[[], Iterator[Scene | Problem | str]]

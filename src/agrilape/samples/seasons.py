@@ -58,9 +58,11 @@ def green_span(dates: list[date], index: NDArray[np.float32]) -> tuple[date, dat
     Returns:
         First and last date; None without a clear peak that the curve falls from on both sides.
     """
-    peak = greenest(dates, index)
-    if peak is None:
-        return None
+    return None if greenest(dates, index) is None else span_around(dates, index)
+
+
+def span_around(dates: list[date], index: NDArray[np.float32]) -> tuple[date, date] | None:
+    """The green span of a curve that is known to have a clear peak; see `green_span`."""
     known = np.flatnonzero(np.isfinite(index))
     curve = index[known]
     days = np.array([dates[i].toordinal() for i in known], dtype=float)
