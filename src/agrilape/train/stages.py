@@ -36,6 +36,7 @@ from agrilape.train.arguments import close_loggers, require_loggers, trainer_arg
 from agrilape.train.data import Collate, Draws, in_parts, require_words_only
 from agrilape.train.log import StageLog, read_rows
 from agrilape.train.loss import AnswerCriterion
+from agrilape.train.memory import give_back
 from agrilape.train.precision import is_bfloat16_fast
 from agrilape.train.prepare import Prepared, prepare, uses_lape
 from agrilape.train.stability import measure
@@ -90,6 +91,7 @@ def train_recipe(
         folders.append(run / "stages" / stage_folder(recipe, number))
         if not only or stage.name in only:
             StageRun(recipe, number, folders[-1], before, data, made_from, watch).train(resume)
+            give_back(collect=True)
     return folders
 
 

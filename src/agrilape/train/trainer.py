@@ -25,6 +25,7 @@ from agrilape.train.data import Draws, without_answers
 from agrilape.train.diagnostics import describe_gates, describe_rows
 from agrilape.train.log import scalars
 from agrilape.train.loss import AnswerCriterion
+from agrilape.train.memory import give_back
 from agrilape.train.meter import Meter, Tally
 from agrilape.train.optim import Groups, build_optimizer, build_scheduler, frozen_modules
 from agrilape.train.precision import keep_cpu_attention_in_float32
@@ -255,6 +256,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         rows = [{"step": step, **row} for step, row in enumerate(rows, first)]
         rows[-1].update(self._window(len(rows)))
         self._on_rows(rows)
+        give_back()
         for row in rows:
             if not (math.isfinite(row["loss"]) and math.isfinite(row["grad_norm"])):
                 raise self._diverged(row)
