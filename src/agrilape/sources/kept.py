@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from agrilape.sources.scene import Frame, PixelWindow, Scene
 
 SIDE = 512  # pixels of a tile: what most GeoTIFFs are tiled by, or a multiple of it
 KEPT_BYTES = 192 << 20
-Key = tuple[int, tuple[str, ...], PixelWindow]
+Key = tuple[int, object, PixelWindow]
 
 
 @dataclass
@@ -26,16 +27,16 @@ class Tiles:
     """
 
     limit: int = KEPT_BYTES
-    _tiles: OrderedDict[Key, NDArray[np.float32]] = field(default_factory=OrderedDict)
+    _tiles: OrderedDict[Key, NDArray[Any]] = field(default_factory=OrderedDict)
     _bytes: int = 0
 
-    def get(self, key: Key) -> NDArray[np.float32] | None:
+    def get(self, key: Key) -> NDArray[Any] | None:
         """A tile that is kept."""
         if key in self._tiles:
             self._tiles.move_to_end(key)
         return self._tiles.get(key)
 
-    def keep(self, key: Key, values: NDArray[np.float32]) -> None:
+    def keep(self, key: Key, values: NDArray[Any]) -> None:
         """Keep a tile, and let go of those not asked for longest."""
         values.flags.writeable = False
         self._tiles[key] = values
@@ -46,7 +47,7 @@ class Tiles:
 
 @dataclass(frozen=True)
 class KeptFrame:
-    """A frame that reads whole tiles and keeps them; its pictures are read as they are asked for.
+    """A frame that reads whole tiles and keeps them, values and pictures alike.
 
     Attributes:
         frame: The frame.
@@ -74,34 +75,52 @@ class KeptFrame:
 
     def read(self, window: PixelWindow, bands: tuple[str, ...]) -> NDArray[np.float32]:
         """What the frame itself would give for a window inside the scene; not to be written to."""
+        values = np.empty((len(bands), window.height, window.width), np.float32)
+        return self._gather(window, values, bands, lambda tile: self.frame.read(tile, bands))
+
+    def picture(self, window: PixelWindow, composite: str) -> NDArray[np.uint8]:
+        """The frame's own picture of a window inside the scene; not to be written to."""
+        picture = np.empty((window.height, window.width, 3), np.uint8)
+
+        def channels_first(tile: PixelWindow) -> NDArray[np.uint8]:
+            return np.moveaxis(self.frame.picture(tile, composite), -1, 0)
+
+        found = self._gather(window, np.moveaxis(picture, -1, 0), composite, channels_first)
+        return np.ascontiguousarray(np.moveaxis(found, 0, -1))
+
+    def _gather(
+        self,
+        window: PixelWindow,
+        into: NDArray[Any],
+        what: object,
+        read: Callable[[PixelWindow], NDArray[Any]],
+    ) -> NDArray[Any]:
+        """A window `[bands, height, width]` put together from tiles, or as a part of the only one."""
         left, top, width, height = window
-        values = np.empty((len(bands), height, width), np.float32)
         for tile in self._touched(window):
-            part = self._tile(tile, bands)
+            part = self._tile(tile, what, read)
             first_row, last_row = max(tile.row, top), min(tile.row + tile.height, top + height)
             first, last = max(tile.column, left), min(tile.column + tile.width, left + width)
             inside = part[
                 :, first_row - tile.row : last_row - tile.row, first - tile.column : last - tile.column
             ]
-            if inside.shape == values.shape:
+            if inside.shape == into.shape:
                 return inside
-            values[:, first_row - top : last_row - top, first - left : last - left] = inside
-        return values
-
-    def picture(self, window: PixelWindow, composite: str) -> NDArray[np.uint8]:
-        """The frame's own picture of a window."""
-        return self.frame.picture(window, composite)
+            into[:, first_row - top : last_row - top, first - left : last - left] = inside
+        return into
 
     def _touched(self, window: PixelWindow) -> Iterator[PixelWindow]:
         for row in range(window.row // SIDE * SIDE, window.row + window.height, SIDE):
             for column in range(window.column // SIDE * SIDE, window.column + window.width, SIDE):
                 yield PixelWindow(column, row, min(SIDE, self.width - column), min(SIDE, self.height - row))
 
-    def _tile(self, tile: PixelWindow, bands: tuple[str, ...]) -> NDArray[np.float32]:
-        key = (self.number, bands, tile)
+    def _tile(
+        self, tile: PixelWindow, what: object, read: Callable[[PixelWindow], NDArray[Any]]
+    ) -> NDArray[Any]:
+        key = (self.number, what, tile)
         values = self.tiles.get(key)
         if values is None:
-            values = self.frame.read(tile, bands)
+            values = read(tile)
             self.tiles.keep(key, values)
         return values
 

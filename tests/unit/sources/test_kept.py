@@ -25,6 +25,10 @@ class Counting:
         part = IMAGE[rows, window.column : window.column + window.width]
         return np.stack([part * (1 if band == "red" else -1) for band in bands])
 
+    def picture(self, window, composite):
+        red, nir = self.read(window, self.bands)
+        return np.stack([red, nir, red * len(composite)], -1).astype(np.int64).astype(np.uint8)
+
 
 def kept(frame, limit=1 << 30):
     return KeptFrame(frame, 0, WIDTH, HEIGHT, Tiles(limit))
@@ -39,6 +43,8 @@ def test_windows_are_those_of_the_frame(data):
         window = PixelWindow(column, row, width, data.draw(st.integers(1, HEIGHT - row)))
         bands = data.draw(st.sampled_from([("red",), ("nir", "red")]))
         assert (frame.read(window, bands) == Counting().read(window, bands)).all()
+        for composite in ("true_colour", "ndvi"):
+            assert (frame.picture(window, composite) == Counting().picture(window, composite)).all()
 
 
 def test_tiles_are_read_once_inside_the_image_and_cannot_be_spoilt():
