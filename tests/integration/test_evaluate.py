@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from PIL import Image
 from transformers import LogitsProcessor
 
 from agrilape.errors import RecipeError
-from agrilape.evaluate import collect, evaluate_run, predict_samples
+from agrilape.evaluate import evaluate_run, predict_samples
 from agrilape.evaluate.predict import Answerer, Decoding
 from agrilape.evaluate.rows import read_rows
 from agrilape.geo.shapes import Box
@@ -151,11 +150,11 @@ def test_limit_and_a_changed_checkpoint_predict_anew(run):
 
 EVALUATE = """
 import sys
-from functools import partial
 from pathlib import Path
 from agrilape.config.recipe import Recipe
-from agrilape.evaluate import collect, evaluate_run
-collect.Decoding = partial(collect.Decoding, max_new_tokens=6)
+from agrilape.evaluate import evaluate_run
+from agrilape.evaluate.predict import Decoding
+Decoding.of = lambda settings: Decoding(max_new_tokens=6)
 run = Path(sys.argv[1])
 evaluate_run(Recipe.model_validate_json((run / "recipe.json").read_text()), run)
 """
@@ -199,7 +198,7 @@ def rows_on_disk(folder):
 @pytest.fixture
 def untouched(run, tmp_path, monkeypatch):
     """A run that was not evaluated, with settings that make batches independent of what is done."""
-    monkeypatch.setattr(collect, "Decoding", partial(Decoding, max_new_tokens=6))
+    monkeypatch.setattr(Decoding, "of", lambda settings: Decoding(max_new_tokens=6))
     shutil.copytree(run / "stages", tmp_path / "stages")
     shutil.copytree(run / "data", tmp_path / "data")
     (tmp_path / "recipe.json").write_text(recipe(tmp_path, batch_size=1).model_dump_json())

@@ -210,7 +210,8 @@ def test_a_run_may_go_on_in_any_topology(data, tmp_path, lora) -> None:
     ours, theirs = (load_checkpoint(r / "stages" / "1-warm").model.state_dict() for r in (run, whole))
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
-        torch.testing.assert_close(ours[name], value, rtol=1e-3, atol=1e-5)
+        # Adam divides by the size of the gradient: near 0, rounding moves a weight by part of the rate.
+        torch.testing.assert_close(ours[name], value, rtol=1e-3, atol=2e-4)
 
 
 def test_lora_trains_with_lape_and_checkpoints_hold_nothing_else(data, tmp_path) -> None:

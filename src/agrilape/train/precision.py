@@ -28,9 +28,16 @@ def keep_cpu_attention_in_float32() -> None:
 
 
 def _attend(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **options: Any,
 ) -> Any:
     if query.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
-        return sdpa_attention_forward(module, query, key, value, mask, **options)
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     with torch.autocast("cpu", enabled=False):
-        return sdpa_attention_forward(module, query.float(), key.float(), value.float(), mask, **options)
+        return sdpa_attention_forward(
+            module, query.float(), key.float(), value.float(), attention_mask, **options
+        )

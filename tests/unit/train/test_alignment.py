@@ -52,9 +52,9 @@ def test_finer_tokens_take_the_cell_at_their_centre():
     assert word_alignment(tokens, cover, embeddings) < 0.01
 
 
-def test_gradient_reaches_features_and_words():
+def test_gradient_reaches_features_and_leaves_words_where_they_are():
     features = torch.randn(4, 8, requires_grad=True)
     words = torch.randn(5, 8, requires_grad=True)
     word_alignment(features, torch.tensor([[[0, 1], [2, 3]]]), words).backward()
     assert features.grad.abs().sum() > 0
-    assert words.grad.abs().sum() > 0
+    assert words.grad is None

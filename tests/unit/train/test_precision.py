@@ -1,4 +1,5 @@
 import torch
+from transformers import AttentionInterface
 
 from agrilape.model import build_preset
 from agrilape.train.precision import keep_cpu_attention_in_float32
@@ -26,3 +27,12 @@ def test_attention_leaves_autocast_and_changes_nothing_without_it() -> None:
     assert set(seen) == {torch.float32}
     assert mixed.dtype == torch.bfloat16
     assert torch.nn.functional.cosine_similarity(mixed.float().flatten(), before.flatten(), dim=0) > 0.99
+
+
+def test_attention_takes_its_mask_by_name() -> None:
+    """As the vision towers of Qwen-VL pass it."""
+    keep_cpu_attention_in_float32()
+    states = torch.randn(1, 2, 3, 4)
+    attend = AttentionInterface()["sdpa"]
+    by_name = attend(torch.nn.Identity(), states, states, states, attention_mask=None, is_causal=False)[0]
+    assert torch.equal(by_name, attend(torch.nn.Identity(), states, states, states, None, is_causal=False)[0])
