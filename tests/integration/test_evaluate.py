@@ -217,7 +217,8 @@ def test_killed_evaluation_goes_on_where_it_stopped(untouched):
     assert {name: after[name] for name in before} == before
 
 
-@pytest.mark.timeout(900)  # processes start slowly on a busy machine
+@pytest.mark.slow  # three starts of processes, and the kill must come between the first row and the last
+@pytest.mark.timeout(900)
 def test_two_killed_processes_go_on_and_make_the_same_file_as_one(untouched):
     folder = untouched / "evaluation"
     evaluate_run(recipe(untouched, batch_size=1), untouched)
