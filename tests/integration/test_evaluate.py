@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from agrilape.evaluate import evaluate_run, predict_samples
 from agrilape.evaluate.predict import Answerer, Decoding
 from agrilape.evaluate.rows import read_rows
 from agrilape.geo.shapes import Box
-from agrilape.model import load_checkpoint
+from agrilape.model import lape_of, load_checkpoint
 
 from .evaluate_case import EXAMPLES, make_run, recipe
 
@@ -50,6 +49,26 @@ def test_samples_that_are_done_are_left_out(checkpoint):
     assert set(texts(checkpoint, 8, done=done)) == {
         sample.id for one in EXAMPLES[6:] for sample in one.samples
     }
+
+
+@pytest.mark.parametrize("done", [slice(None, None, 2), slice(16)])
+def test_what_is_done_decides_neither_answers_nor_batches(run, monkeypatch, done):
+    """Also of a checkpoint that never saw an image: the first features fix the scale of the injection."""
+    answer, asked = Answerer.__call__, []
+
+    def spy(answerer, batch):
+        asked.append([sample.id for _, sample in batch])
+        return answer(answerer, batch)
+
+    monkeypatch.setattr(Answerer, "__call__", spy)
+    fresh, resumed = (load_checkpoint(run / "stages" / "1-domain") for _ in range(2))
+    whole = texts(fresh, 5)
+    before, asked = asked, []
+    finished = set(list(whole)[done])
+    rest = texts(resumed, 5, done=finished)
+    assert rest == {name: answer for name, answer in whole.items() if name not in finished}
+    assert lape_of(resumed.model).unit == lape_of(fresh.model).unit
+    assert all(batch in before for batch in asked)
 
 
 def test_constrained_answers_are_well_formed(checkpoint):
@@ -149,19 +168,33 @@ def test_limit_and_a_changed_checkpoint_predict_anew(run):
 
 
 EVALUATE = """
-import sys
+import os, signal, sys
 from pathlib import Path
 from agrilape.config.recipe import Recipe
 from agrilape.evaluate import evaluate_run
+from agrilape.evaluate.journal import Journal
 from agrilape.evaluate.predict import Decoding
 Decoding.of = lambda settings: Decoding(max_new_tokens=6)
-run = Path(sys.argv[1])
+run, left, append = Path(sys.argv[1]), int(sys.argv[2]), Journal.append
+def appended(journal, rows, seconds):
+    global left
+    append(journal, rows, seconds)
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+Journal.append = appended
 evaluate_run(Recipe.model_validate_json((run / "recipe.json").read_text()), run)
 """
 
 
-def start(run, count=1):
-    """Processes that evaluate a run, as `torchrun` starts them."""
+def evaluate_in_processes(run, count, batches=0):
+    """Exit codes of processes that evaluate a run, as `torchrun` starts them.
+
+    Args:
+        run: Run folder.
+        count: How many.
+        batches: After which each is killed as by `kill -9`; 0: never.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -169,25 +202,15 @@ def start(run, count=1):
         {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)} if count > 1 else {}
     )
     ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {} for rank in range(count)]
-    return [
+    processes = [
         subprocess.Popen(
-            [sys.executable, "-c", EVALUATE, str(run)],
+            [sys.executable, "-c", EVALUATE, str(run), str(batches)],
             stderr=subprocess.DEVNULL,
             env=os.environ | crew | rank,
         )
         for rank in ranks
     ]
-
-
-def kill_once_there_are_rows(processes, folder):
-    """Kill -9 as soon as a file of predictions has content."""
-    deadline = time.monotonic() + 250
-    while not any(path.stat().st_size for path in folder.glob("*.jsonl")) and time.monotonic() < deadline:
-        assert any(process.poll() is None for process in processes)
-        time.sleep(0.01)
-    for process in processes:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    return [process.wait(timeout=400) for process in processes]
 
 
 def rows_on_disk(folder):
@@ -197,38 +220,33 @@ def rows_on_disk(folder):
 
 @pytest.fixture
 def untouched(run, tmp_path, monkeypatch):
-    """A run that was not evaluated, with settings that make batches independent of what is done."""
+    """A run that was not evaluated."""
     monkeypatch.setattr(Decoding, "of", lambda settings: Decoding(max_new_tokens=6))
     shutil.copytree(run / "stages", tmp_path / "stages")
     shutil.copytree(run / "data", tmp_path / "data")
-    (tmp_path / "recipe.json").write_text(recipe(tmp_path, batch_size=1).model_dump_json())
+    (tmp_path / "recipe.json").write_text(recipe(tmp_path, batch_size=3).model_dump_json())
     return tmp_path
 
 
 @pytest.mark.timeout(900)  # processes start slowly on a busy machine
-def test_killed_evaluation_goes_on_where_it_stopped(untouched):
-    """What was predicted before the kill is kept as it is."""
-    kill_once_there_are_rows(start(untouched), untouched / "evaluation")
-    before = rows_on_disk(untouched / "evaluation")
-    assert before
-    evaluate_run(recipe(untouched, batch_size=1), untouched)
-    after = rows_on_disk(untouched / "evaluation")
-    assert len(after) == 12
-    assert {name: after[name] for name in before} == before
-
-
-@pytest.mark.slow  # three starts of processes, and the kill must come between the first row and the last
-@pytest.mark.timeout(900)
-def test_two_killed_processes_go_on_and_make_the_same_file_as_one(untouched):
+@pytest.mark.parametrize("count", [1, 2])
+def test_killed_processes_go_on_and_make_the_same_file_as_one(untouched, count):
+    """What was predicted before the kill is kept, and the rest is as it would have been."""
     folder = untouched / "evaluation"
-    evaluate_run(recipe(untouched, batch_size=1), untouched)
+    evaluate_run(recipe(untouched, batch_size=3), untouched)
     alone = (folder / "predictions.jsonl").read_bytes()
     scores = json.loads((folder / "metrics.json").read_text())
     shutil.rmtree(folder)
-    kill_once_there_are_rows(start(untouched, 2), folder)
-    assert 0 < len(rows_on_disk(folder)) < 12
-    assert [process.wait(timeout=300) for process in start(untouched, 2)] == [0, 0]
+    assert evaluate_in_processes(untouched, count, batches=1) == [-signal.SIGKILL] * count
+    before = rows_on_disk(folder)
+    assert 0 < len(before) < 12
+    if count == 1:
+        evaluate_run(recipe(untouched, batch_size=3), untouched)
+    else:
+        assert evaluate_in_processes(untouched, count) == [0] * count
     assert (folder / "predictions.jsonl").read_bytes() == alone
+    after = rows_on_disk(folder)
+    assert {name: after[name] for name in before} == before
     assert not list(folder.glob("*.part-*"))
     again = json.loads((folder / "metrics.json").read_text())
     assert {**again, "samples_per_second": 0} == {**scores, "samples_per_second": 0}

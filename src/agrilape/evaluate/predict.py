@@ -29,12 +29,14 @@ class Question(NamedTuple):
         task: Its task, which decides how long answers are.
         chip: Index of the example.
         sample: Index of the sample in the example.
+        id: Id of the sample.
     """
 
     pictures: int
     task: str
     chip: int
     sample: int
+    id: str
 
 
 class Decoding(NamedTuple):
@@ -81,7 +83,9 @@ def predict_samples(
     """Answer every sample, greedily.
 
     Questions with as many images and of one task share a batch, so that little is padded and answers end
-    together; within a task those about one chip stay together, so that its image is decoded once.
+    together; within a task those about one chip stay together, so that its image is decoded once. No answer
+    depends on what is done or on the share: batches are composed of all questions, and one of which some are
+    done is answered whole once more.
 
     Args:
         checkpoint: Model and processor.
@@ -89,23 +93,25 @@ def predict_samples(
         batch_size: Questions per batch.
         decoding: How answers are generated and read.
         done: Ids of samples to leave out.
-        share: Which of the batches to answer; they are composed alike whatever the share.
+        share: Which of the batches to answer.
 
     Yields:
         The answers of each batch.
     """
     answerer = Answerer(checkpoint, decoding)
+    answerer.settle(examples)
     questions = sorted(
-        Question(len(example.chip.pictures), sample.task, chip, number)
+        Question(len(example.chip.pictures), sample.task, chip, number, sample.id)
         for chip, example in enumerate(examples)
         for number, sample in enumerate(example.samples)
-        if sample.id not in done
     )
-    for batch in islice(_alike(questions, batch_size), share.first, None, share.step):
+    batches = (b for b in _alike(questions, batch_size) if any(one.id not in done for one in b))
+    for batch in islice(batches, share.first, None, share.step):
         asked = _fetch(examples, batch)
         yield [
             Prediction.of(example.chip, sample, one.read.parts, one.text, one.read.problems, one.intervals)
             for (example, sample), one in zip(asked, answerer(asked), strict=True)
+            if sample.id not in done
         ]
 
 
@@ -140,6 +146,18 @@ class Answerer:
         self._positions = None
         if coordinates == "position_tokens" and config.token_ids is not None:
             self._positions = PositionIds(config.token_ids)
+
+    def settle(self, examples: Sequence[Example]) -> None:
+        """Let LAPE see the first example, if it never saw an image.
+
+        The first features that it sees fix the scale of its injection. Those of a checkpoint without training
+        would else be those of whatever a process is asked first, and every answer would depend on them.
+        """
+        lape = lape_of(self.model)
+        if lape is not None and lape.injects and not lape.calibrated:
+            first = next((example for example in examples if example.samples), None)
+            if first is not None:
+                self([(first, first.samples[0])])
 
     @torch.no_grad()  # not inference_mode: a model that is asked during training goes on training
     def __call__(self, asked: Sequence[tuple[Example, Sample]]) -> list[Answer]:
