@@ -27,3 +27,7 @@ class RecipeError(AgrilapeError):
 
 class ModelError(AgrilapeError):
     """A model, checkpoint or processor cannot be used as it is."""
+
+
+class DiskError(AgrilapeError):
+    """There is no room for a file."""

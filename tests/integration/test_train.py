@@ -18,12 +18,11 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from agrilape.errors import DataError, RecipeError
+from agrilape.errors import DataError, DiskError, RecipeError
 from agrilape.model import lape_of, load_checkpoint, parameter_groups
 from agrilape.model.inspect import inspect_checkpoint
 from agrilape.samples.types import Picture
 from agrilape.train import train_recipe
-from agrilape.train.snapshots import DiskError
 from agrilape.train.trainer import TrainingDivergedError
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -5,7 +5,6 @@ One module per group of commands, each with `commands` of its own, which `app` t
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from typing import Annotated
@@ -16,6 +15,7 @@ from agrilape import __version__
 from agrilape.cli import data, look, maps, road, study
 from agrilape.console import err, out, set_quiet
 from agrilape.errors import AgrilapeError
+from agrilape.files import is_out_of_room
 
 app = typer.Typer(
     name="agrilape",
@@ -31,22 +31,36 @@ for group in (road, study, data, maps, look):
     app.add_typer(group.commands)
 
 
+_REMEDIES: dict[type[OSError], str] = {
+    FileNotFoundError: "check the path",
+    PermissionError: "get the right to it, or name another place",
+    FileExistsError: "name another place",
+    IsADirectoryError: "name a file",
+    NotADirectoryError: "name a folder",
+}
+
+
 def main() -> None:
     """Run the command line; problems that the user can solve end without a traceback, with status 1."""
     try:
         app()
     except AgrilapeError as error:
         _fail(str(error))
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            _fail(
-                f"the disk is full ({error.filename or 'while writing'})\n  -> free some space and run again"
-            )
-        if os.environ.get("AGRILAPE_DEBUG"):
-            raise
-        _fail(f"{error}\n  -> set AGRILAPE_DEBUG=1 for the traceback")
     except KeyboardInterrupt:
         _fail("interrupted\n  -> the same command continues where it stopped", status=130)
+    except Exception as error:
+        if os.environ.get("AGRILAPE_DEBUG"):
+            raise
+        if is_out_of_room(error):
+            _fail("there is no room on the disk\n  -> free some space and run again")
+        if not isinstance(error, OSError):
+            raise
+        _fail(f"{_what(error)}\n  -> {_REMEDIES.get(type(error), 'set AGRILAPE_DEBUG=1 for the traceback')}")
+
+
+def _what(error: OSError) -> str:
+    """An error of the operating system, or of a library that passes for one, in words."""
+    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
 
 
 def _fail(message: str, status: int = 1) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import difflib
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.errors import RecipeError
+from agrilape.files import write_text
 
 # The strategy's own names of its settings, and where each lives in a recipe. A `*` stands for every stage.
 STRATEGY_NAMES = {
@@ -92,10 +92,7 @@ def parse_recipe(raw: dict[str, Any], origin: str = "recipe") -> Recipe:
 def dump_recipe(recipe: Recipe, path: Path) -> None:
     """Write the resolved recipe, atomically."""
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, text)
 
 
 def shipped_recipes() -> list[str]:

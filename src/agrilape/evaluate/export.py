@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,10 +15,10 @@ from shapely.geometry import shape
 
 from agrilape import __version__
 from agrilape.errors import DataError, RecipeError
-from agrilape.evaluate.journal import write_atomically
 from agrilape.evaluate.read import Rows, is_readable
 from agrilape.evaluate.rows import Prediction, read_rows, shapes, words
 from agrilape.evaluate.scores import agreement
+from agrilape.files import whole_file, write_text
 from agrilape.geo.georeference import SQUARE_METRES_PER_HECTARE, Georeference
 from agrilape.geo.shapes import Box, Part, Polygon
 
@@ -138,14 +137,14 @@ def _write_coco(rows: Rows, path: Path) -> list[Path]:
     if not truth["images"]:
         raise DataError("no answer is a box", "export these predictions as csv")
     beside = path.with_name(f"{path.stem}-truth.json")
-    write_atomically(path, json.dumps(results))
-    write_atomically(beside, json.dumps(truth))
+    write_text(path, json.dumps(results))
+    write_text(beside, json.dumps(truth))
     return [path, beside]
 
 
 def _write_geojson(rows: Rows, path: Path) -> list[Path]:
     collection = {"type": "FeatureCollection", "features": _some(features(rows))}
-    write_atomically(path, json.dumps(collection, ensure_ascii=False))
+    write_text(path, json.dumps(collection, ensure_ascii=False))
     return [path]
 
 
@@ -153,12 +152,8 @@ def _write_geoparquet(rows: Rows, path: Path) -> list[Path]:
     found = _some(features(rows))
     columns = [{"id": feature["id"], **feature["properties"]} for feature in found]
     geometry = [shape(feature["geometry"]) for feature in found]
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole_file(path) as draft:
         geopandas.GeoDataFrame(columns, geometry=geometry, crs="OGC:CRS84").to_parquet(draft)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
     return [path]
 
 
@@ -170,7 +165,7 @@ def _write_csv(rows: Rows, path: Path) -> list[Path]:
     writer = csv.DictWriter(stream, list(records[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
-    write_atomically(path, stream.getvalue())
+    write_text(path, stream.getvalue())
     return [path]
 
 

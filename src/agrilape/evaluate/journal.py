@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agrilape.evaluate.rows import Prediction
+from agrilape.files import write_text
 
 STATE = ".state.json"
 
@@ -81,7 +82,7 @@ class Journal:
     def sort(self, order: Iterable[str]) -> None:
         """Bring the file into the order of the ids, which are all there; others are dropped."""
         self.rows = {name: self.rows[name] for name in order}
-        write_atomically(self.path, "".join(_line(row) for row in self.rows.values()))
+        write_text(self.path, "".join(_line(row) for row in self.rows.values()))
 
     def _load(self) -> None:
         content = self.path.read_bytes()
@@ -92,17 +93,7 @@ class Journal:
         self.rows = {row.id: row for row in rows}
 
     def _save_state(self) -> None:
-        write_atomically(self._state, json.dumps({"key": self.key, "seconds": self.seconds}))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+        write_text(self._state, json.dumps({"key": self.key, "seconds": self.seconds}))
 
 
 def _line(row: Prediction) -> str:

@@ -15,12 +15,13 @@ from agrilape.config.recipe import EvaluationConfig
 from agrilape.errors import RecipeError
 from agrilape.evaluate import baselines
 from agrilape.evaluate.collect import collect, predictions_key, processes
-from agrilape.evaluate.journal import Journal, write_atomically
+from agrilape.evaluate.journal import Journal
 from agrilape.evaluate.rows import Prediction, refuse_repeats
 from agrilape.evaluate.scores import agreement, by_task
 from agrilape.evaluate.subset import Subset
 from agrilape.evaluate.suites import Suite, suite_of
 from agrilape.evaluate.summary import choose_rivals, summarise
+from agrilape.files import write_json
 from agrilape.model import is_checkpoint
 from agrilape.samples import Store, read_store
 
@@ -63,7 +64,7 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
     if process.is_main_process:
         facts = {"suite": suite.name, "checkpoint": str(checkpoint.relative_to(run))}
         metrics = facts | _score(recipe, run, journal, subsets, suite)
-        write_atomically(folder / "metrics.json", json.dumps(metrics, indent=1))
+        write_json(folder / "metrics.json", metrics)
     process.wait_for_everyone()
     content: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return content

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from agrilape.config.lape import LapeConfig
 from agrilape.errors import ModelError
+from agrilape.files import whole_folder
 from agrilape.model.attach import inner_model, lape_of
-from agrilape.model.files import new_folder, read_lape, write_lape, write_meta, write_tensors
+from agrilape.model.files import read_lape, write_lape, write_meta, write_tensors
 from agrilape.model.groups import group_of
 
 TRAINED, LORA = "trained.safetensors", "adapter_config.json"
@@ -46,7 +47,7 @@ def save_adapter(
     state = model.state_dict() if state is None else state
     before = _prefix(model)
     own = [name for name, value in inner.named_parameters() if _is_own(inner, name, value)]
-    with new_folder(folder) as draft:
+    with whole_folder(folder) as draft:
         write_lape(draft, model, state)
         write_tensors(draft / TRAINED, {name: state[before + name] for name in own})
         if model is not inner:

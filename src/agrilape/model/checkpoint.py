@@ -20,12 +20,12 @@ from torch import Tensor
 from agrilape.config.lape import LapeConfig
 from agrilape.console import warn
 from agrilape.errors import ModelError
+from agrilape.files import whole_folder
 from agrilape.model.adapter import base_of, load_adapter, save_adapter
 from agrilape.model.files import (
     META,
     load_model,
     load_processor,
-    new_folder,
     read_lape,
     read_meta,
     write_lape,
@@ -96,7 +96,7 @@ def save_checkpoint(
     if hasattr(model, "get_base_model"):
         return save_adapter(folder, model, processor, extra, state)
     folder, state = Path(folder), model.state_dict() if state is None else state
-    with new_folder(folder) as draft:
+    with whole_folder(folder) as draft:
         base = {name: value for name, value in state.items() if not name.startswith("lape.")}
         model.save_pretrained(draft, state_dict=base)
         processor.save_pretrained(draft)

@@ -1,10 +1,8 @@
-"""The files of checkpoints and adapters: written whole or not at all, read with errors that name a fault."""
+"""The files of checkpoints and adapters, read with errors that name a fault."""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,19 +21,6 @@ from agrilape.model.attach import attach, lape_of
 from agrilape.model.presets import Built, build_preset
 
 WEIGHTS, CONFIG, META = "lape.safetensors", "lape_config.json", "agrilape.json"
-
-
-@contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """A draft beside the folder that takes its place when all is written, and is removed if that fails."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as room:
-        draft, old = Path(room) / "new", Path(room) / "old"
-        draft.mkdir()
-        yield draft
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(draft, folder)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from agrilape import __version__
+from agrilape.files import write_text
 from agrilape.report.answers import galleries
 from agrilape.report.calibration import reliability_chart
 from agrilape.report.drawing import SIDE
@@ -16,7 +17,7 @@ from agrilape.report.facts import data_sets, limits, stage_rows, steadiness
 from agrilape.report.figures import training_charts
 from agrilape.report.folder import Run, read_run
 from agrilape.report.maps import error_maps
-from agrilape.report.render import environment, write_page
+from agrilape.report.render import environment
 from agrilape.report.scores import breakdowns, comparisons, confusions, task_scores, verdict, words
 from agrilape.report.versus import compare_runs
 from agrilape.samples.tasks import TASKS
@@ -48,7 +49,7 @@ def write_report(run: Path, compare: Sequence[Path] = (), output: Path | None = 
         reliability=reliability_chart(record),
         confusions=confusions(record.metrics),
     )
-    return write_page(output or run / "report.html", page)
+    return write_text(output or run / "report.html", page)
 
 
 def write_markdown(run: Path, compare: Sequence[Path] = (), output: Path | None = None) -> Path:
@@ -65,7 +66,7 @@ def write_markdown(run: Path, compare: Sequence[Path] = (), output: Path | None 
     Raises:
         DataError: The folder does not exist or holds nothing of a run.
     """
-    return write_page(output or run / "report.md", _render("report.md.j2", read_run(run), compare))
+    return write_text(output or run / "report.md", _render("report.md.j2", read_run(run), compare))
 
 
 def _render(template: str, run: Run, compare: Sequence[Path], **extra: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import math
-import tempfile
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +18,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from agrilape.errors import RecipeError
+from agrilape.files import whole_file, write_text
 from agrilape.geo.shapes import Box, Instant, Part, Point, Polygon, Span
 from agrilape.report.drawing import SIDE, Bar, Mark, bar_of, day_text, marks_of, sentence, words_of
 from agrilape.report.figures import STYLE
 from agrilape.report.page import about
-from agrilape.report.render import environment, write_page
+from agrilape.report.render import environment
 from agrilape.report.scores import words
 from agrilape.samples import Example, Sample, read_manifest, read_store
 from agrilape.samples.manifest import describe_splits
@@ -121,7 +121,7 @@ def write_sheet(
         tasks=cards,
         side=SIDE,
     )
-    return write_page(output, page)
+    return write_text(output, page)
 
 
 def _choose(
@@ -204,10 +204,8 @@ def _write_png(output: Path, chosen: Mapping[str, Sequence[tuple[str, Example, S
             axes.set_axis_off()
             if number < len(flat):
                 _draw(axes, *flat[number])
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
-            figure.savefig(Path(scratch, "sheet.png"), metadata={"Software": None})
-            Path(scratch, "sheet.png").replace(output)
+        with whole_file(output) as draft:
+            figure.savefig(draft, metadata={"Software": None})
     return output
 
 

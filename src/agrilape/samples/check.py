@@ -80,7 +80,7 @@ def check_data_set(folder: Path) -> list[Finding]:
     listed = {shard.path for shard in manifest.shards}
     findings += [
         Finding(str(file), "is not listed in the manifest")
-        for file in sorted(folder.glob("*.parquet"))
+        for file in sorted(folder.glob("[!.]*.parquet"))
         if file.name not in listed
     ]
     for kind, names in (("chip", seen.chips), ("sample", seen.samples)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 
@@ -12,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator
 from agrilape.config.base import Settings
 from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import DataError
+from agrilape.files import write_text
 from agrilape.samples.store import Store
 
 NAME = "manifest.json"
@@ -78,17 +78,9 @@ class Manifest(Settings):
         """Write `manifest.json`, whole or not at all.
 
         Raises:
-            DataError: It cannot be written.
+            DiskError: There is no room for it.
         """
-        temporary = folder / f".{NAME}.{os.getpid()}"
-        try:
-            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            temporary.replace(folder / NAME)
-        except OSError as error:
-            problem = f"{folder / NAME} could not be written: {error}"
-            raise DataError(problem, "free some space and run again") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_text(folder / NAME, self.model_dump_json(indent=1) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest:

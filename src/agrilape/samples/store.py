@@ -14,12 +14,12 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agrilape.errors import DataError
+from agrilape.files import whole_file
 from agrilape.samples.codec import (
     georeference_from_json,
     georeference_to_json,
@@ -77,28 +77,17 @@ def write_rows(path: Path, examples: Iterable[Example], facts: Callable[[], Mapp
         Number of rows.
 
     Raises:
-        DataError: The file cannot be written, as on a full disk.
+        DiskError: There is no room for it.
     """
-    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     rows = 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Chips are compressed already: zstd is for the JSON columns.
-        with pq.ParquetWriter(
-            temporary, SCHEMA, compression="zstd", compression_level=1, use_dictionary=False
-        ) as writer:
-            for batch in _batches(examples, ROWS_PER_GROUP):
-                writer.write_table(
-                    pa.Table.from_pylist([_to_row(example) for example in batch], schema=SCHEMA),
-                    row_group_size=ROWS_PER_GROUP,
-                )
-                rows += len(batch)
-            writer.add_key_value_metadata({FACTS: json.dumps(dict(facts()))})
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"{path} could not be written: {error}", "free some space and run again") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    # Chips are compressed already: zstd is for the JSON columns.
+    how = {"compression": "zstd", "compression_level": 1, "use_dictionary": False}
+    with whole_file(path) as draft, pq.ParquetWriter(draft, SCHEMA, **how) as writer:
+        for batch in _batches(examples, ROWS_PER_GROUP):
+            table = pa.Table.from_pylist([_to_row(example) for example in batch], schema=SCHEMA)
+            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+            rows += len(batch)
+        writer.add_key_value_metadata({FACTS: json.dumps(dict(facts()))})
     return rows
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,8 @@ from typing import Any
 import geopandas
 from shapely import Geometry
 
+from agrilape.files import whole_file, write_text
 from agrilape.geo.georeference import Georeference
-
-Write = Callable[[Path], object]
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ def write_geojson(path: Path, features: Sequence[Feature], georeference: Georefe
         ],
     }
     text = json.dumps(collection, ensure_ascii=False, allow_nan=False, indent=1)
-    _replace(path, lambda draft: draft.write_text(text + "\n", encoding="utf-8"))
+    write_text(path, text + "\n")
 
 
 def write_geopackage(
@@ -73,18 +70,5 @@ def write_geopackage(
         records[key] = [feature.properties[key] for feature in features]
     outlines = [feature.outline for feature in features]
     table = geopandas.GeoDataFrame(records, geometry=outlines, crs=georeference.crs)
-    _replace(
-        path,
-        lambda draft: (table.to_crs("EPSG:4326") if wgs84 else table).to_file(
-            draft, layer="answer", driver="GPKG"
-        ),
-    )
-
-
-def _replace(path: Path, write: Write) -> None:
-    """Write beside the file, then put it in its place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
-        draft = Path(folder) / path.name
-        write(draft)
-        os.replace(draft, path)
+    with whole_file(path) as draft:
+        (table.to_crs("EPSG:4326") if wgs84 else table).to_file(draft, layer="answer", driver="GPKG")

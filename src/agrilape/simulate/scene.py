@@ -15,6 +15,7 @@ from pyproj import Transformer
 from agrilape import __version__
 from agrilape.config.recipe import SimulateSource
 from agrilape.errors import RecipeError
+from agrilape.files import whole_folder
 from agrilape.geo.georeference import Georeference
 from agrilape.simulate.canvas import Floats, paint
 from agrilape.simulate.farmland import WINDOW, Farmland, grow_farmland
@@ -22,7 +23,7 @@ from agrilape.simulate.regions import REGIONS, Region
 from agrilape.simulate.render import Ground, prepare_ground, render
 from agrilape.simulate.sky import acquisition_days, draw_weather
 from agrilape.simulate.truth import calendar_date, truth_layers
-from agrilape.simulate.writer import whole_folder, write_image, write_json, write_truth
+from agrilape.simulate.writer import write_image, write_json, write_truth
 
 _SMALLEST_M = 100.0
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,22 +21,6 @@ from agrilape.simulate.spectra import BANDS
 SCALE = 10_000
 """Stored value of reflectance 1."""
 MASK_BAND = "cloud_mask"
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder that takes the place of `folder` when all is written, and vanishes on an error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        yield draft
-        draft.chmod(0o755)
-        if folder.exists():
-            os.replace(folder, draft.with_suffix(".old"))
-        os.replace(draft, folder)
-    finally:
-        for leftover in (draft, draft.with_suffix(".old")):
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_image(

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from agrilape.evaluate.journal import write_atomically
 from agrilape.evaluate.read import Rows
 from agrilape.evaluate.scores import EVERY_METRIC, Wanted
 from agrilape.evaluate.sums import metric_named, scene_sums
+from agrilape.files import write_text
 from agrilape.train.log import read_rows
 from agrilape.train.watch import CURVE
 
@@ -126,11 +126,10 @@ def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, f
 
 def write_record(path: Path, record: Json) -> None:
     """Write a record in one compact line per entry, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     lines = (
         f" {json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in record.items()
     )
-    write_atomically(path, "{\n" + ",\n".join(lines) + "\n}\n")
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def read_record(path: Path) -> Json | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from agrilape.console import Track
+from agrilape.files import write_text
 
 Row = dict[str, Any]
 
@@ -98,6 +98,4 @@ def scalars(row: Row) -> list[tuple[str, float]]:
 def keep_rows(path: Path, steps: int) -> None:
     """Take back the rows of steps after so many."""
     rows = [row for row in read_rows(path) if row["step"] <= steps]
-    draft = path.with_name(f".{path.name}.partial")
-    draft.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    os.replace(draft, path)
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))

@@ -6,25 +6,17 @@ lists all files with their sizes; a checkpoint without a matching seal does not 
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agrilape.errors import AgrilapeError
+from agrilape.errors import DiskError
+from agrilape.files import is_out_of_room, write_json
 
 SEAL = "complete.json"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# safetensors gives the operating system's number in its text; torch says only that it could not write.
-_FULL_SIGNS = (*(f"os error {number})" for number in _FULL), "PytorchStreamWriter failed writing")
-
-
-class DiskError(AgrilapeError):
-    """There is no room for a checkpoint."""
 
 
 def seal(folder: Path) -> None:
@@ -55,13 +47,6 @@ def discard_torn(folder: Path) -> list[Path]:
     return torn
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write JSON so that the file is either the old or the new one, whole."""
-    draft = path.with_name(f".{path.name}.partial")
-    draft.write_text(json.dumps(value, indent=1), encoding="utf-8")
-    os.replace(draft, path)
-
-
 def read_json(path: Path) -> Any:
     """Read JSON."""
     return json.loads(path.read_text(encoding="utf-8"))
@@ -69,7 +54,7 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def room_on_disk(folder: Path) -> Iterator[None]:
-    """Say it plainly when files cannot be written: libraries report a full disk in many ways.
+    """Say it plainly when files cannot be written: and where the run goes on.
 
     Args:
         folder: The checkpoints of the stage.
@@ -80,7 +65,7 @@ def room_on_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _is_out_of_room(error):
+        if not is_out_of_room(error):
             raise
         last = latest(folder)
         raise DiskError(
@@ -88,16 +73,6 @@ def room_on_disk(folder: Path) -> Iterator[None]:
             "free some space or raise the limit, and run again; "
             + (f"it goes on from {last}" if last else "no checkpoint had been written yet"),
         ) from error
-
-
-def _is_out_of_room(error: BaseException) -> bool:
-    """Whether an error, or one behind it, is of a disk that takes no more."""
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return True
-    if any(sign in str(error) for sign in _FULL_SIGNS):
-        return True
-    behind = error.__cause__ or error.__context__
-    return behind is not None and _is_out_of_room(behind)
 
 
 def _steps(folder: Path) -> list[tuple[int, Path]]:

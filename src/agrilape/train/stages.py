@@ -25,6 +25,7 @@ from transformers.utils import logging
 from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.console import progress, say, warn
 from agrilape.errors import RecipeError
+from agrilape.files import write_json
 from agrilape.model import Checkpoint, parameter_groups, save_checkpoint
 from agrilape.samples.manifest import read_manifest, read_store
 from agrilape.samples.mixture import Mixture
@@ -238,7 +239,7 @@ class StageRun:
         if snapshots.latest(folder) is None:
             batches = self.stage.gradient_accumulation * processes
             begun = {"made_from": self.made_from, "batches_per_step": batches}
-            snapshots.write_json(folder / BEGUN, begun)
+            write_json(folder / BEGUN, begun)
 
     def _as_begun(self, processes: int) -> StageConfig:
         """The stage with steps as large as it began with, also if there are more or fewer processes now."""
@@ -308,7 +309,7 @@ class StageRun:
         """Put the stage's checkpoint and figures in their place, and declare it finished."""
         rows = read_rows(self.folder / LOG)
         stability = measure(rows, read_rows(self.before / LOG) if self.before else ())
-        snapshots.write_json(self.folder / STABILITY, stability)
+        write_json(self.folder / STABILITY, stability)
         for sentence in stability["advice"]:
             warn(f"stage {self.stage.name}: {sentence}")
         draft = self.folder / FINAL
@@ -316,7 +317,7 @@ class StageRun:
             os.replace(path, self.folder / path.name)
         draft.rmdir()
         done = {"name": self.stage.name, "steps": self.stage.steps, "made_from": self.made_from}
-        snapshots.write_json(self.folder / DONE, done)
+        write_json(self.folder / DONE, done)
         shutil.rmtree(self.folder / RESUME)
 
 

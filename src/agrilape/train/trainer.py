@@ -17,6 +17,7 @@ from transformers.trainer_callback import PrinterCallback
 from agrilape.config.recipe import StageConfig
 from agrilape.console import warn
 from agrilape.errors import AgrilapeError, DataError, RecipeError
+from agrilape.files import write_json
 from agrilape.model import lape_of
 from agrilape.model.gradients import GradientRecord
 from agrilape.train import snapshots
@@ -314,7 +315,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         save_moments(Path(output_dir) / MOMENTS, self.model, self.optimizer)
         if self.args.should_save:
-            snapshots.write_json(Path(output_dir) / SCHEDULE, self.lr_scheduler.state_dict())
+            write_json(Path(output_dir) / SCHEDULE, self.lr_scheduler.state_dict())
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from affine import Affine
 
-from agrilape.errors import DataError
+from agrilape.errors import DataError, DiskError
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box, Point, Span
 from agrilape.geo.timewindow import TimeWindow
@@ -88,7 +88,7 @@ def test_a_file_is_whole_or_absent(tmp_path):
         yield from (example(i) for i in range(40))
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(DataError, match="No space left"):
+    with pytest.raises(DiskError, match="no room on the disk"):
         write_rows(tmp_path / "a.parquet", failing())
     assert list(tmp_path.iterdir()) == []
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,10 +20,10 @@ from PIL import Image
 
 from agrilape.errors import DataError
 from agrilape.evaluate.harness.notation import hint, read_parts, write_parts
-from agrilape.evaluate.journal import write_atomically
 from agrilape.evaluate.rows import Prediction
 from agrilape.evaluate.scores import by_task, metrics_of
 from agrilape.evaluate.subset import Subset
+from agrilape.files import whole_file, write_text
 from agrilape.samples.codec import parts_to_json
 
 Document: TypeAlias = Mapping[str, Any]
@@ -61,18 +60,17 @@ def export_tasks(name: str, subsets: Sequence[Subset], folder: Path) -> list[Pat
     group = f"agrilape_{re.sub(r'[^A-Za-z0-9]+', '_', name)}"
     written = [_write_task(f"{group}_{task}", rows, folder) for task, rows in sorted(documents.items())]
     whole = folder / f"{group}.yaml"
-    write_atomically(whole, yaml.safe_dump({"group": group, "task": [path.stem for path in written]}))
+    write_text(whole, yaml.safe_dump({"group": group, "task": [path.stem for path in written]}))
     return [whole, *written]
 
 
 def _write_task(name: str, documents: list[dict[str, Any]], folder: Path) -> Path:
     data = (folder / f"{name}.parquet").resolve()
-    draft = data.with_name(f".{data.name}.{os.getpid()}")
-    pq.write_table(pa.Table.from_pylist(documents), draft)
-    os.replace(draft, data)
+    with whole_file(data) as draft:
+        pq.write_table(pa.Table.from_pylist(documents), draft)
     rows = [Prediction.from_json(json.loads(document["row"])) for document in documents]
     path = folder / f"{name}.yaml"
-    write_atomically(path, _task_yaml(name, data, rows))
+    write_text(path, _task_yaml(name, data, rows))
     return path
 
 

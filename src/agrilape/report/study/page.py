@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agrilape.report.render import environment, write_page
+from agrilape.files import write_text
+from agrilape.report.render import environment
 from agrilape.report.study.charts import learning_charts
 from agrilape.report.study.effects import amount, compare_variants, least, verdict
 from agrilape.report.study.folder import BLIND, StudyRecord, read_study
@@ -35,7 +36,7 @@ def write_study_report(folders: Sequence[Path], output: Path | None = None) -> P
         DataError: A folder holds no study.
     """
     studies = [_facts(read_study(folder), charts=True) for folder in folders]
-    return write_page(output or folders[0] / "report.html", _render("study.html.j2", studies))
+    return write_text(output or folders[0] / "report.html", _render("study.html.j2", studies))
 
 
 def write_study_markdown(folders: Sequence[Path], output: Path | None = None) -> Path:
@@ -52,7 +53,7 @@ def write_study_markdown(folders: Sequence[Path], output: Path | None = None) ->
         DataError: A folder holds no study.
     """
     studies = [_facts(read_study(folder), charts=False) for folder in folders]
-    return write_page(output or folders[0] / "report.md", _render("study.md.j2", studies))
+    return write_text(output or folders[0] / "report.md", _render("study.md.j2", studies))
 
 
 def _render(template: str, studies: Sequence[Mapping[str, Any]]) -> str:

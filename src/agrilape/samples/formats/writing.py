@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agrilape.errors import DataError
+from agrilape.files import whole_file
 from agrilape.geo.shapes import Box, Point, Polygon
 from agrilape.samples.formats.common import encoded
 from agrilape.samples.formats.conversations import IMAGE
@@ -48,14 +47,13 @@ def write_conversations(
         Number of rows.
 
     Raises:
-        DataError: Something cannot be written, as on a full disk.
+        DiskError: There is no room for them.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     used: Counter[str] = Counter()
     rows = 0
-    try:
+    with whole_file(path) as draft:
         (path.parent / pictures).mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
+        with draft.open("w", encoding="utf-8") as file:
             file.write("[")
             for example in examples:
                 conversation = _conversation(example, notation, path, omissions, tag, series)
@@ -65,11 +63,6 @@ def write_conversations(
                     file.write(("," if rows else "") + "\n" + json.dumps(row, ensure_ascii=False))
                     rows += 1
             file.write("\n]\n")
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"{path} could not be written: {error}", "free some space and run again") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return rows
 
 

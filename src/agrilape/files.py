@@ -1,0 +1,113 @@
+"""Files and folders that are written whole or not at all, and a full disk said plainly.
+
+A draft beside the target takes its place once all is written, so that whoever looks sees the old or the new,
+even after `kill -9`. Its name begins with a dot.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from agrilape.errors import DiskError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# GDAL passes on the system's words, safetensors its number; torch says only that it could not write.
+_FULL_SIGNS = (
+    *(sign for number in _FULL for sign in (os.strerror(number), f"os error {number}")),
+    "PytorchStreamWriter failed writing",
+)
+_NO_ROOM = 1 << 17
+"""Free bytes below which a failed write is put down to the disk: SQLite keeps the true reason to itself."""
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A draft that takes the place of a file when all is written, and is removed if that fails.
+
+    Args:
+        path: The file; its folder is made.
+
+    Yields:
+        Where to write: beside the file, with the same ending.
+
+    Raises:
+        DiskError: There is no room for it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{uuid4().hex[:8]}{path.suffix}")
+    try:
+        with _room_for(path):
+            yield draft
+            os.replace(draft, path)
+    finally:
+        for rest in ("", "-journal", "-wal", "-shm"):  # SQLite's
+            draft.with_name(draft.name + rest).unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A draft that takes the place of a folder when all is written, and is removed if that fails.
+
+    Args:
+        folder: The folder; what is in it is replaced.
+
+    Yields:
+        An empty folder to write to.
+
+    Raises:
+        DiskError: There is no room for it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as room:
+        draft, old = Path(room, "new"), Path(room, "old")
+        with _room_for(folder):
+            draft.mkdir()
+            yield draft
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(draft, folder)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file whole or not at all; returns its path."""
+    with whole_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_json(path: Path, value: object) -> Path:
+    """Write a JSON file whole or not at all; returns its path."""
+    return write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def is_out_of_room(error: BaseException) -> bool:
+    """Whether an error, or one behind it, is of a disk that takes no more: libraries say so in many ways."""
+    if isinstance(error, DiskError) or (isinstance(error, OSError) and error.errno in _FULL):
+        return True
+    if any(sign in str(error) for sign in _FULL_SIGNS):
+        return True
+    behind = error.__cause__ or error.__context__
+    return behind is not None and is_out_of_room(behind)
+
+
+@contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    """Turn an error of writing into one that says so, where the disk is full."""
+    try:
+        yield
+    except DiskError:
+        raise
+    except Exception as error:
+        if is_out_of_room(error) or shutil.disk_usage(path.parent).free < _NO_ROOM:
+            raise DiskError(
+                f"there is no room on the disk for {path}", "free some space and run again"
+            ) from error
+        raise
