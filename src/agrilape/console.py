@@ -103,7 +103,8 @@ def _plain(title: str, total: int, unit: str, every_s: float = 15.0) -> Track:
             last = now
             rate = done / max(now - began, 1e-9)
             left = (total - done) / max(rate, 1e-9)
+            time_said = f"{left:.0f} s left" if done < total else f"{now - began:.1f} s"
             tail = f"  {note}" if note else ""
-            err.print(f"{title}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {left:.0f} s left{tail}")
+            err.print(f"{title}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {time_said}{tail}")
 
     return track

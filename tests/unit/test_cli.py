@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from agrilape import __version__
+from agrilape.cli.tables import print_facts, print_scores
 
 
 def run(*arguments, module=False):
@@ -30,7 +31,9 @@ def test_module_equals_command():
     assert run("--version", module=True).stdout == run("--version").stdout == f"agrilape {__version__}\n"
 
 
-COMMANDS = "quickstart simulate prepare train evaluate predict report inspect merge parity"
+COMMANDS = (
+    "quickstart simulate prepare train evaluate predict report inspect merge parity score export data ablate"
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS.split())
@@ -79,6 +82,8 @@ def test_help_is_quick_because_it_imports_no_torch():
         (["train", "no_such_recipe"], "no recipe"),
         (["inspect"], "nothing to inspect"),
         (["report", "nowhere", "--format", "pdf"], "no report format"),
+        (["inspect", "nowhere"], "holds no checkpoint"),
+        (["simulate", __file__], "File exists"),
     ],
 )
 def test_errors_have_a_remedy_and_no_traceback(arguments, said):
@@ -87,3 +92,40 @@ def test_errors_have_a_remedy_and_no_traceback(arguments, said):
     assert said in done.stderr
     assert "->" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_numbers_that_cannot_be_are_refused_with_the_option_named():
+    for arguments in (
+        ["simulate", "x", "--gsd", "0"],
+        ["inspect", "--hidden-size", "8", "--num-spatial-tokens", "1"],
+    ):
+        done = run(*arguments)
+        assert done.returncode == 2
+        assert arguments[-2] in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_facts_are_printed_for_people(capsys):
+    print_facts({"tied": False, "base": None, "tables": {"height_in": [100, 4096]}, "total": 409600})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        ["tied", "no"], ["base", "–"], ["tables"], ["height_in", "100", "x", "4096"], ["total", "409,600"],
+    ]  # fmt: skip
+
+
+def test_scores_are_printed_beside_the_baseline_to_beat(capsys):
+    score = {"value": 0.6, "low": 0.5, "high": 0.7, "n": 40}
+    print_scores({
+        "tasks": {"field_at_point": {"miou": score}, "count": {"exact": {"value": 0.25, "n": 40}}},
+        "baselines": {"mean_box": {"field_at_point": {"miou": {"value": 0.4, "n": 40}}}},
+        "versus_baseline": {
+            "field_at_point": {"metric": "miou", "baseline": "mean_box", "value": 0.2, "low": 0.1, "high": 0.3}
+        },
+        "parse_failures": {"total": {"count": 3, "n": 80}},
+    })  # fmt: skip
+    said = capsys.readouterr().out
+    assert "60.0 % (50.0 to 70.0)" in said
+    assert "40.0 % mean box" in said
+    assert "ahead" in said
+    assert "25.0 %" in said
+    assert "3 of 80" in said

@@ -85,3 +85,5 @@ def _common(
     ] = False,
 ) -> None:
     set_quiet(quiet)
+    if quiet or not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when transformers is imported

@@ -11,7 +11,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from agrilape.cli.options import AsJson, print_facts
+from agrilape.cli.options import AsJson
+from agrilape.cli.tables import print_facts, print_scores
 from agrilape.config import AXES, LapeConfig, load_recipe
 from agrilape.console import out, say, warn
 from agrilape.errors import RecipeError
@@ -21,7 +22,9 @@ commands = typer.Typer()
 
 @commands.command(rich_help_panel="Look inside")
 def score(
-    predictions: Annotated[Path, typer.Argument(help="JSON or JSON-lines file of predictions.")],
+    predictions: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSON or JSON-lines file of predictions.")
+    ],
     style: Annotated[
         str,
         typer.Option("--format", help="agrilape, earthdial, geochat, vrsbench, agromind, llava_st or coco."),
@@ -38,12 +41,14 @@ def score(
     if as_json:
         out.print_json(json.dumps(scores))
     else:
-        print_facts(scores)
+        print_scores(scores)
+        kept = ("tasks", "by", "confusion", "calibration", "baselines", "versus_baseline", "parse_failures")
+        print_facts({name: value for name, value in scores.items() if name not in kept})
 
 
 @commands.command(rich_help_panel="Look inside")
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder, or a predictions.jsonl.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or a predictions.jsonl.")],
     style: Annotated[
         str, typer.Option("--format", help="coco, geojson, geoparquet, csv or lmms.")
     ] = "geojson",
@@ -72,20 +77,24 @@ def _export_tasks(run: Path, output: Path | None) -> list[Path]:
 @commands.command(rich_help_panel="Look inside")
 def inspect(
     checkpoint: Annotated[
-        Path | None, typer.Argument(help="Checkpoint folder; leave out to count parameters.")
+        Path | None,
+        typer.Argument(metavar="CHECKPOINT", help="Checkpoint or run folder; leave out to count parameters."),
     ] = None,
     hidden_size: Annotated[
-        int | None, typer.Option(help="Hidden size of a language model, e.g. 4096.")
+        int | None, typer.Option(min=1, help="Hidden size of a language model, e.g. 4096.")
     ] = None,
-    num_spatial_tokens: Annotated[int, typer.Option(help="Tokens on the height and width axes.")] = 150,
-    num_temporal_tokens: Annotated[int, typer.Option(help="Tokens on the time axis.")] = 50,
+    num_spatial_tokens: Annotated[
+        int, typer.Option(min=2, help="Tokens on the height axis, and on the width axis.")
+    ] = 150,
+    num_temporal_tokens: Annotated[int, typer.Option(min=2, help="Tokens on the time axis.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Count LAPE's parameters exactly, or say what is in a checkpoint."""
     if checkpoint is not None:
+        from agrilape.model import find_checkpoint
         from agrilape.model.inspect import inspect_checkpoint
 
-        facts: dict[str, Any] = inspect_checkpoint(checkpoint)
+        facts: dict[str, Any] = inspect_checkpoint(find_checkpoint(checkpoint))
     elif hidden_size is not None:
         facts = count_parameters(hidden_size, num_spatial_tokens, num_temporal_tokens)
     else:
@@ -98,14 +107,16 @@ def inspect(
 
 @commands.command(rich_help_panel="Look inside")
 def merge(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint or adapter folder.")],
-    output: Annotated[Path, typer.Argument(help="Folder for the merged model.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint, adapter or run folder.")
+    ],
+    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder for the merged model.")],
 ) -> None:
     """Write a checkpoint as an ordinary Hugging Face model; its injection into visual features is lost."""
-    from agrilape.model import load_checkpoint, save_checkpoint
+    from agrilape.model import find_checkpoint, load_checkpoint, save_checkpoint
     from agrilape.model import merge as merge_model
 
-    loaded = load_checkpoint(checkpoint)
+    loaded = load_checkpoint(find_checkpoint(checkpoint))
     model = merge_model(loaded.model)
     save_checkpoint(output, model, loaded.processor, loaded.meta)
     if model.config.agrilape["injection_lost"]:

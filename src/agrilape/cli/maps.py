@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +15,11 @@ commands = typer.Typer()
 
 @commands.command(rich_help_panel="On the map")
 def predict(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder, or a run folder.")],
-    image: Annotated[Path, typer.Argument(help="GeoTIFF of any size and CRS.")],
-    question: Annotated[str, typer.Argument(help='e.g. "where are the maize fields?"')],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint folder, or a run folder.")
+    ],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="GeoTIFF of any size and CRS.")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help='e.g. "where are the maize fields?"')],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="GeoJSON (.geojson) or GeoPackage (.gpkg).")
     ] = Path("fields.geojson"),
@@ -27,9 +30,39 @@ def predict(
     sensor: Annotated[
         str | None, typer.Option(help="Name of the sensor, for a model that was told it in training.")
     ] = None,
+    acquired: Annotated[
+        datetime | None,
+        typer.Option(
+            "--date",
+            formats=["%Y-%m-%d"],
+            metavar="YYYY-MM-DD",
+            help="When the image was taken, if the file does not say; of several dates, the one to look at.",
+        ),
+    ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(min=32, help="Side of a tile in pixels; left out: as the model was trained."),
+    ] = None,
+    overlap: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of a tile that its neighbours repeat.")
+    ] = 0.25,
 ) -> None:
-    """Ask a question about a GeoTIFF and get the answer on the map."""
+    """Ask a question about a GeoTIFF and get the answer on the map.
+
+    A place in the question is longitude, latitude in degrees: "what grows at 9.5012, 55.9134?"
+    """
     from agrilape.serve import predict_raster
 
-    answer = predict_raster(checkpoint, image, question, output, crs=crs, composite=composite, sensor=sensor)
+    answer = predict_raster(
+        checkpoint,
+        image,
+        question,
+        output,
+        crs=crs,
+        composite=composite,
+        overlap=overlap,
+        tile=tile,
+        acquired=acquired.date() if acquired else None,
+        sensor=sensor,
+    )
     say(answer.summary)

@@ -1,15 +1,13 @@
-"""Arguments and options that several commands share, and how facts are printed."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from agrilape.config import Recipe, load_recipe
-from agrilape.console import out
 
 RecipeArgument = Annotated[
     str,
@@ -27,12 +25,3 @@ def open_recipe(name: str, overrides: list[str] | None, output: Path | None) -> 
     """The recipe that a command was given."""
     given = list(overrides or []) + ([f"output={output}"] if output else [])
     return load_recipe(name, given)
-
-
-def print_facts(facts: dict[str, Any]) -> None:
-    """Print facts as a table; those of a dictionary in it by their own names."""
-    table = Table(show_header=False, box=None)
-    for key, value in facts.items():
-        for name, item in value.items() if isinstance(value, dict) else [(key, value)]:
-            table.add_row(str(name), f"{item:,}" if isinstance(item, int) else str(item))
-    out.print(table)

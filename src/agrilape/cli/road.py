@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from agrilape.cli.options import AsJson, Output, Overrides, RecipeArgument, open_recipe
+from agrilape.cli.tables import print_scores
 from agrilape.config import Recipe
 from agrilape.config.recipe import SimulateSource
 from agrilape.console import out, progress, say
@@ -31,10 +32,10 @@ def quickstart(overrides: Overrides = None, output: Output = None) -> None:
 
 @commands.command(rich_help_panel="The road")
 def simulate(
-    folder: Annotated[Path, typer.Argument(help="Where the scenes are written.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the scenes are written.")],
     scenes: Annotated[int, typer.Option(min=1, help="Number of landscapes.")] = 1,
     size: Annotated[int, typer.Option(min=128, help="Side of a scene in pixels.")] = 512,
-    gsd: Annotated[float, typer.Option(help="Ground sampling distance in metres.")] = 10.0,
+    gsd: Annotated[float, typer.Option(min=0.05, help="Ground sampling distance in metres.")] = 10.0,
     dates: Annotated[int, typer.Option(min=1, help="Acquisitions over the season.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
 ) -> None:
@@ -145,7 +146,8 @@ def evaluate(
     overrides: Overrides = None,
     output: Output = None,
     suite: Annotated[
-        str | None, typer.Option(help="What is measured: agri, quick, or your own YAML file.")
+        str | None,
+        typer.Option(metavar="SUITE", help="What is measured: agri, quick, or your own YAML file."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -158,12 +160,15 @@ def evaluate(
     if as_json:
         out.print_json(json.dumps(metrics))
     else:
-        say(f"scores in {loaded.output / 'evaluation' / 'metrics.json'}")
+        print_scores(metrics)
+        say(f"all scores in {loaded.output / 'evaluation' / 'metrics.json'}: agrilape report {loaded.output}")
 
 
 @commands.command(rich_help_panel="The road")
 def report(
-    run: Annotated[Path | None, typer.Argument(help="Run folder, e.g. runs/quickstart.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="RUN", help="Run folder, e.g. runs/quickstart.")
+    ] = None,
     style: Annotated[str, typer.Option("--format", help="html or markdown.")] = "html",
     compare: Annotated[
         list[Path] | None, typer.Option(help="Another run to set beside it; may be repeated.")
@@ -173,7 +178,10 @@ def report(
     ] = None,
     output: Annotated[Path | None, typer.Option(help="File, instead of one in the folder.")] = None,
 ) -> None:
-    """Write the page that people read from a run folder, or from studies."""
+    """Write the page that people read from a run folder, or from studies.
+
+    It goes beside what it is about, as report.html or report.md.
+    """
     if style not in ("html", "markdown"):
         raise RecipeError(f"there is no report format '{style}'", "use html or markdown")
     if (run is None) == (not study):

@@ -43,7 +43,7 @@ def export_run(run: Path, style: str, output: Path | None = None) -> list[Path]:
         DataError: The predictions are missing or damaged, or hold nothing for the format.
     """
     if style not in FORMATS:
-        raise RecipeError(f"there is no export format '{style}'", f"use one of {', '.join(FORMATS)}")
+        raise RecipeError(f"there is no export format '{style}'", f"use one of {', '.join(FORMATS)}, lmms")
     source = run / "evaluation" / "predictions.jsonl" if run.is_dir() else run
     suffix, write = FORMATS[style]
     path = output or source.with_suffix(suffix)

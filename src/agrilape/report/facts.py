@@ -25,7 +25,7 @@ class StageRow:
         lape: How LAPE takes part.
         length: Steps and batch.
         mixture: Data, the wanted share and, where logged, the achieved one.
-        minutes: Wall time; None if not logged.
+        seconds: Wall time; None if not logged.
     """
 
     name: str
@@ -33,7 +33,7 @@ class StageRow:
     lape: str
     length: str
     mixture: tuple[tuple[str, float, float | None], ...]
-    minutes: float | None
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,15 @@ def _stage_row(stage: Stage) -> StageRow:
             (name, entry.get("weight", 0) / total, drawn.get(f"mixture/{name}"))
             for name, entry in mixture.items()
         ),
-        _minutes(stage),
+        _seconds(stage),
     )
 
 
-def _minutes(stage: Stage) -> float | None:
+def _seconds(stage: Stage) -> float | None:
     """Time of the optimiser steps, from the logged speeds."""
     speeds = [(row["step"], row["steps_per_second"]) for row in stage.log if row.get("steps_per_second")]
     seconds = sum((step - before) / speed for (before, _), (step, speed) in pairwise([(0, 0.0), *speeds]))
-    return seconds / 60 if speeds else None
+    return seconds if speeds else None
 
 
 def _introduction(settings: Mapping[str, Any]) -> str:
@@ -162,6 +162,8 @@ def _source(source: Mapping[str, Any]) -> str:
             return f"real imagery and labels, {source.get('name')}"
         case "folder":
             return f"own imagery and parcels, {source.get('path')}"
+        case "format":
+            return f"published data, {source.get('name')}"
         case _:
             return "not recorded"
 

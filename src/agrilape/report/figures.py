@@ -13,10 +13,11 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from agrilape.report.folder import Stage
+from agrilape.report.scores import words
 
 Values: TypeAlias = NDArray[np.float64]
 
@@ -170,7 +171,8 @@ def _line(axes: Axes, x: Values, y: Values, colour: str, name: str, smooth: bool
     if smooth and len(y) > 20:
         axes.plot(x[::step], y[::step], color=colour, alpha=0.22, linewidth=0.8)
         y = _running_mean(y, max(5, len(y) // 25))
-    axes.plot(x[::step], y[::step], color=colour, linewidth=1.6, label=name)
+    alone = "." if len(x) == 1 else ""  # a line of one point is not seen
+    axes.plot(x[::step], y[::step], color=colour, linewidth=1.6, marker=alone, label=name)
 
 
 def _running_mean(y: Values, width: int) -> Values:
@@ -187,13 +189,14 @@ def _bands(axes: Axes, stages: Sequence[Stage]) -> None:
         axes.text(
             (start + end) / 2,
             1.02,
-            stage.name,
+            words(stage.name),
             transform=axes.get_xaxis_transform(),
             ha="center",
             fontsize=8.5,
             color="#556055",
         )
     axes.set_xlim(0, max(end, 1.0))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlabel("step", loc="right", fontsize=8, labelpad=-1)
     axes.margins(y=0.08)
 

@@ -176,6 +176,8 @@ class Comparison:
             edges = (self.gain.low, self.gain.high)
             low, high = (f"{scale * edge:+.1f}".replace("-", "−") for edge in edges)
             gain += f" (95 % interval {low} to {high})"
+        else:
+            gain += " (one scene, so no interval)"
         own, reference = (show(score.value, self.metric) for score in (self.model, self.reference))
         return f"{how.label} {own} against {reference} of {words(self.baseline)}, {gain}"
 

@@ -5,33 +5,25 @@ from __future__ import annotations
 import base64
 import io
 import math
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image
 
 from agrilape.errors import RecipeError
-from agrilape.files import whole_file, write_text
-from agrilape.geo.shapes import Box, Instant, Part, Point, Polygon, Span
+from agrilape.files import write_text
 from agrilape.report.drawing import SIDE, Bar, Mark, bar_of, day_text, marks_of, sentence, words_of
-from agrilape.report.figures import STYLE
 from agrilape.report.page import about
 from agrilape.report.render import environment
-from agrilape.report.scores import words
+from agrilape.report.sheet_picture import write_picture
 from agrilape.samples import Example, Sample, read_manifest, read_store
 from agrilape.samples.manifest import describe_splits
 
 MOST_PICTURES = 6  # of a series; more are too small to see
-COLUMNS = 4  # of the PNG
-ASKED, ANSWERED = "#ffd400", "#00a6d6"
-TEXT_WIDTH = 42  # letters of a line under a picture of the PNG
+GOLDEN = (5**0.5 - 1) / 2  # whose multiples fall evenly between 0 and 1
 
 
 @dataclass(frozen=True)
@@ -110,7 +102,7 @@ def write_sheet(
         have = sorted({task for counts in manifest.splits.values() for task in counts.tasks})
         raise RecipeError(f"{folder} has no such samples", f"choose among the tasks {', '.join(have)}")
     if output.suffix == ".png":
-        return _write_png(output, chosen)
+        return write_picture(output, chosen)
     jinja = environment()
     jinja.filters["about"] = about
     cards = {task: [_card(*one) for one in found] for task, found in chosen.items()}
@@ -136,8 +128,8 @@ def _choose(
                 if not tasks or name in tasks:
                     places.setdefault(name, []).append((split, chip, number))
     chosen = {}
-    for task, found in sorted(places.items()):
-        spread = np.linspace(0, len(found) - 1, min(per_task, len(found))).round().astype(int)
+    for number, (task, found) in enumerate(sorted(places.items())):
+        spread = _spread(len(found), per_task, number)
         examples = [(split, stores[split][chip], n) for split, chip, n in (found[at] for at in spread)]
         chosen[task] = [(split, example, example.samples[n]) for split, example, n in examples]
     return chosen
@@ -155,7 +147,8 @@ def _card(split: str, example: Example, sample: Sample) -> Card:
         answer=words_of(sample.answer, window, ground),
         origin=_origin(sample.provenance),
         pictures=tuple(
-            Shown(_uri(chip.pictures[n].data), _day(dates[n])) for n in _spread(len(chip.pictures))
+            Shown(_uri(chip.pictures[n].data), _day(dates[n]))
+            for n in np.linspace(0, len(dates) - 1, min(len(dates), MOST_PICTURES)).round().astype(int)
         ),
         asked=marks_of(sample.question),
         answered=marks_of(sample.answer),
@@ -175,9 +168,11 @@ def _origin(provenance: Mapping[str, Any]) -> str:
     )
 
 
-def _spread(count: int) -> list[int]:
-    numbers: list[int] = np.linspace(0, count - 1, min(count, MOST_PICTURES)).round().astype(int).tolist()
-    return numbers
+def _spread(count: int, most: int, task: int) -> list[int]:
+    """One number out of each of so many equal stretches; for every task another, so that chips vary."""
+    parts = min(count, most)
+    shift = task * GOLDEN % 1
+    return [int((part + shift) * count / parts) for part in range(parts)]
 
 
 def _day(day: Any) -> str:
@@ -188,83 +183,3 @@ def _uri(data: bytes) -> str:
     with Image.open(io.BytesIO(data)) as image:
         kind = (image.format or "png").lower()
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-# --- the PNG --------------------------------------------------------------------------------------
-
-
-def _write_png(output: Path, chosen: Mapping[str, Sequence[tuple[str, Example, Sample]]]) -> Path:
-    flat = [(task, *one) for task, found in chosen.items() for one in found]
-    rows = math.ceil(len(flat) / COLUMNS)
-    with rc_context(STYLE):
-        figure = Figure(figsize=(3.3 * COLUMNS, 4.6 * rows), dpi=110)
-        figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.28 / (4.6 * rows), hspace=0.42, wspace=0.06)
-        for number in range(rows * COLUMNS):
-            axes = figure.add_subplot(rows, COLUMNS, number + 1)
-            axes.set_axis_off()
-            if number < len(flat):
-                _draw(axes, *flat[number])
-        with whole_file(output) as draft:
-            figure.savefig(draft, metadata={"Software": None})
-    return output
-
-
-def _draw(axes: Axes, task: str, split: str, example: Example, sample: Sample) -> None:
-    chip = example.chip
-    with Image.open(io.BytesIO(chip.pictures[len(chip.pictures) // 2].data)) as image:
-        axes.imshow(image.convert("RGB"), extent=(0, 1, 1, 0), aspect="auto")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(1, 0)
-    axes.set_box_aspect(1)
-    axes.set_title(f"{words(task)} ({split})", fontsize=8, loc="left", pad=3)
-    for part in sample.question:
-        _mark(axes, part, ASKED)
-    for part in sample.answer:
-        _mark(axes, part, ANSWERED)
-    below = -0.03
-    if chip.window and any(isinstance(part, Instant | Span) for part in (*sample.question, *sample.answer)):
-        _time_axis(axes, example, sample)
-        below = -0.16
-    said = f"{sentence(sample.question, chip.window)}\n→ {words_of(sample.answer, chip.window, None)}"
-    lines = [line for text in said.split("\n") for line in textwrap.wrap(text, TEXT_WIDTH)]
-    axes.text(0, below, "\n".join(lines[:6]), transform=axes.transAxes, fontsize=7.5, va="top")
-
-
-def _mark(axes: Axes, part: Part, colour: str) -> None:
-    corners: Iterable[tuple[float, float]]
-    match part:
-        case Point(x, y):
-            axes.plot([x], [y], "o", ms=6, mfc=colour, mec="#1f2a22")
-            return
-        case Box(left, top, right, bottom):
-            corners = ((left, top), (right, top), (right, bottom), (left, bottom))
-        case Polygon(points):
-            corners = points
-        case _:
-            return
-    xs, ys = zip(*(*corners, next(iter(corners))), strict=True)
-    axes.plot(xs, ys, color="black", lw=3, alpha=0.45, solid_joinstyle="round", clip_on=False)
-    axes.plot(xs, ys, color=colour, lw=1.6, solid_joinstyle="round", clip_on=False)
-
-
-def _time_axis(axes: Axes, example: Example, sample: Sample) -> None:
-    """The calendar below a picture, with the dates of all pictures and the periods of the sample."""
-    window = example.chip.window
-    assert window is not None
-    line = axes.inset_axes((0.0, -0.075, 1.0, 0.06))
-    line.set_xlim(0, 1)
-    line.set_ylim(0, 1)
-    line.set_axis_off()
-    line.axhline(0.5, color="#c9cfc5", lw=1)
-    for picture in example.chip.pictures:
-        if picture.acquired:
-            line.axvline(window.position(picture.acquired), color="#1f2a22", lw=1, alpha=0.6)
-    for parts, colour in ((sample.question, ASKED), (sample.answer, ANSWERED)):
-        for part in parts:
-            if isinstance(part, Instant):
-                line.plot([part.t], [0.5], "o", ms=5, color=colour, clip_on=False)
-            elif isinstance(part, Span):
-                line.axvspan(part.start, part.end, 0.25, 0.75, color=colour)
-    ends = ((0, window.start, "left"), (1, window.end, "right"))
-    for at, day, side in ends:
-        line.text(at, -0.1, day_text(day), fontsize=6, ha=side, va="top")

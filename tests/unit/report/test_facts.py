@@ -31,14 +31,14 @@ def test_how_lape_takes_part_is_said_in_words(settings, says):
     assert row.lape == says
 
 
-def test_minutes_are_summed_from_the_logged_speeds():
+def test_seconds_are_summed_from_the_logged_speeds():
     log = (
         {"step": 100, "steps_per_second": 2.0},
         {"step": 110, "loss": 1.0},
         {"step": 160, "steps_per_second": 1.0},
     )
     (row,) = stage_rows(run(stages=(Stage("align", {}, log),)))
-    assert row.minutes == pytest.approx((100 / 2 + 60 / 1) / 60)
+    assert row.seconds == pytest.approx(100 / 2 + 60 / 1)
 
 
 def test_wanted_and_drawn_shares_stand_side_by_side():

@@ -1,0 +1,80 @@
+"""How facts and scores are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from agrilape.console import out
+
+NOTHING = "–"
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Print facts, those of a mapping indented below its name."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for depth, name, text in _lines(facts):
+        table.add_row("  " * depth + escape(name), escape(text))
+    out.print(table)
+
+
+def print_scores(metrics: Mapping[str, Any]) -> None:
+    """Print the deciding score of every task; where it was compared, beside the best blind baseline.
+
+    Args:
+        metrics: As `metrics.json` holds them.
+    """
+    from agrilape.report.scores import Score, comparisons, describe, show, task_scores, verdict, words
+
+    def said(score: Score | None, metric: str) -> str:
+        if score is None:
+            return NOTHING
+        edges = (score.low, score.high)
+        spread = " to ".join(show(edge, metric, unit=False) for edge in edges if edge is not None)
+        return show(score.value, metric) + (f" [dim]({spread})[/]" if spread else "")
+
+    against = {one.task: one for one in comparisons(metrics)}
+    table = Table("task", "n", "metric", "model", box=None, pad_edge=False)
+    if against:
+        table.add_column("best blind baseline")
+        table.add_column("")
+    for scores in task_scores(metrics):
+        task, metric = scores.task, scores.metrics[0]
+        row = [words(task), f"{scores.n:,}", describe(metric).label, said(scores.rows[0][1][0], metric)]
+        if rival := against.get(task):
+            row += [f"{show(rival.reference.value, metric)} {words(rival.baseline)}", rival.outcome]
+        table.add_row(*row)
+    out.print(table)
+    failed = (metrics.get("parse_failures") or {}).get("total") or {}
+    if failed.get("n"):
+        out.print(f"unreadable answers, counted as wrong: {failed['count']:,} of {failed['n']:,}")
+    if against:
+        out.print(verdict(list(against.values())))
+
+
+def _lines(facts: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[int, str, str]]:
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield depth, name, ""
+            yield from _lines(value, depth + 1)
+        else:
+            yield depth, name, _text(value)
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.4g}"
+        case list() | tuple():
+            return " x ".join(map(str, value))
+        case _:
+            return str(value)
