@@ -1,5 +1,8 @@
 """Errors that say what to do next."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class AgrilapeError(Exception):
     """A problem that the user can solve.
@@ -31,3 +34,9 @@ class ModelError(AgrilapeError):
 
 class DiskError(AgrilapeError):
     """There is no room for a file."""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """A question for the known name that is nearest to an unknown one; `otherwise` where none is near."""
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else otherwise

@@ -23,6 +23,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_SIGNS = (
     *(sign for number in _FULL for sign in (os.strerror(number), f"os error {number}")),
     "PytorchStreamWriter failed writing",
+    "disk I/O error",  # SQLite's, of a limit on the size of files
 )
 _NO_ROOM = 1 << 17
 """Free bytes below which a failed write is put down to the disk: SQLite keeps the true reason to itself."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from agrilape.config.recipe import Recipe, StageConfig
-from agrilape.errors import RecipeError
+from agrilape.errors import RecipeError, did_you_mean
 from agrilape.files import write_text
 
 # The strategy's own names of its settings, and where each lives in a recipe. A `*` stands for every stage.
@@ -83,7 +82,7 @@ def parse_recipe(raw: dict[str, Any], origin: str = "recipe") -> Recipe:
     try:
         recipe = Recipe.model_validate(raw)
     except ValidationError as error:
-        problems = "; ".join(_explain(item) for item in error.errors())
+        problems = "; ".join(_explain(item, raw) for item in error.errors())
         raise RecipeError(f"{origin}: {problems}", "correct the named settings") from error
     _check_names(recipe, origin)
     return recipe
@@ -118,10 +117,10 @@ def _find(path: Path | str) -> Path:
     shipped = recipe_folder() / f"{path}.yaml"
     if shipped.is_file():
         return shipped
-    near = difflib.get_close_matches(str(path), shipped_recipes(), n=1, cutoff=0.4)
-    hint = f"did you mean '{near[0]}'? " if near else ""
+    names = shipped_recipes()
+    hint = did_you_mean(str(path), names, "no recipe that ships is called so:")
     raise RecipeError(
-        f"there is no recipe '{path}'", f"{hint}Name a YAML file or one of {', '.join(shipped_recipes())}"
+        f"there is no recipe '{path}'", f"{hint} name a YAML file, or one of {', '.join(names)}"
     )
 
 
@@ -202,18 +201,32 @@ def _index(key: str, node: list[Any], override: str) -> int:
     raise RecipeError(f"'{override}' names no item '{key}'", f"use one of {', '.join(known)}")
 
 
-def _explain(error: Any) -> str:
+def _explain(error: Any, raw: dict[str, Any]) -> str:
     """One validation error in a line, with the nearest name for an unknown key."""
-    where = ".".join(str(piece) for piece in error["loc"])
-    if error["type"] != "extra_forbidden":
-        return (
-            f"{where}: {error['msg']} (got {error['input']!r})"
-            if error["type"] != "missing"
-            else f"{where} is missing"
-        )
-    key = str(error["loc"][-1])
-    near = difflib.get_close_matches(key, sorted(_all_field_names(Recipe)), n=1, cutoff=0.5)
-    return f"unknown key '{where}'" + (f", did you mean '{near[0]}'?" if near else "")
+    where = _path_of(error["loc"], raw)
+    match error["type"]:
+        case "missing":
+            return f"{where} is missing"
+        case "extra_forbidden":
+            hint = did_you_mean(str(error["loc"][-1]), _all_field_names(Recipe))
+            return f"unknown key '{where}'" + (hint and f", {hint}")
+        case _:
+            return f"{where}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
+
+
+def _path_of(keys: Sequence[str | int], node: Any) -> str:
+    """A path as `--set` takes it: items of a list by their name; without what pydantic adds, the kind."""
+    path = []
+    for key in keys:
+        if isinstance(node, list) and isinstance(key, int):
+            node = node[key]
+            path.append(str(node.get("name", key)) if isinstance(node, dict) else str(key))
+        elif isinstance(node, dict) and key == node.get("kind") and key not in node:
+            continue
+        else:
+            node = node.get(key) if isinstance(node, dict) else None
+            path.append(str(key))
+    return ".".join(path)
 
 
 def _all_field_names(model: type[BaseModel]) -> set[str]:
@@ -249,12 +262,8 @@ def _check_names(recipe: Recipe, origin: str) -> None:
     used += [("evaluation.fitted_on", name) for name in recipe.evaluation.fitted_on or ()]
     for where, name in used:
         if name not in recipe.datasets:
-            near = difflib.get_close_matches(name, list(recipe.datasets), n=1, cutoff=0.4)
-            hint = (
-                f"did you mean '{near[0]}'?"
-                if near
-                else f"define it, or use one of {', '.join(recipe.datasets)}"
-            )
+            others = f"define it, or use one of {', '.join(recipe.datasets)}"
+            hint = did_you_mean(name, recipe.datasets, others)
             raise RecipeError(f"{origin}: {where} names the unknown data set '{name}'", hint)
     names = [stage.name for stage in recipe.stages]
     if len(set(names)) < len(names):

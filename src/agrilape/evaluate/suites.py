@@ -5,7 +5,6 @@ A suite is a YAML file: one of those that ship in `recipes/suites`, or the user'
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from pydantic import Field, ValidationError
 from agrilape.config.base import Settings
 from agrilape.config.load import recipe_folder
 from agrilape.config.recipe import EvaluationConfig
-from agrilape.errors import RecipeError
+from agrilape.errors import RecipeError, did_you_mean
 from agrilape.evaluate.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWNS
 from agrilape.evaluate.scores import TASK_METRICS, metrics_of
 
@@ -91,8 +90,7 @@ def _check(suite: Suite, path: Path) -> None:
 def _check_names(names: Any, known: Any, what: str, path: Path) -> None:
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, list(known), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"use some of {', '.join(known)}"
+            hint = did_you_mean(name, known, f"use some of {', '.join(known)}")
             raise RecipeError(f"{path} names the unknown {what} '{name}'", hint)
 
 

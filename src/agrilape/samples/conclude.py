@@ -92,7 +92,8 @@ def whole_window(windows: Iterable[TimeWindow | None]) -> tuple[str, str] | None
 
 def first_reasons(problems: Sequence[Skip]) -> str:
     """What to tell of many problems."""
-    shown = "; ".join(f"{skip.scene}: {skip.reason}" for skip in problems[:3])
+    more = [f"and {len(problems) - 3:,} more"] if len(problems) > 3 else []
+    shown = "\n     ".join([*map(str, problems[:3]), *more])
     return shown or "check the source's path and patterns"
 
 

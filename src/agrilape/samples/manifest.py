@@ -49,6 +49,11 @@ class Skip(Settings):
     scene: str
     reason: str
 
+    def __str__(self) -> str:
+        """In one line, with the scene named once."""
+        reason = self.reason.replace("\n  -> ", "; ")
+        return reason if reason.startswith(self.scene) else f"{self.scene}: {reason}"
+
 
 class SplitCounts(Settings):
     """What one split holds."""

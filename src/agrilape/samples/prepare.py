@@ -83,7 +83,12 @@ def prepare_dataset(
             manifest = _prepare(name, config, folder, scenes_cache, key, crew)
         say(f"{name}: {describe_splits(manifest.splits)}")
     for skip in manifest.skipped_scenes:
-        warn(f"{name}: left out {skip.scene}: {skip.reason}")
+        warn(f"{name}: left out {skip}")
+    for reason, count in manifest.skipped_chips.items():
+        say(f"{name}: left out {count:,} chips: {reason}")
+    asked = {task for counts in manifest.splits.values() for task in counts.tasks}
+    if unasked := [task for task in config.tasks if task not in asked]:
+        warn(f"{name}: no chip gave a question for {', '.join(unasked)}; docs/data.md says what each needs")
     return manifest
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pyogrio
-import rasterio
 from numpy.typing import NDArray
+from rasterio.io import MemoryFile
 
 from agrilape.geo.georeference import Georeference
 from agrilape.simulate.canvas import Floats
@@ -45,11 +45,14 @@ def write_image(
         "compress": "deflate", "predictor": 2, "zlevel": 1,
         "tiled": True, "blockxsize": 256, "blockysize": 256,
     }  # fmt: skip
-    with rasterio.open(folder / f"{acquired:%Y%m%d}.tif", "w", **profile) as raster:
-        raster.write(np.concatenate([values, cloudy]))
-        raster.descriptions = (*BANDS, MASK_BAND)
-        raster.scales = (*[1 / SCALE] * len(BANDS), 1.0)
-        raster.update_tags(ACQUISITION_DATE=acquired.isoformat(), SENSOR="simulated")
+    with MemoryFile() as file:
+        with file.open(**profile) as raster:
+            raster.write(np.concatenate([values, cloudy]))
+            raster.descriptions = (*BANDS, MASK_BAND)
+            raster.scales = (*[1 / SCALE] * len(BANDS), 1.0)
+            raster.update_tags(ACQUISITION_DATE=acquired.isoformat(), SENSOR="simulated")
+        # By way of memory, since GDAL does not say when the last blocks of a small file find no room.
+        (folder / f"{acquired:%Y%m%d}.tif").write_bytes(file.read())
 
 
 def write_truth(path: Path, layers: Mapping[str, gpd.GeoDataFrame]) -> None:

@@ -36,7 +36,7 @@ def test_an_evaluation_narrows_its_suite():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("tasks: {crop_bax: []}", "did you mean crop_box"),
+        ("tasks: {crop_bax: []}", "did you mean 'crop_box'"),
         ("tasks: {crop_box: [tiou]}", "no metric 'tiou'"),
         ("breakdowns: [colour]", "unknown breakdown 'colour'"),
         ("metric: [miou]", "metric: Extra inputs"),

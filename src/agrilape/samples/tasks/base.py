@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from agrilape.errors import RecipeError
+from agrilape.errors import RecipeError, did_you_mean
 from agrilape.geo.shapes import Part
 from agrilape.samples.phrasings import Phrasings
 from agrilape.samples.view import View
@@ -88,5 +88,6 @@ def find_task(name: str) -> Task:
         RecipeError: There is none.
     """
     if name not in TASKS:
-        raise RecipeError(f"there is no task {name!r}", f"use some of: {', '.join(TASKS)}")
+        every = f"use some of: {', '.join(TASKS)}"
+        raise RecipeError(f"there is no task {name!r}", did_you_mean(name, TASKS, every))
     return TASKS[name]
