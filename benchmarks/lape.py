@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from page import write_section
+from page import add_options, publish
 from torch import Tensor, nn
 from transformers import LlavaConfig, LlavaForConditionalGeneration, Qwen2Config
 
@@ -61,12 +61,7 @@ def main() -> None:
         "seconds": time_all(models, options),
         "mebibytes": peaks(models, options) if options.device == "cuda" else peaks_in_processes(models),
     }
-    page = render(result)
-    print(page)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1))
-    if options.write:
-        write_section(options.write, f"lape-{options.device}", page)
+    publish(options, f"lape-{options.device}", result, render(result))
 
 
 def parse_options() -> argparse.Namespace:
@@ -80,8 +75,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--rounds", type=int, default=5, help="how often all cases are timed in turn")
-    parser.add_argument("--json", type=Path, help="write all numbers here")
-    parser.add_argument("--write", type=Path, help="replace the section of this Markdown page")
+    add_options(parser)
     parser.add_argument("--memory-of", choices=CASES, help=argparse.SUPPRESS)
     return parser.parse_args()
 

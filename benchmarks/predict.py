@@ -14,17 +14,15 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import platform
 import time
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from page import write_section
+from page import add_options, publish
 from PIL import Image
 
 from agrilape.config.lape import LapeConfig
@@ -54,12 +52,7 @@ def main() -> None:
         "generation": time_generation(options),
         "scoring": time_scoring(options),
     }
-    page = render(result)
-    print(page)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1))
-    if options.write:
-        write_section(options.write, "predict", page)
+    publish(options, "predict", result, render(result))
 
 
 def parse_options() -> argparse.Namespace:
@@ -72,8 +65,7 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("--boxes", type=int, default=100_000, help="boxes that are scored")
     parser.add_argument("--rounds", type=int, default=3, help="how often the cases run in turn")
-    parser.add_argument("--json", type=Path, help="write all numbers here")
-    parser.add_argument("--write", type=Path, help="replace the section of this Markdown page")
+    add_options(parser)
     return parser.parse_args()
 
 

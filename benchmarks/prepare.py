@@ -34,6 +34,7 @@ import rasterio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
+from page import add_options, publish
 from rasterio.windows import Window
 
 from agrilape.config.recipe import DatasetConfig
@@ -67,12 +68,7 @@ def main() -> None:
         make_scene(options.folder / "scene", options.size, options.dates)
         made = time.monotonic() - began
         result = {"setting": setting(options, made), "cases": measure(options)}
-    page = page_of(result)
-    print(page)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1))
-    if options.write:
-        write_section(options.write, "prepare", page)
+    publish(options, "prepare", result, page_of(result))
 
 
 def parse_options() -> argparse.Namespace:
@@ -85,8 +81,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--chip", type=int, default=256, help="side of a chip in pixels")
     parser.add_argument("--rounds", type=int, default=1, help="how often every case is run in turn")
     parser.add_argument("--folder", type=Path, help="keep scene and samples here; else a temporary folder")
-    parser.add_argument("--json", type=Path, help="write all numbers here")
-    parser.add_argument("--write", type=Path, help="replace the section of this Markdown page")
+    add_options(parser)
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -311,19 +306,6 @@ def page_of(result: dict[str, Any]) -> str:
         )
     faster = rate["2 workers"] / rate["1 worker"]
     return "\n".join([*lines, "", f"Two workers are {faster:.2f} times as fast as one."])
-
-
-def write_section(path: Path, name: str, text: str) -> None:
-    """Replace what stands between the marks of a section, or add the section at the end."""
-    first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    page = path.read_text() if path.exists() else "# Benchmarks\n"
-    section = f"{first}\n{text}\n{last}"
-    if first in page:
-        before, rest = page.split(first)
-        page = before + section + rest.split(last)[1]
-    else:
-        page += f"\n{section}\n"
-    path.write_text(page)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import platform
 import statistics
 import tempfile
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from page import write_section
+from page import add_options, publish
 from transformers import (
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
@@ -57,12 +56,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         result = measure(options, Path(folder))
-    page = render(result)
-    print(page)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1))
-    if options.write:
-        write_section(options.write, f"train-{options.device}", page)
+    publish(options, f"train-{options.device}", result, render(result))
 
 
 def parse_options() -> argparse.Namespace:
@@ -77,8 +71,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--batches", type=int, default=6, help="different batches")
     parser.add_argument("--rounds", type=int, default=5, help="how often each case trains on all batches")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--json", type=Path, help="write all numbers here")
-    parser.add_argument("--write", type=Path, help="replace the section of this Markdown page")
+    add_options(parser)
     return parser.parse_args()
 
 

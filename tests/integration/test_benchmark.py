@@ -1,31 +1,17 @@
 """The benchmark of LAPE's cost compares like with like, and writes what it measured."""
 
-import importlib.util
 import json
 import sys
 from argparse import Namespace
-from pathlib import Path
 
 import pytest
 import torch
-
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-FILE = FOLDER / "lape.py"
-
-
-def load(file):
-    """A benchmark as a module; it imports those beside it, as a script does."""
-    sys.path.insert(0, str(FOLDER))
-    spec = importlib.util.spec_from_file_location(f"{file.stem}_benchmark", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    sys.path.remove(str(FOLDER))
-    return module
+from tests.benchmarks import load
 
 
 @pytest.fixture(scope="module")
 def benchmark():
-    return load(FILE)
+    return load("lape")
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +41,9 @@ def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch
     page, numbers = tmp_path / "page.md", tmp_path / "numbers.json"
     page.write_text("# Benchmarks\n\nKept.\n")
     small = ["--vocab", "2000", "--hidden", "128", "--layers", "1", "--rounds", "1"]
-    monkeypatch.setattr(sys, "argv", [str(FILE), *small, "--json", str(numbers), "--write", str(page)])
+    monkeypatch.setattr(sys, "argv", [benchmark.__file__, *small, "--json", str(numbers), "--write", str(page)])
     benchmark.main()
-    benchmark.write_section(page, "lape-cpu", "measured again")  # what every benchmark writes with
+    load("page").write_section(page, "lape-cpu", "measured again")  # what every benchmark writes with
     printed = capsys.readouterr().out
     assert printed.count("| prefill") == printed.count("| train") == 2
     assert set(json.loads(numbers.read_text())["mebibytes"]["train"]) == set(benchmark.CASES)
@@ -67,7 +53,7 @@ def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch
 
 
 def test_training_is_timed_with_and_without_lape_and_checkpoints_are_weighed(tmp_path, monkeypatch, capsys):
-    benchmark, page, numbers = load(FOLDER / "train.py"), tmp_path / "page.md", tmp_path / "numbers.json"
+    benchmark, page, numbers = load("train"), tmp_path / "page.md", tmp_path / "numbers.json"
     small = ["--scenes", "2", "--size", "256", "--batch", "4", "--batches", "2", "--rounds", "1"]
     monkeypatch.setattr(sys, "argv", ["train.py", *small, "--json", str(numbers), "--write", str(page)])
     threads = torch.get_num_threads()

@@ -1,22 +1,15 @@
 """The benchmark of prediction compares like with like, and writes what it measured."""
 
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import pytest
-
-FOLDER = Path(__file__).parents[2] / "benchmarks"
+from tests.benchmarks import load
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    spec = importlib.util.spec_from_file_location("predict_benchmark", FOLDER / "predict.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def benchmark():
+    return load("predict")
 
 
 def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch, capsys):

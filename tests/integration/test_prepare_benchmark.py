@@ -1,28 +1,22 @@
 """The benchmark of preparing compares the same windows and pictures, and writes what it measured."""
 
-import importlib.util
 import json
 import sys
 from argparse import Namespace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from tests.benchmarks import load
 
 from agrilape.samples import read_store
 from agrilape.samples.chips import encode_png
 from agrilape.samples.prepare import prepare_dataset
 
-FILE = Path(__file__).parents[2] / "benchmarks" / "prepare.py"
-
 
 @pytest.fixture(scope="module")
 def benchmark():
-    spec = importlib.util.spec_from_file_location("prepare_benchmark", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("prepare")
 
 
 def test_the_bare_loop_encodes_the_pictures_of_the_samples(benchmark, tmp_path, monkeypatch):
@@ -58,7 +52,7 @@ def test_fields_are_green_in_season(benchmark, tmp_path):
 def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch, capsys):
     page, numbers = tmp_path / "page.md", tmp_path / "numbers.json"
     small = ["--size", "512", "--dates", "5", "--chip", "128", "--write", str(page), "--json", str(numbers)]
-    monkeypatch.setattr(sys, "argv", [str(FILE), *small])
+    monkeypatch.setattr(sys, "argv", [benchmark.__file__, *small])
     benchmark.main()
     assert "| 2 workers |" in capsys.readouterr().out
     assert set(json.loads(numbers.read_text())["cases"]) == set(benchmark.CASES)

@@ -26,7 +26,9 @@ def quickstart(overrides: Overrides = None, output: Output = None) -> None:
     """Simulate, prepare, train, evaluate and report, in minutes on two cores."""
     from agrilape.road import run_recipe
 
-    page = run_recipe(open_recipe("quickstart", overrides, output))
+    recipe = open_recipe("quickstart", overrides, output)
+    page = run_recipe(recipe)
+    print_scores(json.loads((recipe.output / "evaluation" / "metrics.json").read_text(encoding="utf-8")))
     say(f"\nOpen [bold]{page}[/] in a browser.")
 
 

@@ -45,7 +45,7 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
         task, metric = scores.task, scores.metrics[0]
         row = [words(task), f"{scores.n:,}", describe(metric).label, said(scores.rows[0][1][0], metric)]
         if rival := against.get(task):
-            row += [f"{show(rival.reference.value, metric)} {words(rival.baseline)}", rival.outcome]
+            row += [f"{show(rival.reference.value, metric)} {words(rival.baseline)}", rival.label]
         table.add_row(*row)
     out.print(table)
     failed = (metrics.get("parse_failures") or {}).get("total") or {}

@@ -166,6 +166,11 @@ class Comparison:
         return "ahead" if self.gain.low > 0 else "behind" if self.gain.high < 0 else "level"
 
     @property
+    def label(self) -> str:
+        """The outcome as it is shown: without an interval nothing can be told."""
+        return self.outcome if self.gain.low is not None else "one scene"
+
+    @property
     def sentence(self) -> str:
         """The comparison in words."""
         how = describe(self.metric)
