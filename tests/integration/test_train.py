@@ -346,7 +346,7 @@ def test_a_batch_of_which_nothing_can_be_used_is_passed_over(data, tmp_path, mon
         return batch
 
     monkeypatch.setattr(stages, "in_parts", barren)
-    monkeypatch.setattr("agrilape.train.arguments._loader_processes", lambda: 0)
+    monkeypatch.setattr("agrilape.train.arguments.loader_processes", lambda: 0)
     train_recipe(case.recipe(tmp_path, steps=3), tmp_path, data, only=["align"])
     assert [row["loss"] > 0 for row in log_of(tmp_path, "1-align")] == [True, False, False]
     with pytest.raises(DataError, match="20 batches in a row"):

@@ -129,6 +129,9 @@ def _print_estimates(recipe: Recipe) -> None:
     table.add_row("questions per chip", *(_or_unknown(stage.questions, "{:.1f}") for stage in stages))
     table.add_row("checkpoint", *(f"{stage.checkpoint_bytes / 1e6:,.1f} MB" for stage in stages))
     table.add_row("memory, about", *(f"{stage.memory_bytes / 1e9:,.1f} GB" for stage in stages))
+    for part in dict.fromkeys(part for stage in stages for part in stage.memory):
+        known = [stage.memory[part] / 1e9 if part in stage.memory else None for stage in stages]
+        table.add_row(f"  of it {part}", *(_or_unknown(one, "{:,.2f} GB") for one in known))
     minutes = [None if stage.seconds is None else stage.seconds / 60 for stage in stages]
     table.add_row("time here, about", *(_or_unknown(one, "{:,.1f} min") for one in minutes))
     out.print(table)

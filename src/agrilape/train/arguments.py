@@ -39,7 +39,7 @@ def trainer_arguments(recipe: Recipe, stage: StageConfig, folder: Path, seed: in
         save_strategy="steps",
         save_steps=stage.checkpoint_every,
         save_total_limit=2,  # the newest may be torn
-        dataloader_num_workers=_loader_processes(),
+        dataloader_num_workers=loader_processes(),
         dataloader_pin_memory=torch.cuda.is_available(),
         use_cpu=not torch.accelerator.is_available(),  # processes on CPUs find each other only if told so
         remove_unused_columns=False,
@@ -75,7 +75,10 @@ def close_loggers(names: Sequence[str]) -> None:
         import_module("wandb").finish()
 
 
-def _loader_processes() -> int:
-    """One prepares some 200 chips a second: a quarter of the cores, and none beside a single core."""
+def loader_processes() -> int:
+    """How many processes make batches: a quarter of the cores, and none beside a single core.
+
+    One prepares some 200 chips a second.
+    """
     cores = os.cpu_count() or 1
     return min(max(cores // 4, 1), 8) if cores > 1 else 0

@@ -6,7 +6,7 @@ Nothing is trained and no weights are loaded: models other than presets are buil
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,17 @@ from agrilape.model import build_preset, load_processor, parameter_groups
 from agrilape.samples.manifest import read_store
 from agrilape.samples.mixture import Mixture
 from agrilape.tokens import Collator, PositionCodec, add_position_tokens, packing_of
-from agrilape.train.data import PART_ROWS, Draws
+from agrilape.train.activations import Arithmetic, activation_bytes, logit_bytes
+from agrilape.train.arguments import loader_processes
+from agrilape.train.data import Draws, in_parts
 from agrilape.train.optim import peak_rates
 from agrilape.train.precision import is_bfloat16_fast
 from agrilape.train.prepare import lora_targets
 
-PROBES = 32  # chips whose length is looked at
+PROBES = 64  # chips that are looked at, in batches as they would train
+PROCESS_BYTES = 540_000_000  # with the libraries; a CUDA context takes about as much of the device
+LOADER_BYTES = 60_000_000  # what a loading process does not share with the one that forked it
+SPARE = 1.6  # on activations: gradients of a layer under way, and what the allocator keeps between sizes
 EFFICIENCY = 0.3  # share of the speed of one large matrix product that training reaches
 
 
@@ -44,7 +49,9 @@ class Estimate:
         chips: Chips drawn over the stage, by one process.
         epochs: How often each chip comes, by entry of the mixture; empty if the data are not prepared.
         checkpoint_bytes: Size of one checkpoint's weights.
-        memory_bytes: Weights, gradients, AdamW's two sums and, if tokens are known, activations.
+        memory: Bytes by what takes them, on the accelerator if there is one: `process` (libraries or driver,
+            loading processes), `weights`, `training` (gradients and AdamW's two sums) and, if the data are
+            prepared, `activations` and `logits` of the largest part of a batch.
         seconds: Time of the stage on this machine, to within a factor of two or so; None without tokens.
     """
 
@@ -57,8 +64,13 @@ class Estimate:
     chips: int
     epochs: Mapping[str, float]
     checkpoint_bytes: int
-    memory_bytes: int
+    memory: Mapping[str, int]
     seconds: float | None
+
+    @property
+    def memory_bytes(self) -> int:
+        """Peak of the stage, all together."""
+        return sum(self.memory.values())
 
 
 def estimate_recipe(recipe: Recipe, data: Path) -> list[Estimate]:
@@ -77,17 +89,29 @@ def estimate_recipe(recipe: Recipe, data: Path) -> list[Estimate]:
     mixed = recipe.model.mixed_precision == "auto" and is_bfloat16_fast(device)
     speed = _products_per_second(device, torch.bfloat16 if mixed else getattr(torch, recipe.model.dtype))
     collator = _collator(recipe, model, processor)
-    return [_stage(recipe, stage, model, data, collator, speed, mixed) for stage in recipe.stages]
+    product = 2 if mixed else _width(recipe)
+    arithmetic = Arithmetic(product, mixed, device.type == "cpu")
+    return [_stage(recipe, stage, model, data, collator, speed, arithmetic) for stage in recipe.stages]
 
 
 def _stage(
-    recipe: Recipe, stage: StageConfig, model: Any, data: Path, collator: Collator, speed: float, mixed: bool
+    recipe: Recipe,
+    stage: StageConfig,
+    model: Any,
+    data: Path,
+    collator: Collator,
+    speed: float,
+    arithmetic: Arithmetic,
 ) -> Estimate:
     counts = count_parameters(recipe, stage, model)
     trained = {name: counts[name] for name in peak_rates(stage.learning_rates, stage.enable_lape)}
     chips = stage.steps * stage.batch_size * stage.gradient_accumulation
-    width = torch.finfo(getattr(torch, recipe.model.dtype)).bits // 8
-    memory = sum(counts.values()) * width + sum(trained.values()) * (width + 8)
+    width = _width(recipe)
+    memory = {
+        "process": PROCESS_BYTES + LOADER_BYTES * loader_processes() * arithmetic.on_cpu,
+        "weights": sum(counts.values()) * width,
+        "training": sum(trained.values()) * 3 * width,
+    }
     tokens = questions = seconds = None
     epochs: dict[str, float] = {}
     try:
@@ -97,8 +121,9 @@ def _stage(
     else:
         shares, sizes = mixture.shares(chips), mixture.sizes()
         epochs = {name: chips * shares[name] / sizes[name] for name in sizes}
-        tokens, questions = _lengths(mixture, stage, collator)
-        memory += int(tokens * min(stage.batch_size, PART_ROWS) * _activation_bytes(model, mixed))
+        batches = list(_batches(mixture, stage, collator))
+        tokens, questions = _lengths(batches)
+        memory |= _part_bytes(recipe, model, batches, trained, arithmetic)
         seconds = 6 * sum(counts.values()) * tokens * chips / (speed * EFFICIENCY)
     saved = trained if recipe.model.lora_rank else counts
     return Estimate(
@@ -148,22 +173,44 @@ def _mixture(recipe: Recipe, stage: StageConfig, data: Path) -> Mixture:
     return Mixture(stage.mixture, stores, recipe.seed, stage.questions_per_chip)
 
 
-def _lengths(mixture: Mixture, stage: StageConfig, collator: Collator) -> tuple[float, float]:
-    """Mean tokens and questions of a draw."""
-    draws = Draws(mixture, PROBES, 0, augment=False)
-    items = [draws[index] for index in range(PROBES)]
-    tokens = [collator([item])["input_ids"].numel() for item in items]
-    return sum(tokens) / PROBES, sum(len(item.samples) for item in items) / PROBES
+def _batches(mixture: Mixture, stage: StageConfig, collator: Collator) -> Iterator[dict[str, Any]]:
+    """Some batches of the stage, as it would train on them."""
+    draws = Draws(mixture, max(PROBES, stage.batch_size), 0, augment=False)
+    make = in_parts(collator)
+    for start in range(0, len(draws) - stage.batch_size + 1, stage.batch_size):
+        yield make([draws[index] for index in range(start, start + stage.batch_size)])
 
 
-def _activation_bytes(model: Any, mixed: bool) -> int:
-    """Bytes kept per token for the backward pass: 34 per hidden value and layer in 16 bits.
+def _lengths(batches: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Mean tokens, padding included, and questions of a row."""
+    rows = [part["input_ids"] for batch in batches for part in batch["parts"]]
+    count = max(sum(len(ids) for ids in rows), 1)
+    return sum(ids.numel() for ids in rows) / count, sum(batch["asked"] for batch in batches) / count
 
-    Korthikanti et al. 2022, arXiv:2205.05198, eq. 2 without the attention matrix, which fused kernels do not
-    keep.
-    """
-    text = model.config.get_text_config()
-    return int(34 * text.hidden_size * text.num_hidden_layers * (1 if mixed else 2))
+
+def _part_bytes(
+    recipe: Recipe,
+    model: Any,
+    batches: Sequence[Mapping[str, Any]],
+    trained: Collection[str],
+    arithmetic: Arithmetic,
+) -> dict[str, int]:
+    """Activations and logits of the part that takes the most; parts come one after the other."""
+    sees, again = "vision" in trained, recipe.model.gradient_checkpointing
+    found = [
+        {
+            "activations": int(SPARE * activation_bytes(model, part, arithmetic, sees, again)),
+            "logits": logit_bytes(model, part, arithmetic),
+        }
+        for batch in batches
+        for part in batch["parts"]
+    ]
+    return max(found, key=lambda one: sum(one.values()), default={})
+
+
+def _width(recipe: Recipe) -> int:
+    """Bytes of a weight."""
+    return int(torch.finfo(getattr(torch, recipe.model.dtype)).bits // 8)
 
 
 def _products_per_second(device: torch.device, dtype: torch.dtype, side: int = 1024) -> float:

@@ -37,7 +37,7 @@ from agrilape.train.arguments import close_loggers, require_loggers, trainer_arg
 from agrilape.train.data import Collate, Draws, in_parts, require_words_only
 from agrilape.train.log import StageLog, read_rows
 from agrilape.train.loss import AnswerCriterion
-from agrilape.train.memory import give_back
+from agrilape.train.memory import bound_kernel_caches, give_back
 from agrilape.train.precision import is_bfloat16_fast
 from agrilape.train.prepare import Prepared, prepare, uses_lape
 from agrilape.train.stability import measure
@@ -83,6 +83,7 @@ def train_recipe(
             f"choose from {', '.join(stage.name for stage in recipe.stages)}",
         )
     require_loggers(recipe.report_to)
+    bound_kernel_caches()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     folders: list[Path] = []

@@ -1,6 +1,11 @@
 """What a dry run says, against what a run then does."""
 
+import json
+import os
+import re
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -45,6 +50,42 @@ def test_lengths_and_epochs_come_from_the_prepared_data(tmp_path) -> None:
     assert align.epochs == pytest.approx({"words": 6 * 4 / 40})
     assert sum(warm.epochs.values()) == pytest.approx(6 * 4 / 40)
     assert align.seconds > 0
-    assert align.memory_bytes > unprepared.memory_bytes == 16 * sum(align.trained.values())
+    trained = sum(align.trained.values())
+    assert (unprepared.memory["weights"], unprepared.memory["training"]) == (4 * trained, 12 * trained)
+    assert (
+        align.memory_bytes == unprepared.memory_bytes + align.memory["activations"] + align.memory["logits"]
+    )
     assert unprepared.tokens is None
     assert unprepared.seconds is None
+
+
+def resident(process: int) -> int:
+    """Bytes that a process and its children hold, what they share counted once."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    rolls = [Path(f"/proc/{one}/smaps_rollup").read_text() for one in (process, *children)]
+    return sum(1024 * int(re.findall(r"^Pss:\s+(\d+)", roll, re.M)[0]) for roll in rolls)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux says what a process holds")
+def test_memory_is_about_what_a_run_takes(tmp_path) -> None:
+    case.write_data(tmp_path, chips=40)
+    stage = case.recipe(tmp_path, steps=4).stages[1].model_dump(mode="json")
+    changes = {"stages": [{**stage, "batch_size": 16, "questions_per_chip": 4}]}
+    (estimate,) = estimate_recipe(case.recipe(tmp_path, **changes), tmp_path)
+    command = [sys.executable, case.__file__, str(tmp_path / "run"), str(tmp_path), "never"]
+    peak = 0
+    with subprocess.Popen(
+        [*command, json.dumps(changes)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        stdout=subprocess.DEVNULL,
+    ) as run:
+        while run.poll() is None:
+            try:
+                peak = max(peak, resident(run.pid))
+            except (OSError, IndexError):  # it, or a child, has just ended
+                continue
+            time.sleep(0.02)
+    assert run.returncode == 0
+    assert 0.7 < estimate.memory_bytes / peak < 1.5
+    beyond = peak - estimate.memory["process"]
+    assert 0.5 < (estimate.memory_bytes - estimate.memory["process"]) / beyond < 1.8
