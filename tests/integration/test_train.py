@@ -18,9 +18,11 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
+from agrilape.config import dump_recipe
 from agrilape.errors import DataError, DiskError, RecipeError
 from agrilape.model import lape_of, load_checkpoint, parameter_groups
 from agrilape.model.inspect import inspect_checkpoint
+from agrilape.report import write_report
 from agrilape.samples.types import Picture
 from agrilape.train import train_recipe
 from agrilape.train.trainer import TrainingDivergedError
@@ -288,6 +290,31 @@ def test_divergence_stops_and_says_where_the_last_good_checkpoint_is(
     with pytest.raises(TrainingDivergedError, match=r"at step 6(.|\n)*checkpoint-4"):
         train_recipe(recipe, tmp_path / "run", data)
     assert log_of(tmp_path / "run", "1-align")[-1]["step"] == 6
+
+
+@pytest.mark.parametrize(
+    ("rate", "weight", "sentence"),
+    [(1e-9, 2.0, "Position tokens hardly learn: the expected coordinate is off by"),
+     (0.3, 1000.0, "Position tokens crowd out text: its loss rose from")],
+)  # fmt: skip
+def test_positions_that_never_learn_or_crowd_out_text_are_said_so(
+    data, tmp_path, capsys, rate, weight, sentence
+) -> None:
+    """On the console, in the stage's figures and in the report; by a log that shows it."""
+    warm = case.recipe(tmp_path, steps=42).stages[1].model_dump(mode="json")
+    warm |= {"learning_rates": {"llm": rate, "lape": 1e-12}, "warmup_steps": 40, "schedule": "constant"}
+    warm |= {"checkpoint_every": 1000}
+    recipe = case.recipe(tmp_path, stages=[warm], loss={"spatial_pos_weight": weight}, report_to=[])
+    dump_recipe(recipe, tmp_path / "recipe.yaml")
+    train_recipe(recipe, tmp_path, data)
+    assert f"stage warm: {sentence}" in " ".join(capsys.readouterr().err.split())
+    stability = json.loads((tmp_path / "stages" / "1-warm" / "stability.json").read_text())
+    assert any(said.startswith(sentence) for said in stability["advice"])
+    assert sentence in write_report(tmp_path).read_text()
+    name = "coordinate_error" if "learn" in sentence else "loss_text"
+    values = [row[name] for row in log_of(tmp_path, "1-warm") if name in row]
+    first, last = sum(values[:20]) / 20, sum(values[-20:]) / 20
+    assert last > 0.9 * first if "learn" in sentence else last > 1.2 * first
 
 
 def test_lape_rows_are_frozen_and_off_in_a_later_stage_without_lape(trained, data, tmp_path) -> None:
