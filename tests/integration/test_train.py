@@ -191,9 +191,19 @@ def same_losses(run: Path, other: Path, stage: str) -> None:
         assert ours[-1].get(name, {}) == pytest.approx(theirs[-1].get(name, {}), rel=1e-3, abs=1e-5)
 
 
-@pytest.mark.parametrize("lora", [None, 2])
-def test_a_run_may_go_on_in_any_topology(data, tmp_path, lora) -> None:
-    """One process, then two that share the model (FSDP2), then two that each hold it, then one again."""
+@pytest.mark.parametrize(("lora", "eps", "tolerance"), [(None, 1e-3, 1e-6), (2, 1e-8, 2e-5)])
+def test_a_run_may_go_on_in_any_topology(data, tmp_path, monkeypatch, lora, eps, tolerance) -> None:
+    """One process, then two that share the model (FSDP2), then two that each hold it, then one again.
+
+    Weights are equal but for rounding if AdamW's `eps` is not far below every gradient. At 1e-8 it is: a
+    key's bias has no gradient, since softmax ignores what is added to all scores, and the rounding that
+    stands in for it, divided by its own size, moves the bias by up to the whole rate. With the vision tower
+    in training its key biases differed by 2e-5 then, and 20 of 36,864 query weights by up to 1e-4; the losses
+    by 1e-6. LoRA leaves no biases to train.
+    """
+    monkeypatch.setenv("ADAM_EPS", str(eps))
+    monkeypatch.setattr(torch.optim.AdamW, "__init__", torch.optim.AdamW.__init__)  # to be restored
+    case.divide_by_at_least(eps)
     warm = case.recipe(tmp_path, steps=8).stages[1].model_dump(mode="json")
     warm |= {"batch_size": 2, "gradient_accumulation": 2}
     if lora:
@@ -211,8 +221,7 @@ def test_a_run_may_go_on_in_any_topology(data, tmp_path, lora) -> None:
     ours, theirs = (load_checkpoint(r / "stages" / "1-warm").model.state_dict() for r in (run, whole))
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
-        # Adam divides by the size of the gradient: near 0, rounding moves a weight by part of the rate.
-        torch.testing.assert_close(ours[name], value, rtol=1e-3, atol=2e-4)
+        torch.testing.assert_close(ours[name], value, rtol=0, atol=tolerance, msg=name)
 
 
 def test_lora_trains_with_lape_and_checkpoints_hold_nothing_else(data, tmp_path) -> None:

@@ -148,9 +148,24 @@ def share_on_cpus() -> None:
     AcceleratorState.__init__ = made  # type: ignore[method-assign]
 
 
+def divide_by_at_least(eps: float) -> None:
+    """Let AdamW add `eps` to the root of the squared gradients that it divides by, 1e-8 in training."""
+    import torch
+
+    make = torch.optim.AdamW.__init__
+
+    def made(self: Any, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **{**kwargs, "eps": eps})
+
+    torch.optim.AdamW.__init__ = made  # type: ignore[method-assign]
+
+
 def main() -> None:
     """Train: run folder, data folder, when to die (`step:9`, `event:40` or `never`), and changes as JSON."""
     from agrilape.train import train_recipe
+
+    if eps := os.environ.get("ADAM_EPS"):
+        divide_by_at_least(float(eps))
 
     run, data, death, changes = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4])
     if death != "never":
