@@ -23,6 +23,11 @@ def publish(options: argparse.Namespace, name: str, result: dict[str, Any], text
         write_section(options.write, name, text)
 
 
+def verdict(reached: bool) -> str:
+    """Whether a target was reached, in a word to look for."""
+    return "PASS" if reached else "MISS"
+
+
 def write_section(path: Path, name: str, text: str) -> None:
     """Replace what stands between the marks of a section, or add the section at the end."""
     first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"

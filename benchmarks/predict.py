@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from page import add_options, publish
+from page import add_options, publish, verdict
 from PIL import Image
 
 from agrilape.config.lape import LapeConfig
@@ -37,6 +37,7 @@ from agrilape.model import Checkpoint, attach, build_preset
 from agrilape.samples.types import Chip, Example, Picture, Sample
 from agrilape.tokens import add_position_tokens
 
+TARGETS = {"batches": 3.0, "scoring": 10.0}  # times as fast as one by one; seconds
 SIDE = 128
 SCENES = 50
 BOXES_PER_ROW = 8
@@ -231,14 +232,19 @@ def render(result: dict[str, Any]) -> str:
         f"{facts['tokens']} tokens, batches of {facts['batch']}, the best of {facts['rounds']} rounds. "
         "Batched answers equal single ones.",
         "",
-        "| generation, nano | questions per second | |",
-        "| --- | ---: | ---: |",
-        f"| one by one | {rates['one by one']:,.1f} | |",
-        f"| batched | {rates['batched']:,.1f} | {gain:.1f} times |",
+        "| generation, nano | questions per second | | target |",
+        "| --- | ---: | ---: | ---: |",
+        f"| one by one | {rates['one by one']:,.1f} | | |",
+        f"| batched | {rates['batched']:,.1f} | {gain:.1f} times | at least {TARGETS['batches']:.0f} times: "
+        f"{verdict(gain >= TARGETS['batches'])} |",
         "",
-        f"| scoring {facts['boxes']:,} boxes or dates | seconds |",
-        "| --- | ---: |",
-        *(f"| {name} | {took:.2f} |" for name, took in result["scoring"].items()),
+        f"| scoring {facts['boxes']:,} boxes or dates | seconds | target |",
+        "| --- | ---: | ---: |",
+        *(
+            f"| {name} | {took:.2f} | at most {TARGETS['scoring']:.0f}: "
+            f"{verdict(took <= TARGETS['scoring'])} |"
+            for name, took in result["scoring"].items()
+        ),
     ]
     return "\n".join(lines)
 

@@ -41,7 +41,9 @@ def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch
     page, numbers = tmp_path / "page.md", tmp_path / "numbers.json"
     page.write_text("# Benchmarks\n\nKept.\n")
     small = ["--vocab", "2000", "--hidden", "128", "--layers", "1", "--rounds", "1"]
-    monkeypatch.setattr(sys, "argv", [benchmark.__file__, *small, "--json", str(numbers), "--write", str(page)])
+    monkeypatch.setattr(
+        sys, "argv", [benchmark.__file__, *small, "--json", str(numbers), "--write", str(page)]
+    )
     benchmark.main()
     load("page").write_section(page, "lape-cpu", "measured again")  # what every benchmark writes with
     printed = capsys.readouterr().out
@@ -66,4 +68,5 @@ def test_training_is_timed_with_and_without_lape_and_checkpoints_are_weighed(tmp
     assert 0 < result["checkpoints"]["7B"]["adapter"] < 0.02 * result["checkpoints"]["7B"]["whole"]
     assert result["checkpoints"]["nano"]["adapter"] < result["checkpoints"]["nano"]["whole"]
     assert "| checkpoint with LoRA and LAPE, 7B |" in page.read_text()
+    assert page.read_text().count("PASS") + page.read_text().count("MISS") == 3
     assert "<!-- train-cpu -->" in page.read_text()

@@ -18,7 +18,9 @@ def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch
     small = ["--questions", "5", "--batch", "3", "--tokens", "3", "--boxes", "80", "--rounds", "1"]
     monkeypatch.setattr(sys, "argv", ["predict.py", *small, "--json", str(numbers), "--write", str(page)])
     benchmark.main()
-    assert "| batched |" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "| batched |" in printed
+    assert printed.count("PASS") + printed.count("MISS") == 5
     measured = json.loads(numbers.read_text())
     assert all(rate > 0 for rates in measured["generation"].values() for rate in rates)
     assert len(measured["scoring"]) == 4

@@ -5,6 +5,7 @@ import yaml
 
 from agrilape.config import dump_recipe, load_recipe, parse_recipe, shipped_recipes
 from agrilape.errors import RecipeError
+from agrilape.samples.tasks import TASKS
 
 MINIMAL = {
     "name": "tiny",
@@ -153,3 +154,12 @@ def test_a_run_folder_is_a_recipe_of_where_it_lies_and_a_checkpoint_one_of_its_s
     assert [stage.name for stage in partial.stages] == ["align", "lape_warmup"]
     with pytest.raises(RecipeError, match="there is no recipe"):
         load_recipe(tmp_path)
+
+
+def test_the_recipe_of_a_large_model_asks_all_that_there_is_to_ask():
+    recipe = load_recipe("agri_rs")
+    asked = [task for dataset in recipe.datasets.values() for task in dataset.tasks]
+    assert sorted(asked) == sorted(TASKS)
+    for dataset in recipe.datasets.values():
+        dated = {TASKS[task].dated for task in dataset.tasks}
+        assert dated == {dataset.series > 0}
