@@ -221,3 +221,18 @@ def test_a_model_is_told_what_it_was_told_in_training(checkpoint, image, answers
         )
         assert question.endswith("Bands: red, green, blue. Where are the maize fields?")
     assert ("How many fields are there?",) in told  # of a data set without metadata
+
+
+@pytest.mark.parametrize(("trained_at", "warned"), [(2.5, True), (9.0, False), (None, False)])
+def test_an_image_of_another_scale_than_in_training_is_warned_of(
+    checkpoint, image, answers, tmp_path, capsys, trained_at, warned
+):
+    answers(lambda chip, sample: ("maize",))
+    recipe = checkpoint.parent.parent / "recipe.yaml"
+    source = {"kind": "simulate"} | ({"gsd": trained_at} if trained_at else {})
+    recipe.write_text(yaml.safe_dump({"datasets": {"stills": {"chip": 128, "source": source}}}))
+    try:
+        predict_raster(checkpoint, image, QUESTION, tmp_path / "a.geojson")
+    finally:
+        recipe.unlink()
+    assert ("but 2.5 m in training" in capsys.readouterr().err) == warned

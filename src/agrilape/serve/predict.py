@@ -23,6 +23,8 @@ from agrilape.sources.folder import read_raster
 from agrilape.sources.scene import Frame, Scene
 
 CRS_CHOICES = ("wgs84", "source")
+MOST_SCALE = 1.5
+"""How many times coarser or finer than in training an image may be without a warning."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def predict_raster(
     if tile is not None:
         taught = replace(taught, side=tile)
     tiles = Tiles(scene, frames, asked, taught, overlap, composite)
+    _compare_scale(tiles)
     rows = _answers(model, tiles, batch_size)
     details = f"agrilape {__version__}, {checkpoint.name}: {asked.text}"
     features = features_of(rows, tiles, determination(acquired or frames[-1].acquired, details))
@@ -129,6 +132,13 @@ def _frames(scene: Scene, question: Question, acquired: date | None) -> tuple[Fr
         dates = ", ".join(str(frame.acquired) for frame in scene.frames)
         raise DataError(f"{scene.id} has no image of {acquired}", f"choose one of: {dates}")
     return chosen
+
+
+def _compare_scale(tiles: Tiles) -> None:
+    """Warn of an image much coarser or finer than those of the training."""
+    seen, gsd = tiles.taught.gsd, tiles.georeference.gsd_m
+    if seen and not 1 / MOST_SCALE <= gsd / seen <= MOST_SCALE:
+        warn(f"a pixel of the image is {gsd:.3g} m, but {seen:.3g} m in training: answers mean little")
 
 
 def _answers(checkpoint: Checkpoint, tiles: Tiles, batch_size: int) -> list[Prediction]:

@@ -21,12 +21,14 @@ class Trained:
         picture_side: To how many pixels a side these were reduced; None for none.
         metadata: Facts of the image that every question began with.
         language: Language of the questions.
+        gsd: Metres of ground per pixel of `side`, where the recipe says.
     """
 
     side: int
     picture_side: int | None = None
     metadata: tuple[Fact, ...] = ()
     language: str = "en"
+    gsd: float | None = None
 
 
 def trained(folder: Path, checkpoint: Checkpoint, task: str | None) -> Trained:
@@ -43,7 +45,9 @@ def trained(folder: Path, checkpoint: Checkpoint, task: str | None) -> Trained:
     if cut:
         data = (asked or cut)[-1]
         metadata = tuple(data.get("metadata") or ())
-        return Trained(int(data["chip"]), data.get("picture_side"), metadata, data.get("language") or "en")
+        gsd = (data.get("source") or {}).get("gsd")
+        language = data.get("language") or "en"
+        return Trained(int(data["chip"]), data.get("picture_side"), metadata, language, gsd)
     size = checkpoint.processor.image_processor.size
     return Trained(int(size.get("height") or size.get("shortest_edge") or size.get("longest_edge") or 256))
 

@@ -259,9 +259,9 @@ def inspect_raster(path: Path | str, reading: Reading = AS_THEY_SAY) -> RasterFi
             grid = Grid(dataset.width, dataset.height, dataset.transform, system)
             return _describe(Path(path), dataset, grid, reading)
     except (RasterioError, OSError) as error:
-        raise DataError(
-            f"{path} is not a readable image: {error}", "copy it again from its origin, or leave it out"
-        ) from error
+        lost = "No such file" in str(error)
+        remedy = "check the path" if lost else "copy it again from its origin, or leave it out"
+        raise DataError(f"{path} is not a readable image: {error}", remedy) from error
 
 
 @contextmanager
