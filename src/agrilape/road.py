@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agrilape.config import Recipe, dump_recipe
-from agrilape.console import say
+from agrilape.console import say, warn
 
 
 def run_recipe(recipe: Recipe) -> Path:
@@ -53,6 +53,13 @@ def train_run(recipe: Recipe, only: Collection[str] = (), resume: bool = True) -
     """Train the stages of a recipe, or only those named, going on or anew; returns the stage folders."""
     from agrilape.train import train_recipe
 
+    for stage in recipe.stages:
+        how = stage.introduction
+        if stage.enable_lape and how.schedule != "same" and how.lape_warmup_steps >= stage.steps:
+            warn(
+                f"stage {stage.name}: its {stage.steps} steps end before LAPE's warm-up of "
+                f"{how.lape_warmup_steps}; set stages.{stage.name}.introduction.lape_warmup_steps"
+            )
     dump_recipe(recipe, recipe.output / "recipe.yaml")
     return train_recipe(recipe, recipe.output, recipe.output / "data", resume=resume, only=only)
 

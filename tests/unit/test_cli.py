@@ -8,6 +8,8 @@ import pytest
 
 from agrilape import __version__
 from agrilape.cli.tables import print_facts, print_scores
+from agrilape.config import load_recipe
+from agrilape.road import train_run
 
 
 def run(*arguments, module=False):
@@ -129,3 +131,12 @@ def test_scores_are_printed_beside_the_baseline_to_beat(capsys):
     assert "ahead" in said
     assert "25.0 %" in said
     assert "3 of 80" in said
+
+
+def test_a_stage_that_ends_before_lape_is_warm_is_warned_of(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("agrilape.train.train_recipe", lambda *given, **more: [])
+    short = ["stages.lape_warmup.steps=20", f"output={tmp_path}"]
+    train_run(load_recipe("quickstart", short))
+    assert "stage lape_warmup: its 20 steps end before LAPE's warm-up of 30" in capsys.readouterr().err
+    train_run(load_recipe("quickstart", [*short, "lape_warmup_steps=10"]))
+    assert capsys.readouterr().err == ""
