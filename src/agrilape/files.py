@@ -107,8 +107,8 @@ def _room_for(path: Path) -> Iterator[None]:
     except DiskError:
         raise
     except Exception as error:
-        if is_out_of_room(error) or shutil.disk_usage(path.parent).free < _NO_ROOM:
-            raise DiskError(
-                f"there is no room on the disk for {path}", "free some space and run again"
-            ) from error
+        told = isinstance(error, OSError) and error.errno is not None  # the system's own reason
+        if is_out_of_room(error) or (not told and shutil.disk_usage(path.parent).free < _NO_ROOM):
+            problem = f"there is no room on the disk for {path}"
+            raise DiskError(problem, "free some space and run again") from error
         raise

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,3 +72,11 @@ def test_a_full_disk_is_said(tmp_path: Path, write: Callable[[Path], object], fa
 def test_other_faults_are_not_put_down_to_the_disk(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "result"):
         raise ZeroDivisionError
+    with pytest.raises(FileNotFoundError), whole_file(Path("/proc/result")) as draft:
+        draft.touch()  # this file system has no free bytes, ever
+
+
+def test_a_disk_that_fills_up_is_found_out_where_the_reason_is_hidden(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=512))
+    with pytest.raises(DiskError), whole_file(tmp_path / "result"):
+        raise RuntimeError("sqlite3_exec(ROLLBACK) failed: cannot rollback - no transaction is active")

@@ -118,10 +118,8 @@ def _find(path: Path | str) -> Path:
     if shipped.is_file():
         return shipped
     names = shipped_recipes()
-    hint = did_you_mean(str(path), names, "no recipe that ships is called so:")
-    raise RecipeError(
-        f"there is no recipe '{path}'", f"{hint} name a YAML file, or one of {', '.join(names)}"
-    )
+    hint = did_you_mean(str(path), names, f"name a YAML file, or one of {', '.join(names)}")
+    raise RecipeError(f"there is no recipe '{path}'", hint)
 
 
 def _adopt(raw: dict[str, Any], run: Path, asked: Path) -> None:
