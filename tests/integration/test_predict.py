@@ -223,16 +223,40 @@ def test_a_model_is_told_what_it_was_told_in_training(checkpoint, image, answers
     assert ("How many fields are there?",) in told  # of a data set without metadata
 
 
-@pytest.mark.parametrize(("trained_at", "warned"), [(2.5, True), (9.0, False), (None, False)])
-def test_an_image_of_another_scale_than_in_training_is_warned_of(
-    checkpoint, image, answers, tmp_path, capsys, trained_at, warned
+@pytest.fixture
+def trained_with(checkpoint):
+    """Let the run of the checkpoint have been trained on a data set of these settings."""
+    recipe = checkpoint.parent.parent / "recipe.yaml"
+    yield lambda **data: recipe.write_text(yaml.safe_dump({"datasets": {"stills": {"chip": 128, **data}}}))
+    recipe.unlink()
+
+
+@pytest.mark.parametrize(
+    ("question", "data", "said"),
+    [
+        (QUESTION, {"source": {"kind": "simulate", "gsd": 2.5}}, "10 m, but 2.5 m in training"),
+        (QUESTION, {"source": {"kind": "simulate", "gsd": 9.0}}, ""),
+        (QUESTION, {"tasks": ["count"]}, "was not taught to answer this (task crop_boxes)"),
+        (QUESTION, {"tasks": ["crop_boxes"]}, ""),
+        (QUESTION, {"tasks": []}, ""),
+        ("Where are all fields?", {}, "did you mean 'Where are the fields?'"),
+        ("Sing.", {}, ""),
+    ],
+)
+def test_what_differs_from_training_is_warned_of(
+    checkpoint, image, answers, trained_with, tmp_path, capsys, question, data, said
 ):
     answers(lambda chip, sample: ("maize",))
-    recipe = checkpoint.parent.parent / "recipe.yaml"
-    source = {"kind": "simulate"} | ({"gsd": trained_at} if trained_at else {})
-    recipe.write_text(yaml.safe_dump({"datasets": {"stills": {"chip": 128, "source": source}}}))
-    try:
+    trained_with(**data)
+    predict_raster(checkpoint, image, question, tmp_path / "a.geojson")
+    warnings = capsys.readouterr().err
+    assert said in warnings
+    assert ("warning" in warnings) == bool(said)
+
+
+def test_bands_become_colours_as_in_training(checkpoint, image, answers, trained_with, tmp_path):
+    answers(lambda chip, sample: ("maize",))
+    trained_with(composite="false_colour")
+    with pytest.raises(DataError, match="false_colour"):  # the image has no near infrared
         predict_raster(checkpoint, image, QUESTION, tmp_path / "a.geojson")
-    finally:
-        recipe.unlink()
-    assert ("but 2.5 m in training" in capsys.readouterr().err) == warned
+    predict_raster(checkpoint, image, QUESTION, tmp_path / "a.geojson", composite="true_colour")

@@ -26,7 +26,9 @@ def predict(
     crs: Annotated[
         str, typer.Option(help="wgs84 (GeoJSON), or source: a GeoPackage in the image's CRS.")
     ] = "wgs84",
-    composite: Annotated[str, typer.Option(help="true_colour, false_colour or ndvi.")] = "true_colour",
+    composite: Annotated[
+        str | None, typer.Option(help="true_colour, false_colour or ndvi; left out: as in training.")
+    ] = None,
     sensor: Annotated[
         str | None, typer.Option(help="Name of the sensor, for a model that was told it in training.")
     ] = None,

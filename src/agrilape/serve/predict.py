@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from agrilape import __version__
 from agrilape.console import progress, warn
-from agrilape.errors import DataError, RecipeError
+from agrilape.errors import DataError, RecipeError, did_you_mean
 from agrilape.evaluate.predict import predict_samples
 from agrilape.evaluate.rows import Prediction
 from agrilape.model import Checkpoint, find_checkpoint, load_checkpoint
 from agrilape.serve.features import determination, features_of
 from agrilape.serve.geofile import Feature, write_geojson, write_geopackage
-from agrilape.serve.question import Question, understand
+from agrilape.serve.question import Question, known_questions, understand
 from agrilape.serve.tiles import Tiles
 from agrilape.serve.trained import trained
 from agrilape.sources.folder import read_raster
@@ -49,7 +49,7 @@ def predict_raster(
     output: Path,
     *,
     crs: str = "wgs84",
-    composite: str = "true_colour",
+    composite: str | None = None,
     overlap: float = 0.25,
     tile: int | None = None,
     acquired: date | None = None,
@@ -69,7 +69,7 @@ def predict_raster(
             (longitude, latitude). `agrilape.serve.question.known_questions` lists what is trained.
         output: `.geojson`, or `.gpkg`.
         crs: `wgs84`, or `source` for a GeoPackage in the image's own CRS.
-        composite: How bands become colours; as in training.
+        composite: How bands become colours; None: as in training.
         overlap: Share of a tile that its neighbours repeat, in [0, 0.9]. What lies on a tile's edge is joined
             with what the neighbour saw, so let the overlap be about half a field.
         tile: Side of a tile in pixels; None: as in the run that the checkpoint lies in, else the size of the
@@ -95,8 +95,9 @@ def predict_raster(
     taught = trained(folder, model, asked.task)
     if tile is not None:
         taught = replace(taught, side=tile)
-    tiles = Tiles(scene, frames, asked, taught, overlap, composite)
-    _compare_scale(tiles)
+    tiles = Tiles(scene, frames, asked, taught, overlap, composite or taught.composite)
+    for doubt in _doubts(tiles):
+        warn(doubt)
     rows = _answers(model, tiles, batch_size)
     details = f"agrilape {__version__}, {checkpoint.name}: {asked.text}"
     features = features_of(rows, tiles, determination(acquired or frames[-1].acquired, details))
@@ -134,11 +135,15 @@ def _frames(scene: Scene, question: Question, acquired: date | None) -> tuple[Fr
     return chosen
 
 
-def _compare_scale(tiles: Tiles) -> None:
-    """Warn of an image much coarser or finer than those of the training."""
-    seen, gsd = tiles.taught.gsd, tiles.georeference.gsd_m
-    if seen and not 1 / MOST_SCALE <= gsd / seen <= MOST_SCALE:
-        warn(f"a pixel of the image is {gsd:.3g} m, but {seen:.3g} m in training: answers mean little")
+def _doubts(tiles: Tiles) -> Iterator[str]:
+    """Why an answer may mean little: the model was taught something else."""
+    taught, question, gsd = tiles.taught, tiles.question, tiles.georeference.gsd_m
+    if taught.gsd and not 1 / MOST_SCALE <= gsd / taught.gsd <= MOST_SCALE:
+        yield f"a pixel of the image is {gsd:.3g} m, but {taught.gsd:.3g} m in training: answers mean little"
+    if not taught.task:
+        yield f"the model was not taught to answer this (task {question.task}): answers mean little"
+    if question.task is None and (hint := did_you_mean(question.text, known_questions())):
+        yield f"no question of the training is worded so; {hint}"
 
 
 def _answers(checkpoint: Checkpoint, tiles: Tiles, batch_size: int) -> list[Prediction]:

@@ -21,14 +21,18 @@ class Trained:
         picture_side: To how many pixels a side these were reduced; None for none.
         metadata: Facts of the image that every question began with.
         language: Language of the questions.
+        composite: How bands became colours.
         gsd: Metres of ground per pixel of `side`, where the recipe says.
+        task: Was the task of the question among those of training, as far as is known?
     """
 
     side: int
     picture_side: int | None = None
     metadata: tuple[Fact, ...] = ()
     language: str = "en"
+    composite: str = "true_colour"
     gsd: float | None = None
+    task: bool = True
 
 
 def trained(folder: Path, checkpoint: Checkpoint, task: str | None) -> Trained:
@@ -39,17 +43,22 @@ def trained(folder: Path, checkpoint: Checkpoint, task: str | None) -> Trained:
         checkpoint: What was loaded from it.
         task: Task of the question; the last data set with it counts, else the last of all.
     """
-    datasets = _datasets(folder.parent.parent / "recipe.yaml")
-    cut = [data for data in datasets if "chip" in data]
-    asked = [data for data in cut if task in (data.get("tasks") or ())]
-    if cut:
-        data = (asked or cut)[-1]
-        metadata = tuple(data.get("metadata") or ())
-        gsd = (data.get("source") or {}).get("gsd")
-        language = data.get("language") or "en"
-        return Trained(int(data["chip"]), data.get("picture_side"), metadata, language, gsd)
-    size = checkpoint.processor.image_processor.size
-    return Trained(int(size.get("height") or size.get("shortest_edge") or size.get("longest_edge") or 256))
+    cut = [data for data in _datasets(folder.parent.parent / "recipe.yaml") if "chip" in data]
+    if not cut:
+        size = checkpoint.processor.image_processor.size
+        side = size.get("height") or size.get("shortest_edge") or size.get("longest_edge") or 256
+        return Trained(int(side))
+    asked = [data for data in cut if task in (data.get("tasks") or [task])]  # a release brings its own tasks
+    data = (asked or cut)[-1]
+    return Trained(
+        side=int(data["chip"]),
+        picture_side=data.get("picture_side"),
+        metadata=tuple(data.get("metadata") or ()),
+        language=data.get("language") or "en",
+        composite=data.get("composite") or "true_colour",
+        gsd=(data.get("source") or {}).get("gsd"),
+        task=task is None or bool(asked),
+    )
 
 
 def _datasets(recipe: Path) -> list[dict[str, Any]]:
