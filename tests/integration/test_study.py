@@ -16,8 +16,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from study_case import BROKEN, RANDOM, SMOOTH, InProcess, make_study
 
+from agrilape.errors import DataError
 from agrilape.evaluate.predict import Decoding
 from agrilape.report.study import write_study_markdown, write_study_report
+from agrilape.report.study.effects import compare_variants
+from agrilape.report.study.folder import read_study
 from agrilape.study.conduct import conduct, due
 from agrilape.study.folder import Study
 from agrilape.study.results import read_record
@@ -171,6 +174,30 @@ def test_a_study_killed_with_its_machine_goes_on(finished, tmp_path) -> None:
     assert "random-0" not in rest.started
     assert first.read_text() == written
     assert read_record(study.output / "results/random/1.json") is not None
+
+
+def test_another_baseline_turns_the_comparison_round(finished) -> None:
+    study, _ = finished
+    ours = compare_variants(read_study(study.output))[0]
+    theirs = compare_variants(read_study(study.output, "smooth"))[0]
+    gains = [
+        next(effect.gain.value for effect in one.effects if effect.variant == name)
+        for one, name in ((ours, "smooth"), (theirs, "random"))
+    ]
+    assert gains[0] == pytest.approx(-gains[1])
+    assert theirs.baseline.variant == "smooth"
+    decided = {effect.variant for outcome in ("ahead", "behind") for effect in theirs.decided(outcome)}
+    assert decided == {e.variant for e in theirs.effects if e.outcome != "level" and e.variant != "blind"}
+    with pytest.raises(DataError, match="no variant 'smoth'"):
+        read_study(study.output, "smoth")
+
+
+@pytest.mark.slow
+def test_the_published_evidence_is_what_its_files_say(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2] / "docs"
+    folders = [root / "studies" / name for name in ("headline", "smollm2", "real", "choices")]
+    written = write_study_markdown(folders, tmp_path / "evidence.md")
+    assert written.read_text() == (root / "evidence.md").read_text(), "make it again: see docs/studies.md"
 
 
 def test_the_page_and_the_markdown_say_every_variant(finished) -> None:

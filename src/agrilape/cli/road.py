@@ -181,6 +181,9 @@ def report(
     study: Annotated[
         list[Path] | None, typer.Option(help="A study's folder instead of a run; may be repeated.")
     ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="VARIANT", help="Compare a study's variants with this one.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="File, instead of one in the folder.")] = None,
 ) -> None:
     """Write the page that people read from a run folder, or from studies.
@@ -200,4 +203,4 @@ def report(
         from agrilape.report.study import write_study_markdown, write_study_report
 
         write_study = write_study_report if style == "html" else write_study_markdown
-        say(f"wrote {write_study(study or (), output)}")
+        say(f"wrote {write_study(study or (), output, baseline)}")

@@ -16,7 +16,7 @@ Initialisation = Literal["reference", "statistics", "mean", "numerals", "smooth"
 class LapeConfig(Settings):
     """What the LAPE module is; saved beside its weights as `lape_config.json`."""
 
-    num_spatial_tokens: int = Field(150, ge=2, le=1000, description="Tokens on the height and width axes.")
+    num_spatial_tokens: int = Field(100, ge=2, le=1000, description="Tokens on the height and width axes.")
     num_temporal_tokens: int = Field(50, ge=2, le=1000, description="Tokens on the time axis.")
     initialisation: Initialisation = Field(
         "smooth",
@@ -38,7 +38,7 @@ class LapeConfig(Settings):
         1.0, ge=0, description="Weight of the time axis in the injection."
     )
     injection_rms: float | None = Field(
-        0.3,
+        1.0,
         gt=0,
         description="Start the injection at this share of the visual features' rms; null: as published.",
     )

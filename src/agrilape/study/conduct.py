@@ -12,7 +12,7 @@ from agrilape.study.keys import dataset_key
 from agrilape.study.launch import Launcher
 from agrilape.study.plan import Settling
 from agrilape.study.run import current_key
-from agrilape.study.runs import Run, recipe_of, test_runs, tune_runs
+from agrilape.study.runs import Run, test_runs, tune_runs
 from agrilape.study.schedule import Schedule
 
 
@@ -64,7 +64,7 @@ def prepare_all(study: Study) -> list[Path]:
     untuned: dict[str, Settling] = {variant.name: {} for variant in plan.all_variants()}
     configs = {}
     for run in tune_runs(plan) + test_runs(plan, untuned):
-        recipe = recipe_of(study.plan, study.base, run, study.run_folder(run))
+        recipe = study.recipe(run)
         configs.update({dataset_key(config): (name, config) for name, config in recipe.datasets.items()})
     return [prepared(name, config, study.work) for name, config in configs.values()]
 

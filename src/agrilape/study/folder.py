@@ -11,10 +11,11 @@ WORK/runs/<study>-<run>/, WORK/logs/  run folders and what the processes said
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,12 +23,13 @@ from statistics import fmean
 from typing import Any
 
 from agrilape import __version__
+from agrilape.config import Recipe
 from agrilape.errors import RecipeError
 from agrilape.evaluate.sums import metric_named
 from agrilape.study.keys import MAKES_RUNS, code_key
 from agrilape.study.plan import Plan, Settling, candidates, load_plan
 from agrilape.study.results import FORMAT, Json, read_record, score_of, write_record
-from agrilape.study.runs import Run, test_runs, tune_runs
+from agrilape.study.runs import Run, recipe_of, test_runs, tune_runs
 
 FILE = "study.json"
 BLIND = "blind"
@@ -49,6 +51,7 @@ class Study:
     output: Path
     work: Path
     any_code: bool = False
+    _recipes: dict[str, Recipe] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def open(
@@ -86,6 +89,17 @@ class Study:
     def run_folder(self, run: Run) -> Path:
         """Where a run is made."""
         return self.work / "runs" / f"{self.plan.name}-{run.name}"
+
+    def recipe(self, run: Run) -> Recipe:
+        """The resolved recipe of a run, kept: a schedule asks each run for those of all its siblings.
+
+        Raises:
+            RecipeError: A setting does not exist or is invalid.
+        """
+        key = json.dumps([run.name, run.chosen], sort_keys=True)
+        if key not in self._recipes:
+            self._recipes[key] = recipe_of(self.plan, self.base, run, self.run_folder(run))
+        return self._recipes[key]
 
     def chosen(self) -> dict[str, Settling]:
         """What tuning or a search chose, by variant: the best mean score on the val split.

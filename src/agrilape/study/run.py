@@ -25,7 +25,7 @@ from agrilape.study.folder import BLIND, Study
 from agrilape.study.keys import MAKES_RUNS, code_key, run_key, stage_key
 from agrilape.study.plan import Curve
 from agrilape.study.results import FORMAT, Json, read_record, score_record, training_record, write_record
-from agrilape.study.runs import Run, recipe_of, siblings
+from agrilape.study.runs import Run, siblings
 from agrilape.train import train_recipe
 from agrilape.train.stages import fingerprints, stage_folder, trained_on
 from agrilape.train.trainer import TrainingDivergedError
@@ -48,7 +48,7 @@ def run_one(study: Study, run: Run, *, keep: bool = False) -> Path:
     """
     folder, target = study.run_folder(run), study.output / run.file
     with locked(folder.with_suffix(".lock")):
-        recipe = recipe_of(study.plan, study.base, run, folder)
+        recipe = study.recipe(run)
         link_data(recipe, study.work)
         key = _key(study, run, recipe)
         if study.is_done(target, key):
@@ -71,7 +71,7 @@ def current_key(study: Study, run: Run) -> str:
     Raises:
         DataError: A data set is not prepared.
     """
-    return _key(study, run, recipe_of(study.plan, study.base, run, study.run_folder(run)))
+    return _key(study, run, study.recipe(run))
 
 
 def _key(study: Study, run: Run, recipe: Recipe) -> str:
@@ -113,7 +113,7 @@ def shared_keys(study: Study, run: Run) -> set[str]:
     Raises:
         DataError: A data set is not prepared.
     """
-    recipe = recipe_of(study.plan, study.base, run, study.run_folder(run))
+    recipe = study.recipe(run)
     common = _fingerprints_of_siblings(study, run)
     curve = _curve(study, run)
     found = fingerprints(recipe, _keys(recipe, study.work))
@@ -126,7 +126,7 @@ def _fingerprints_of_siblings(study: Study, run: Run) -> set[str]:
     for other in siblings(study.plan, run, study.chosen() if run.phase == "test" else {}):
         if other.name == run.name:
             continue
-        recipe = recipe_of(study.plan, study.base, other, study.run_folder(other))
+        recipe = study.recipe(other)
         try:
             found.update(fingerprints(recipe, _keys(recipe, study.work)))
         except DataError:  # prepared later, by the other run: then nothing is shared with it

@@ -77,6 +77,11 @@ class Comparison:
         base = self.baseline.score.value
         return None if effect.gain is None or not base else effect.gain.value / abs(base)
 
+    def decided(self, outcome: str) -> list[Effect]:
+        """Variants that are surely `ahead` of the baseline, or `behind`; the largest effect first."""
+        found = [effect for effect in self.effects if effect.outcome == outcome and effect.variant != BLIND]
+        return sorted(found, key=lambda effect: -abs(effect.gain.value) if effect.gain else 0.0)
+
     def reach(self) -> float:
         """Largest distance from zero of an interval of a gain: half the width of a drawing."""
         ends = [

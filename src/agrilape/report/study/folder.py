@@ -74,11 +74,15 @@ class StudyRecord:
         return {seed: run for seed, run in self.runs.get(variant, {}).items() if "scores" in run}
 
 
-def read_study(folder: Path) -> StudyRecord:
+def read_study(folder: Path, baseline: str | None = None) -> StudyRecord:
     """Read a study's folder.
 
+    Args:
+        folder: Where it lies.
+        baseline: Variant that the others are compared with; None: the plan's.
+
     Raises:
-        DataError: It holds no study, or a file is damaged.
+        DataError: It holds no study, a file is damaged, or there is no variant of that name.
     """
     if not (folder / "study.json").is_file():
         raise DataError(
@@ -86,9 +90,11 @@ def read_study(folder: Path) -> StudyRecord:
             "give the folder that `agrilape ablate` named, or run `ablate collect`",
         )
     facts = _read(folder / "study.json")
-    names = sorted(
-        (str(variant["name"]) for variant in facts["variants"]), key=lambda n: n != facts["baseline"]
-    )
+    known = [str(variant["name"]) for variant in facts["variants"]]
+    if baseline is not None and baseline not in known:
+        raise DataError(f"the study {folder} has no variant '{baseline}'", f"use {', '.join(known)}")
+    facts = {**facts, "baseline": baseline or facts["baseline"]}
+    names = sorted(known, key=lambda name: name != facts["baseline"])
     return StudyRecord(
         folder,
         facts,

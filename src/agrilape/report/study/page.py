@@ -22,37 +22,43 @@ from agrilape.report.study.training import (
 )
 
 
-def write_study_report(folders: Sequence[Path], output: Path | None = None) -> Path:
+def write_study_report(
+    folders: Sequence[Path], output: Path | None = None, baseline: str | None = None
+) -> Path:
     """Write one self-contained page about studies.
 
     Args:
         folders: Folders of studies, in order.
         output: The page; by default `report.html` in the first folder.
+        baseline: Variant that the others are compared with; None: the plan's.
 
     Returns:
         Path of the page.
 
     Raises:
-        DataError: A folder holds no study.
+        DataError: A folder holds no study, or it has no variant of that name.
     """
-    studies = [_facts(read_study(folder), charts=True) for folder in folders]
+    studies = [_facts(read_study(folder, baseline), charts=True) for folder in folders]
     return write_text(output or folders[0] / "report.html", _render("study.html.j2", studies))
 
 
-def write_study_markdown(folders: Sequence[Path], output: Path | None = None) -> Path:
+def write_study_markdown(
+    folders: Sequence[Path], output: Path | None = None, baseline: str | None = None
+) -> Path:
     """Write the same numbers as Markdown, without charts; by default `report.md` in the first folder.
 
     Args:
         folders: Folders of studies, in order.
         output: The file.
+        baseline: Variant that the others are compared with; None: the plan's.
 
     Returns:
         Path of the file.
 
     Raises:
-        DataError: A folder holds no study.
+        DataError: A folder holds no study, or it has no variant of that name.
     """
-    studies = [_facts(read_study(folder), charts=False) for folder in folders]
+    studies = [_facts(read_study(folder, baseline), charts=False) for folder in folders]
     return write_text(output or folders[0] / "report.md", _render("study.md.j2", studies))
 
 
