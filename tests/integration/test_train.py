@@ -17,14 +17,19 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from transformers import set_seed
 
 from agrilape.config import dump_recipe
 from agrilape.errors import DataError, DiskError, RecipeError
 from agrilape.model import lape_of, load_checkpoint, parameter_groups
 from agrilape.model.inspect import inspect_checkpoint
 from agrilape.report import write_report
-from agrilape.samples.types import Picture
+from agrilape.samples.manifest import read_store
+from agrilape.samples.mixture import Mixture
+from agrilape.samples.types import Example, Picture
+from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train import train_recipe
+from agrilape.train.prepare import prepare
 from agrilape.train.trainer import TrainingDivergedError
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -248,8 +253,6 @@ def test_computing_activations_again_changes_nothing(exact, data, tmp_path) -> N
 
 
 def test_activations_are_computed_again_where_the_recipe_says_so(tmp_path) -> None:
-    from agrilape.train.prepare import prepare
-
     recipe = case.recipe(tmp_path, model={"gradient_checkpointing": True})
     assert prepare(recipe, recipe.stages[1], None).model.is_gradient_checkpointing
     recipe = case.recipe(tmp_path)
@@ -464,3 +467,33 @@ def test_a_stage_needs_the_one_before_it(data, tmp_path) -> None:
         train_recipe(case.recipe(tmp_path), tmp_path, data, only=["warm"])
     with pytest.raises(RecipeError, match="no stage nonsense"):
         train_recipe(case.recipe(tmp_path), tmp_path, data, only=["nonsense"])
+
+
+def test_a_logged_loss_is_that_of_each_next_token_by_the_whole_model(data, tmp_path) -> None:
+    """Neither unshifted nor without the position tokens, as fused losses have it that know one matrix."""
+    warm = case.recipe(tmp_path, steps=1).stages[1].model_dump(mode="json")
+    warm |= {"augment": False, "introduction": {**warm["introduction"], "gate": "off"}}
+    changes = {"stages": [warm], "model": EXACT, "loss": {"targets": "hard", "spatial_pos_weight": 1.0}}
+    recipe = case.recipe(tmp_path, steps=1, **changes)
+    train_recipe(recipe, tmp_path, data)
+    (row,) = log_of(tmp_path, "1-warm")
+    set_seed(0)
+    prepared = prepare(recipe, recipe.stages[0], None)
+    mixture = Mixture(recipe.stages[0].mixture, {"fields": read_store(data / "fields", "train")}, 0, 2)
+    chips = [mixture.draw(index) for index in range(4)]
+    batch = Collator(prepared.processor, PositionCodec(prepared.lape), packing=packing_of(prepared.model))(
+        [(Example(example.chip, asked), asked) for example, asked in chips]
+    )
+    labels = batch.pop("labels")
+    del batch["position_targets"]
+    with torch.no_grad():
+        scores = prepared.model.eval()(**batch).logits.log_softmax(-1)
+    losses = {"text": [], "height": [], "width": []}
+    kinds = {token: axis for axis in ("height", "width") for token in prepared.lape.token_ids[axis]}
+    for line, place in (labels[:, 1:] != -100).nonzero().tolist():
+        wanted = int(labels[line, place + 1])
+        losses[kinds.get(wanted, "text")].append(-float(scores[line, place, wanted]))
+    for kind, values in losses.items():
+        assert row[f"loss_{kind}"] == pytest.approx(sum(values) / len(values), abs=1e-4)
+    everything = [value for values in losses.values() for value in values]
+    assert row["loss"] == pytest.approx(sum(everything) / len(everything), abs=1e-4)
