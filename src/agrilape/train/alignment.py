@@ -8,7 +8,7 @@ embeddings. A token that resembles the word `maize` can then be read by anything
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from agrilape.tokens import TrainingItem
+from agrilape.tokens.packing import IGNORED
+from agrilape.train.data import Collate
 
-Collate = Callable[[Sequence[TrainingItem]], dict[str, Any]]
-IGNORED = -100
 TEMPERATURE = 0.1  # of cosines, as wide as those of contrastive image-text training at its start
 
 

@@ -17,6 +17,7 @@ from agrilape.samples.augment import dihedral, recolour
 from agrilape.samples.mixture import Mixture
 from agrilape.samples.types import Example
 from agrilape.tokens import Collator, TrainingItem
+from agrilape.tokens.packing import IGNORED
 
 Collate = Callable[[Sequence[TrainingItem]], dict[str, Any]]
 SYMMETRIES = 8
@@ -161,7 +162,7 @@ def _usable(collator: Collator, items: Sequence[TrainingItem], made: _Made) -> l
 def without_answers(part: Mapping[str, Any]) -> dict[str, Any]:
     """A part of a batch from which nothing is learnt, for a pass that must be made all the same."""
     kept = {name: value for name, value in part.items() if name != "cover"}
-    return {**kept, "labels": torch.full_like(part["labels"], -100)}
+    return {**kept, "labels": torch.full_like(part["labels"], IGNORED)}
 
 
 def alike(measured: Sequence[tuple[int, TrainingItem]]) -> list[list[TrainingItem]]:

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from agrilape.config.lape import AXES, Axis, LapeConfig
 from agrilape.config.recipe import LossConfig
+from agrilape.tokens.packing import IGNORED
 
 KINDS = ("text", *AXES)
-IGNORED = -100
 
 
 class AnswerLoss(NamedTuple):

@@ -90,8 +90,3 @@ def build_scheduler(
     return torch.optim.lr_scheduler.LambdaLR(
         optimizer, [factor_of(group["name"], stage) for group in optimizer.param_groups]
     )
-
-
-def current_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    """Learning rate of each group now, as `lr_<group>`."""
-    return {f"lr_{group['name']}": float(group["lr"]) for group in optimizer.param_groups}

@@ -20,6 +20,7 @@ from agrilape.errors import AgrilapeError, DataError, RecipeError
 from agrilape.files import write_json
 from agrilape.model import lape_of
 from agrilape.model.gradients import GradientRecord
+from agrilape.tokens.packing import IGNORED
 from agrilape.train import snapshots
 from agrilape.train.alignment import word_alignment
 from agrilape.train.data import Draws, without_answers
@@ -192,7 +193,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         if self._lape is None:
             inputs.pop("image_times", None)
         labels, targets = labels[:, 1:], targets[:, 1:]
-        scored = (labels != -100).any(0).nonzero().squeeze(1)
+        scored = (labels != IGNORED).any(0).nonzero().squeeze(1)
         outputs = model(**inputs, logits_to_keep=scored, use_cache=False)
         with torch.autocast(self.args.device.type, enabled=False):
             result = self.criterion(outputs.logits, labels[:, scored], targets[:, scored], num_items_in_batch)
@@ -228,7 +229,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         parts = [part for batch in batch_samples for part in batch["parts"]]
         count = torch.zeros((), dtype=torch.int64, device=device)
         for part in parts:
-            count += (part["labels"][:, 1:] != -100).sum().to(device)
+            count += (part["labels"][:, 1:] != IGNORED).sum().to(device)
         total: Tensor = self.accelerator.reduce(count, "sum").clamp(min=1)
         return total
 
