@@ -9,7 +9,7 @@ break.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from inspect import signature
 from typing import Any, TypeVar
 
@@ -156,10 +156,32 @@ def _get_image_features(cls: Any) -> Method:
         if lape.injects:
             named = {**dict(zip(names, args, strict=False)), **kwargs}
             images = {**self._generating, **self._images, **_given(named)}
-            outputs.pooler_output = inject(lape, outputs.pooler_output, self._layout, pixel_values, images)
+            place = partial(inject, lape, self._layout, pixel_values, images)
+            if torch.compiler.is_compiling():
+                return _Placed(outputs, place)
+            outputs.pooler_output = place(outputs.pooler_output)
         return outputs
 
     return get_image_features
+
+
+class _Placed:
+    """Outputs of `get_image_features` whose positions are added when the features are asked for.
+
+    Only under torch.compile. Where a family breaks its graph while it makes features, every function on the
+    way there goes on in a graph of its own: here the positions become part of the graph that uses the
+    features, instead of one more between.
+    """
+
+    def __init__(self, outputs: Any, place: Callable[[Any], Any]) -> None:
+        self._outputs, self._place = outputs, place
+
+    @property
+    def pooler_output(self) -> Any:
+        return self._place(self._outputs.pooler_output)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._outputs, name)
 
 
 def _get_video_features(cls: Any) -> Method:
@@ -219,15 +241,15 @@ def _given(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: arguments[name] for name in _IMAGE_FACTS if arguments.get(name) is not None}
 
 
-def inject(lape: Lape, features: Any, layout: int, pixel_values: Tensor, images: dict[str, Any]) -> Any:
+def inject(lape: Lape, layout: int, pixel_values: Tensor, images: dict[str, Any], features: Any) -> Any:
     """Add positions to visual features.
 
     Args:
         lape: The rows.
-        features: `[images, G, D]`, or a list or tuple of `[G, D]`, in placeholder order.
         layout: Handle of the model's configuration, see `agrilape.model.places`.
         pixel_values: As given to the model.
         images: What else is known of them, see `agrilape.model.places`.
+        features: `[images, G, D]`, or a list or tuple of `[G, D]`, in placeholder order.
 
     Returns:
         New features of the same structure.
