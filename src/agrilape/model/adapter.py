@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from agrilape.config.lape import LapeConfig
 from agrilape.errors import ModelError
 from agrilape.files import whole_folder
 from agrilape.model.attach import inner_model, lape_of
-from agrilape.model.files import read_lape, write_lape, write_meta, write_tensors
+from agrilape.model.files import read_lape, read_tensors, write_lape, write_meta, write_tensors
 from agrilape.model.groups import group_of
 
 TRAINED, LORA = "trained.safetensors", "adapter_config.json"
@@ -83,7 +82,7 @@ def load_adapter(folder: Path | str, model: Any) -> tuple[Any, LapeConfig | None
     folder = Path(folder)
     config = read_lape(folder, model)
     own = dict(model.named_parameters())
-    trained = load_file(folder / TRAINED)
+    trained = read_tensors(folder / TRAINED)
     wrong = [name for name, value in trained.items() if name not in own or own[name].shape != value.shape]
     if wrong:
         raise ModelError(

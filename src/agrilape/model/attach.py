@@ -20,7 +20,7 @@ from agrilape.config.lape import AXES, LapeConfig
 from agrilape.errors import ModelError
 from agrilape.model import families as _families  # noqa: F401  (fills the registry)
 from agrilape.model.initialise import initialise
-from agrilape.model.lape import Lape
+from agrilape.model.lape import Lape, check_token_ids
 from agrilape.model.places import FACTS, places, remember_config
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -45,21 +45,25 @@ def attach(model: Model, config: LapeConfig, tokenizer: Any = None) -> Model:
         The same object.
 
     Raises:
-        ModelError: The family is unknown, LAPE is attached already, or token ids are missing.
+        ModelError: The family is unknown, the model cannot write, LAPE is attached already, or token ids are
+            missing or not as many as the settings say.
     """
     if lape_of(model) is not None:
         raise ModelError("LAPE is attached already", "call detach(model) first")
-    layout = remember_config(inner_model(model).config)
-    if config.token_ids is None:
-        raise ModelError("the position tokens have no vocabulary ids", "call add_position_tokens first")
     inner = inner_model(model)
+    layout = remember_config(inner.config)
+    if inner.get_output_embeddings() is None:
+        raise ModelError(
+            f"{type(inner).__name__} has no head to write tokens with",
+            "load the model with AutoModelForImageTextToText",
+        )
+    check_token_ids(config)
+    assert config.token_ids is not None
     _make_room(inner, max(max(config.token_ids[axis]) for axis in AXES) + 1)
-    embedding, head = inner.get_input_embeddings(), inner.get_output_embeddings()
+    embedding, head = vocabulary_modules(inner)
     tied = head.weight is embedding.weight if config.tied is None else config.tied
     lape = Lape(config, embedding.weight.shape[1], tied)
-    text = torch.ones(len(embedding.weight), dtype=torch.bool)
-    text[lape.token_ids] = False
-    initialise(lape, embedding.weight.detach()[text], head.weight.detach()[text], tokenizer)
+    initialise(lape, embedding.weight.detach(), head.weight.detach(), tokenizer)
     inner.lape = lape.to(embedding.weight.device)
     for module, extensions in _extensions(inner):
         module.__class__ = _extended(module.__class__, extensions)
@@ -70,7 +74,10 @@ def attach(model: Model, config: LapeConfig, tokenizer: Any = None) -> Model:
 
 
 def detach(model: Model) -> Model:
-    """Take LAPE away in place; its rows are lost, see `merge` to keep them. Returns the same object."""
+    """Take LAPE away in place; its rows are lost, see `merge` to keep them. Returns the same object.
+
+    A vocabulary that was grown to hold the position tokens stays as large.
+    """
     if lape_of(model) is None:
         raise ModelError("LAPE is not attached to this model", "call attach(model, config) first")
     inner = inner_model(model)
@@ -92,6 +99,12 @@ def inner_model(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
+def vocabulary_modules(model: Any) -> tuple[Any, Any]:
+    """The embedding and the head, below what LoRA may have put around them."""
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    return getattr(embedding, "base_layer", embedding), getattr(head, "base_layer", head)
+
+
 def _make_room(model: Any, size: int) -> None:
     """Grow the vocabulary if the position tokens lie beyond it; many models have spare rows.
 
@@ -111,9 +124,10 @@ def _extensions(model: Any) -> tuple[tuple[Any, tuple[Extension, ...]], ...]:
     vision: tuple[Extension, ...] = (("get_image_features", _get_image_features),)
     if hasattr(model.base_model, "get_video_features"):
         vision += (("get_video_features", _get_video_features),)
+    embedding, head = vocabulary_modules(model)
     return (
-        (model.get_input_embeddings(), (("forward", _embedding_forward),)),
-        (model.get_output_embeddings(), (("forward", _head_forward),)),
+        (embedding, (("forward", _embedding_forward),)),
+        (head, (("forward", _head_forward),)),
         (model.base_model, vision),
         (model, (("forward", _forward), ("generate", _generate))),
     )
@@ -203,6 +217,7 @@ def _forward(cls: Any) -> Method:
     @wraps(cls.forward)
     def forward(self: Any, *args: Any, image_times: Tensor | None = None, **kwargs: Any) -> Any:
         base = self.base_model
+        _check_rows_are_shared(self)
         # No context manager: torch.compile cannot resume inside one. Every call sets the facts anew anyway.
         base._images = _image_facts(args, {**kwargs, "image_times": image_times})
         if not takes_sizes:
@@ -212,6 +227,15 @@ def _forward(cls: Any) -> Method:
         return outputs
 
     return forward
+
+
+def _check_rows_are_shared(model: Any) -> None:
+    """PEFT's `modules_to_save` trains a copy of a module, which would keep a copy of the rows of its own."""
+    if any(module._lape[0] is not model.lape for module in vocabulary_modules(model)):
+        raise ModelError(
+            "PEFT has copied the embedding or the head, and LAPE's rows with it",
+            "leave them out of modules_to_save; call requires_grad_(True) on them after get_peft_model",
+        )
 
 
 def _generate(cls: Any) -> Method:

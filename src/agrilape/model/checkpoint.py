@@ -67,7 +67,7 @@ def find_checkpoint(folder: Path) -> Path:
     if is_checkpoint(folder):
         return folder
     stages = sorted(
-        (path for path in folder.glob("stages/*-*") if is_checkpoint(path)),
+        (path for path in folder.glob("stages/[0-9]*-*") if is_checkpoint(path)),
         key=lambda path: int(path.name.split("-")[0]),
     )
     if not stages:
@@ -112,12 +112,12 @@ def load_checkpoint(
 ) -> Checkpoint:
     """Load a checkpoint or adapter of agrilape, or any supported model.
 
+    A merged model that has lost its injection into visual features is loaded with a warning.
+
     Args:
         path: Folder, or the id of a model on the hub.
         dtype: Of the base model; None: as saved. LAPE's rows are float32 always.
         base: The base model of an adapter, if it is no longer where it was.
-
-    A merged model that has lost its injection into visual features is loaded with a warning.
 
     Raises:
         ModelError: There is no loadable model.
@@ -128,6 +128,11 @@ def load_checkpoint(
     if adapted is None:
         model, processor = load_model(path, dtype), load_processor(path)
         config = read_lape(folder, model) or _merged(path, model)
+    elif not (base or adapted):
+        raise ModelError(
+            f"{folder} is an adapter that does not say of which model",
+            "name it: from_pretrained(folder, base=...)",
+        )
     else:
         model, config = load_adapter(folder, load_model(base or adapted, dtype))
         processor = load_processor(folder)

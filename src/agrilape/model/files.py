@@ -28,6 +28,19 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
 
 
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        ModelError: It is missing or damaged.
+    """
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"cannot read {path}: {_first_line(error)}", "copy or train it again") from error
+    return tensors
+
+
 def write_lape(folder: Path, model: Any, state: Mapping[str, Tensor]) -> None:
     """Write LAPE's rows, from the model's state, and its settings; nothing if the model has none."""
     lape = lape_of(model)
@@ -54,8 +67,8 @@ def read_lape(folder: Path, model: Any) -> LapeConfig | None:
         lape = lape_of(model)
         assert lape is not None
         lape.config = config
-        lape.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, ValidationError, SafetensorError, RuntimeError) as error:
+        lape.load_state_dict(read_tensors(folder / WEIGHTS))
+    except (OSError, ValidationError, RuntimeError) as error:
         raise ModelError(
             f"cannot read LAPE from {folder}: {_first_line(error)}",
             "the folder is incomplete or belongs to another model; copy or train it again",

@@ -7,15 +7,8 @@ from typing import Any, Literal
 from torch import nn
 
 Group = Literal["vision", "projector", "llm", "lora", "lape"]
-_VISION = ("vision_tower", "vision_model", "visual", "vision")
-_PROJECTOR = (
-    "multi_modal_projector",
-    "connector",
-    "merger",
-    "deepstack_merger_list",
-    "image_newline",
-    "mlp_AR",
-)
+_VISION = ("vision_tower", "vision_model", "visual")
+_PROJECTOR = ("multi_modal_projector", "connector", "merger", "deepstack_merger_list", "image_newline")
 
 
 def parameter_groups(model: nn.Module) -> dict[Group, list[tuple[str, nn.Parameter]]]:

@@ -23,23 +23,33 @@ def initialise(lape: Lape, embeddings: Tensor, head: Tensor, tokenizer: Any = No
 
     Args:
         lape: The module to fill.
-        embeddings: Input embeddings of the text vocabulary, `[V, D]`.
-        head: Output rows of the text vocabulary, `[V, D]`.
+        embeddings: Input embeddings of the whole vocabulary, `[V, D]`; the position tokens' own do not count.
+        head: Output rows of the whole vocabulary, `[V, D]`, likewise.
         tokenizer: Needed for `numerals` only.
 
     Raises:
         ModelError: `numerals` without a tokenizer.
     """
+    matrices: dict[Direction, Tensor] = {"in": embeddings} if lape.tied else {"in": embeddings, "out": head}
+    texts = {direction: _text_rows(lape, matrix) for direction, matrix in matrices.items()}
     for axis in AXES:
         waves = torch.randn(_WAVES, embeddings.shape[1])
-        lape.table(axis, "in").copy_(_rows(lape, axis, "in", embeddings.float(), waves, tokenizer))
-        if not lape.tied:
-            lape.table(axis, "out").copy_(_rows(lape, axis, "out", head.float(), waves, tokenizer))
+        for direction, matrix in matrices.items():
+            if lape.config.initialisation == "numerals":
+                rows = _numerals(lape.config.bins(axis), matrix, tokenizer)
+            else:
+                rows = _rows(lape, axis, direction, texts[direction], waves)
+            lape.table(axis, direction).copy_(rows)
 
 
-def _rows(
-    lape: Lape, axis: Axis, direction: Direction, text: Tensor, waves: Tensor, tokenizer: Any
-) -> Tensor:
+def _text_rows(lape: Lape, matrix: Tensor) -> Tensor:
+    """Rows of all tokens but the position tokens, float32."""
+    text = torch.ones(len(matrix), dtype=torch.bool)
+    text[lape.token_ids] = False
+    return matrix[text.to(matrix.device)].float()
+
+
+def _rows(lape: Lape, axis: Axis, direction: Direction, text: Tensor, waves: Tensor) -> Tensor:
     bins, width = lape.config.bins(axis), text.shape[1]
     match lape.config.initialisation:
         case "reference":  # what nn.Embedding and nn.Linear begin with
@@ -51,9 +61,7 @@ def _rows(
             return mean + 0.1 * deviation * torch.randn(bins, width)
         case "mean":
             return text.mean(0).expand(bins, width)
-        case "numerals":
-            return _numerals(bins, text, tokenizer)
-        case "smooth":
+        case _:  # smooth
             norm: Tensor = text.norm(dim=1)
             return smooth_code(bins, waves) * norm.mean().cpu()
 
@@ -74,7 +82,7 @@ def smooth_code(bins: int, waves: Tensor) -> Tensor:
     return torch.nn.functional.normalize(basis @ waves, dim=1)
 
 
-def _numerals(bins: int, text: Tensor, tokenizer: Any) -> Tensor:
+def _numerals(bins: int, matrix: Tensor, tokenizer: Any) -> Tensor:
     """Embedding of the number's own text, leading tokens first: token k of `037` weighs 2^-k.
 
     A plain mean would make 12 and 21 the same row under a tokenizer that splits digits.
@@ -86,6 +94,6 @@ def _numerals(bins: int, text: Tensor, tokenizer: Any) -> Tensor:
     rows = []
     for index in range(bins):
         ids = tokenizer.encode(f"{index:03d}", add_special_tokens=False)
-        weights = torch.exp2(-torch.arange(len(ids), dtype=torch.float32, device=text.device))
-        rows.append((weights / weights.sum()) @ text[ids])
+        weights = torch.exp2(-torch.arange(len(ids), dtype=torch.float32, device=matrix.device))
+        rows.append((weights / weights.sum()) @ matrix[ids].float())
     return torch.stack(rows)

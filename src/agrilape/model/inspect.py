@@ -72,5 +72,8 @@ def _lape_facts(folder: Path) -> dict[str, Any] | None:
 
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
-    config: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    try:
+        config: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    except ValueError as error:
+        raise ModelError(f"{path} is damaged: {error}", "copy or train it again") from error
     return config

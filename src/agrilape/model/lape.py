@@ -46,8 +46,8 @@ class Lape(nn.Module):
 
     def __init__(self, config: LapeConfig, hidden_size: int, tied: bool) -> None:
         super().__init__()
-        if config.token_ids is None:
-            raise ModelError("the position tokens have no vocabulary ids", "call add_position_tokens first")
+        check_token_ids(config)
+        assert config.token_ids is not None
         self.config = config.model_copy(update={"tied": tied})
         self.tied = tied
         self.enabled = True
@@ -77,6 +77,7 @@ class Lape(nn.Module):
         """Rows of one axis as the model uses them, `[N, D]` float32: after neighbour propagation."""
         rows = propagate(self.table(axis, direction), self.get_buffer(f"{axis}_propagation"), self.config.ntp)
         if self.record is not None and use is not None and rows.requires_grad:
+            rows = rows.view_as(rows)  # without propagation they are the table, whose gradient is of all uses
             self.record.watch(rows, use, axis, "in" if self.tied else direction)
         return rows
 
@@ -157,7 +158,7 @@ class Lape(nn.Module):
         """Fix the scale of the injection by the first features seen; later calls change nothing.
 
         Each axis then adds `injection_rms` times the root mean square of the features. The processes of a
-        distributed run share the mean power of their features.
+        distributed run share the mean power of their features, so each must see images in its first pass.
 
         Args:
             features: Visual features before injection, `[G, D]`.
@@ -187,3 +188,20 @@ class Lape(nn.Module):
 
         super()._apply(move, recurse)  # type: ignore[no-untyped-call]
         return self
+
+
+def check_token_ids(config: LapeConfig) -> None:
+    """Every bin of every axis needs an id of its own, or rows would be read in the wrong places."""
+    if config.token_ids is None:
+        raise ModelError("the position tokens have no vocabulary ids", "call add_position_tokens first")
+    counts = {axis: len(config.token_ids[axis]) for axis in AXES}
+    if counts != {axis: config.bins(axis) for axis in AXES}:
+        raise ModelError(
+            f"the vocabulary has {counts} position tokens, other numbers than the settings",
+            "call add_position_tokens with these settings",
+        )
+    ids = [token for axis in AXES for token in config.token_ids[axis]]
+    if len(set(ids)) < len(ids):
+        raise ModelError(
+            "two position tokens share a vocabulary id", "call add_position_tokens with a fresh tokenizer"
+        )

@@ -9,7 +9,7 @@ from torch import nn
 
 from agrilape.config.lape import LapeConfig
 from agrilape.errors import ModelError
-from agrilape.model.attach import detach, lape_of
+from agrilape.model.attach import detach, inner_model, lape_of, vocabulary_modules
 
 
 @torch.no_grad()
@@ -28,15 +28,15 @@ def merge(model: Any) -> Any:
     lape = lape_of(model)
     if lape is None:
         raise ModelError("there is no LAPE to merge", "attach it, or load a checkpoint that has it")
-    if hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
-    ids, rows_in, rows_out = lape.token_ids, lape.rows("in"), lape.rows("out")
-    detach(model)
-    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    inner = inner_model(model)
+    embedding, head = vocabulary_modules(inner)  # what LoRA adds comes on top of the rows, as it did before
     if head.weight is embedding.weight and not lape.tied:
-        _untie(model, head)
-    embedding.weight[ids] = rows_in.to(embedding.weight)
-    head.weight[ids] = rows_out.to(head.weight)
+        _untie(inner, head)
+    embedding.weight[lape.token_ids] = lape.rows("in").to(embedding.weight)
+    head.weight[lape.token_ids] = lape.rows("out").to(head.weight)
+    if model is not inner:
+        model = model.merge_and_unload()
+    detach(model)
     settings = lape.config.model_copy(update={"injection": "off"})
     model.config.agrilape = {
         "merged": settings.model_dump(mode="json"), "injection_lost": lape.config.injection != "off"

@@ -60,14 +60,15 @@ def _places(
             f"{count} visual tokens came out where {sum(lengths)} were expected ({len(extents)} images)",
             "the image processor and the model's config disagree; load both from the same checkpoint",
         )
-    times = [torch.nan] * len(extents) if image_times is None else image_times.tolist()
-    if len(times) != len(extents):
+    times = torch.full((len(extents),), torch.nan) if image_times is None else image_times
+    if times.shape != (len(extents),):
         raise ModelError(
-            f"{len(times)} image times for {len(extents)} images", "give one per image, NaN for a still one"
+            f"image times of shape {tuple(times.shape)} for {len(extents)} images",
+            "give one per image in one row, NaN for a still one",
         )
     rows = [
         torch.cat([one, torch.full((len(one), 1), time)], dim=1)
-        for one, time in zip(extents, times, strict=True)
+        for one, time in zip(extents, times.tolist(), strict=True)
     ]
     return torch.cat(rows).to(pixel_values.device)
 

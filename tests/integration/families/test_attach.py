@@ -238,6 +238,12 @@ def test_bfloat16_keeps_rows_in_float32(case, inputs):
     assert all(value.grad.isfinite().all() and value.grad.abs().sum() > 0 for value in lape.parameters())
 
 
+def test_a_model_without_a_head_is_refused(family_case):
+    case = family_case("llava")
+    with pytest.raises(ModelError, match="AutoModelForImageTextToText"):
+        attach(case.model.base_model, case.config)
+
+
 def test_attaching_twice_or_detaching_nothing_is_refused(case):
     with pytest.raises(ModelError, match="not attached"):
         detach(case.model)

@@ -12,11 +12,13 @@ import torch.multiprocessing as mp
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
+from agrilape.errors import ModelError
 from agrilape.model import attach, lape_of, load_adapter, merge, parameter_groups, save_adapter
 from agrilape.model.grids import FAMILIES
 
 NAMES = sorted(set(FAMILIES) - {"qwen2_vl"})
 TIMES = torch.tensor([0.2, float("nan")])
+HEADS = {"head": r".*(q_proj|lm_head)", "embedding": r".*(q_proj|embed_tokens)"}
 COMPILED = ("llava", "idefics3")  # makes features in one graph, and in several
 DISTRIBUTED = ("llava", "qwen3_vl", "idefics3")  # unlike in how images come, and in what they are told
 
@@ -67,6 +69,33 @@ def test_lora_and_lape_train_together_and_fit_into_one_adapter(family_case, name
         again.get_base_model().lape.config = lape_of(again).config.model_copy(update={"injection": "off"})
         uninjected = again(**data).logits
         torch.testing.assert_close(merge(again)(**data).logits, uninjected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("target", HEADS)
+@pytest.mark.parametrize("first", ["lape", "lora"])
+def test_lora_on_the_head_or_embedding_adds_to_the_rows_merged_and_not(family_case, target, first):
+    case, data = family_case("llava"), inputs(family_case("llava"))
+    lora = LoraConfig(r=2, target_modules=HEADS[target], init_lora_weights=False)
+    config = case.config.model_copy(update={"injection": "off"})
+    torch.manual_seed(1)
+    if first == "lape":
+        model = get_peft_model(attach(case.model, config), lora)
+    else:
+        case.model.resize_token_embeddings(320)
+        model = get_peft_model(case.model, lora)
+        attach(model.get_base_model(), config)
+    with torch.no_grad():
+        expected = model.eval()(**data).logits
+        torch.testing.assert_close(merge(model)(**data).logits, expected, rtol=1e-4, atol=1e-5)
+    assert lape_of(model) is None
+
+
+def test_a_head_that_peft_copies_is_refused_before_it_trains_without_lape(family_case):
+    case = family_case("llava")
+    lora = LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["lm_head"])
+    model = get_peft_model(attach(case.model, case.config), lora)
+    with pytest.raises(ModelError, match="modules_to_save"):
+        model(**inputs(case))
 
 
 def broken(explained):

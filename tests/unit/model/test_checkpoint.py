@@ -172,6 +172,18 @@ def test_a_damaged_file_is_named_with_a_remedy(built, tmp_path, name):
         load_checkpoint(tmp_path / "c")
 
 
+def test_an_incomplete_adapter_says_what_is_missing(built, tmp_path):
+    model, processor = built
+    model.config.name_or_path = model.name_or_path = ""
+    save_adapter(tmp_path / "a", model, processor)
+    with pytest.raises(ModelError, match="base="):
+        load_checkpoint(tmp_path / "a")
+    assert load_checkpoint(tmp_path / "a", base="preset:nano:1").config == lape_of(model).config
+    (tmp_path / "a" / "trained.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"trained\.safetensors"):
+        load_checkpoint(tmp_path / "a", base="preset:nano:1")
+
+
 @pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is there")
 def test_a_processor_that_wants_torchvision_says_what_to_install(tmp_path):
     processor = build_processor("qwen2_5_vl", build_tokenizer())

@@ -24,7 +24,7 @@ def rows(method, tokenizer=None, tied=False):
     lape = Lape(config, 64, tied)
     text = 3 + 2 * torch.randn(2000, 64)
     initialise(lape, text, text / 4, tokenizer)
-    return lape, text
+    return lape, torch.cat([text[:1000], text[1000 + 3 * BINS :]])  # without the position tokens' own
 
 
 def test_reference_is_what_torch_layers_begin_with():
@@ -65,3 +65,13 @@ def test_numerals_are_the_embeddings_of_numbers_in_order(tokenizer):
     assert not torch.allclose(lape.table("width", "in")[12], lape.table("width", "in")[21])
     with pytest.raises(ModelError, match="tokenizer"):
         rows("numerals")
+
+
+def test_numerals_are_found_behind_position_tokens_too(tokenizer):
+    ids = {axis: (2 * k, 2 * k + 1) for k, axis in enumerate(AXES)}
+    settings = {"num_spatial_tokens": 2, "num_temporal_tokens": 2, "initialisation": "numerals"}
+    lape, text = Lape(LapeConfig(token_ids=ids, **settings), 64, True), torch.randn(2000, 64)
+    initialise(lape, text, text, tokenizer)
+    zero, one = (tokenizer.convert_tokens_to_ids(digit) for digit in "01")
+    assert zero > max(ids["temporal"])
+    torch.testing.assert_close(lape.table("width", "in")[1], (6 * text[zero] + text[one]) / 7)

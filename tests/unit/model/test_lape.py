@@ -133,11 +133,38 @@ def test_the_gradient_record_tells_uses_apart():
     assert norms["ntp"] == pytest.approx(spread)
 
 
+@pytest.mark.parametrize("ntp", ["gradient", "value", "off"])
+def test_the_record_of_one_pass_holds_nothing_of_other_uses_or_passes(ntp):
+    lape = make(injection_rms=None, ntp=ntp)
+    place = torch.tensor([[0.0, 0.0, 0.5, 0.5]]), torch.tensor([0.5])
+    for uses in (("input", "injection"), ("injection",), ("input",)):
+        lape.record = record = GradientRecord()
+        total = torch.zeros(())
+        if "input" in uses:
+            total = total + lape.embed(torch.tensor([[4]]), torch.zeros(1, 1, 6)).sum()
+        if "injection" in uses:
+            total = total + lape.injection(*place).sum()
+        total.backward()
+        norms = record.norms(lape)
+        assert norms["input"] == pytest.approx(6**0.5 if "input" in uses else 0)
+        assert (norms["injection"] > 0) == ("injection" in uses)
+
+
 def test_a_copy_has_its_own_rows():
     lape = make()
     twin = copy.deepcopy(lape)
     twin.table("width", "in").data.zero_()
     assert lape.table("width", "in").abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"height": (9, 4)}, "other numbers"), ({"width": (2, 17, 9)}, "share a vocabulary id")],
+)
+def test_token_ids_that_do_not_fit_the_settings_are_refused(change, message):
+    config = LapeConfig(num_spatial_tokens=3, num_temporal_tokens=2, token_ids={**IDS, **change})
+    with pytest.raises(ModelError, match=message):
+        Lape(config, 6, tied=False)
 
 
 def test_token_ids_are_required():
