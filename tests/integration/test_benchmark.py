@@ -37,6 +37,16 @@ def test_all_passes_are_timed_and_leave_the_models_alone(benchmark, options):
     assert all(map(torch.equal, before, models["agrilape"].parameters()))
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "kept"),
+    [(104, 150, True), (106, 200, False), (104, 139, False), (90, 111, True), (90, 109, False)],
+)
+def test_a_row_passes_only_if_it_keeps_both_targets(benchmark, ours, theirs, kept):
+    target = benchmark.Target(times_less=10, least=1.0, share=0.05)
+    row = benchmark._row("decode, ms", {"base": 100, "agrilape": ours, "concatenation": theirs}, 1, target)
+    assert ("PASS" in row, "MISS" in row) == (kept, not kept)
+
+
 def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch, capsys):
     page, numbers = tmp_path / "page.md", tmp_path / "numbers.json"
     page.write_text("# Benchmarks\n\nKept.\n")
@@ -48,6 +58,7 @@ def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch
     load("page").write_section(page, "lape-cpu", "measured again")  # what every benchmark writes with
     printed = capsys.readouterr().out
     assert printed.count("| prefill") == printed.count("| train") == 2
+    assert printed.count("PASS") + printed.count("MISS") == 7
     assert set(json.loads(numbers.read_text())["mebibytes"]["train"]) == set(benchmark.CASES)
     assert page.read_text().count("<!-- lape-cpu -->") == 1
     assert "Kept." in page.read_text()
