@@ -19,8 +19,8 @@ import pytest
 import torch
 from transformers import set_seed
 
-from agrilape.config import dump_recipe
-from agrilape.errors import DataError, DiskError, RecipeError
+from agrilape.config import dump_recipe, parse_recipe
+from agrilape.errors import AgrilapeError, DataError, DiskError, RecipeError
 from agrilape.model import lape_of, load_checkpoint, parameter_groups
 from agrilape.model.inspect import inspect_checkpoint
 from agrilape.report import write_report
@@ -497,3 +497,16 @@ def test_a_logged_loss_is_that_of_each_next_token_by_the_whole_model(data, tmp_p
         assert row[f"loss_{kind}"] == pytest.approx(sum(values) / len(values), abs=1e-4)
     everything = [value for values in losses.values() for value in values]
     assert row["loss"] == pytest.approx(sum(everything) / len(everything), abs=1e-4)
+
+
+@pytest.mark.parametrize("slip", ["task", "model"])
+def test_a_slip_in_the_recipe_costs_nothing_that_was_trained(trained, data, tmp_path, slip) -> None:
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    before = sorted((run / "stages" / "1-align").iterdir())
+    model = {"preset": None, "path": str(tmp_path / "nowhere")} if slip == "model" else {}
+    raw = case.recipe(run, model=model).model_dump(mode="json", exclude_unset=True)
+    if slip == "task":
+        raw["stages"][0]["mixture"]["words"]["tasks"] = ["sceen"]
+    with pytest.raises(AgrilapeError, match="sceen" if slip == "task" else "nowhere"):
+        train_recipe(parse_recipe(raw), run, data)
+    assert sorted((run / "stages" / "1-align").iterdir()) == before

@@ -203,14 +203,19 @@ class StageRun:
                 "train the stages before it first",
             )
         process = PartialState(cpu=not torch.accelerator.is_available())
-        with process.main_process_first():
-            if process.is_main_process:
-                self._begin(resume, process.num_processes)
-        snapshot = snapshots.latest(self.folder / RESUME)
+        goes_on = resume and _made_from(self.folder / RESUME / BEGUN) == self.made_from
+        snapshot = snapshots.latest(self.folder / RESUME) if goes_on else None
         resumed = int(snapshot.name.removeprefix("checkpoint-")) if snapshot else 0
         title += f" from step {resumed}" if resumed else ""
+        # A recipe with a slip in it fails here, while what was trained before is still there.
+        if not goes_on and self.folder.is_dir():
+            self._draws(self.stage, process.num_processes, words_only=False)
         set_seed(self.seed)
         prepared = prepare(self.recipe, self.stage, snapshot or self.before)
+        process.wait_for_everyone()
+        with process.main_process_first():
+            if process.is_main_process:
+                self._begin(goes_on, process.num_processes)
         left = self.stage.steps - resumed
         board = "tensorboard" in self.recipe.report_to
         with (
@@ -227,10 +232,10 @@ class StageRun:
                 self._finish()
         process.wait_for_everyone()
 
-    def _begin(self, resume: bool, processes: int) -> None:
+    def _begin(self, goes_on: bool, processes: int) -> None:
         """Clear the folder of what does not belong to this stage."""
         folder = self.folder / RESUME
-        if not resume or _made_from(folder / BEGUN) != self.made_from:
+        if not goes_on:
             shutil.rmtree(self.folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         for draft in self.folder.glob(f".{FINAL}-*"):
