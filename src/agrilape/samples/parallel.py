@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -86,7 +87,9 @@ class Crew:
     def _executor(self) -> Executor:
         if self._pool is None:
             if self._client is None:  # spawned, since threads of this process do not survive a fork
-                self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"))
+                self._pool = ProcessPoolExecutor(
+                    self.workers, get_context("spawn"), initializer=_leave_with_parent
+                )
             else:
                 self.workers = sum(self._client.nthreads().values())
                 if not self.workers:
@@ -116,6 +119,18 @@ class Crew:
             while turn in done:
                 yield done.pop(turn)
                 turn += 1
+
+
+def _leave_with_parent() -> None:
+    """Let this process end with the one that started it: killed, that one sends nobody home."""
+    if (parent := parent_process()) is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _connect(address: str) -> Any:
