@@ -351,21 +351,20 @@ def _field_curves(
     if not outlines or not looks:
         return curves
     numbers = _burn(outlines, window).ravel()
-    values = np.stack([np.asarray(look.ndvi, np.float32).ravel() for look in looks], -1)
-    seen = np.isfinite(values)
-    # One row per outline, with a one for each of its pixels: all sums at once.
+    # One row per outline, with a one for each of its pixels: all sums of a date at once.
     pixels_of = sparse.csr_array(
         (np.ones(numbers.size), numbers, np.arange(numbers.size + 1)), (numbers.size, len(outlines) + 1)
     ).T.tocsr()[1:]
-    pixels = pixels_of.sum(1)[:, None]
-    if seen.all():
-        counts = np.broadcast_to(pixels, curves.shape)
-    else:
-        values = np.where(seen, values, np.float32(0))
-        counts = pixels_of @ seen
-    sums = pixels_of @ values
-    enough = (counts > 0) & (counts >= 0.5 * pixels)
-    curves[enough] = sums[enough] / counts[enough]
+    pixels = np.diff(pixels_of.indptr)
+    for number, look in enumerate(looks):
+        values = np.asarray(look.ndvi, np.float32).ravel()
+        seen = np.isfinite(values)
+        counts = pixels
+        if not seen.all():
+            counts = pixels_of @ seen
+            values = np.where(seen, values, np.float32(0))
+        enough = (counts > 0) & (counts >= 0.5 * pixels)
+        curves[enough, number] = (pixels_of @ values)[enough] / counts[enough]
     return curves
 
 
