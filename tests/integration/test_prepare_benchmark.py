@@ -11,6 +11,7 @@ from tests.benchmarks import load
 
 from agrilape.samples import read_store
 from agrilape.samples.chips import encode_png
+from agrilape.samples.plan import Piece, Unit
 from agrilape.samples.prepare import prepare_dataset
 
 
@@ -37,6 +38,14 @@ def test_the_bare_loop_encodes_the_pictures_of_the_samples(benchmark, tmp_path, 
     assert encoded == wanted
 
 
+def test_a_part_of_the_plan_is_spread_over_all_of_it(benchmark):
+    units = [Unit("train", number, (Piece(None, (None,) * 10, ()),)) for number in range(20)]
+    numbers = [unit.number for unit in benchmark.spread(units, 50)]
+    assert numbers == [2, 6, 10, 14, 18]
+    assert benchmark.spread(units, 0) == benchmark.spread(units, 10_000) == units
+    assert len(benchmark.spread(units, 1)) == 1
+
+
 def test_fields_are_green_in_season(benchmark, tmp_path):
     benchmark.make_scene(tmp_path, 256, 3)
     greenness = []
@@ -51,9 +60,24 @@ def test_fields_are_green_in_season(benchmark, tmp_path):
 @pytest.mark.slow
 def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch, capsys):
     page, numbers = tmp_path / "page.md", tmp_path / "numbers.json"
-    small = ["--size", "512", "--dates", "5", "--chip", "128", "--write", str(page), "--json", str(numbers)]
+    small = [
+        "--size",
+        "512",
+        "--chips",
+        "0",
+        "--dates",
+        "5",
+        "--chip",
+        "128",
+        "--write",
+        str(page),
+        "--json",
+        str(numbers),
+    ]
     monkeypatch.setattr(sys, "argv", [benchmark.__file__, *small])
     benchmark.main()
-    assert "| 2 workers |" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "| 2 workers |" in said
+    assert said.count("PASS") + said.count("MISS") == len(benchmark.TARGETS)
     assert set(json.loads(numbers.read_text())["cases"]) == set(benchmark.CASES)
     assert page.read_text().count("<!-- prepare -->") == 1
