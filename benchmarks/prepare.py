@@ -186,9 +186,10 @@ def run_case(case: str, options: argparse.Namespace) -> dict[str, Any]:
     used, began = os.times(), time.monotonic()
     if case == "bare":
         windows = list(shown_windows(samples_folder(options, CASES[0])))
-        tones = tones_of(scene)
-        used, began = os.times(), time.monotonic()
-        read_and_encode(scene, windows, tones)
+        with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_MB):  # from the first read on: GDAL asks only once
+            tones = tones_of(scene)
+            used, began = os.times(), time.monotonic()
+            read_and_encode(scene, windows, tones)
         found = {"chips": len(windows), "opening": 0.0}
     else:
         found = prepare_part(options, samples_folder(options, case), int(case[0]))
@@ -260,7 +261,7 @@ def read_and_encode(
     scene: Path, windows: Sequence[tuple[Window, frozenset[str]]], tones: Sequence[NDArray[np.uint8]]
 ) -> None:
     """Read of every date what the samples need, encode the dates that they show, and do nothing else."""
-    with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_MB), ExitStack() as stack:
+    with ExitStack() as stack:
         dates = {file.stem: stack.enter_context(rasterio.open(file)) for file in sorted(scene.glob("*.tif"))}
         for window, shown in windows:
             for day, raster in dates.items():
