@@ -6,10 +6,14 @@ import json
 import resource
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import geopandas
+import numpy as np
+import pandas
 import pytest
 import rasterio
 import shapely
@@ -17,7 +21,10 @@ import yaml
 
 from agrilape.cli import main
 from agrilape.config.recipe import SimulateSource
+from agrilape.geo.shapes import Point
+from agrilape.samples import read_store
 from agrilape.simulate import simulate_scene
+from agrilape.sources import PixelWindow, open_folder, read_parcels
 
 SIDE = 128
 RECIPE = {
@@ -155,6 +162,134 @@ def test_invalid_outlines_are_repaired_and_counted(scene, prepare):
     status, said = prepare()
     assert status == 0
     assert "repaired 1 invalid" in said
+
+
+def _repeated(parcels):
+    return pandas.concat([parcels, parcels.iloc[:2]])
+
+
+def _of_unknown_crops(parcels):
+    return parcels.assign(crop=[f"{9000 + number}" for number in range(len(parcels))])
+
+
+def _without_a_place(parcels):
+    return parcels.set_geometry([None, shapely.Polygon(), *parcels.geometry.iloc[2:]], crs=parcels.crs)
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (_repeated, "left out 2 parcels that repeat an outline"),
+        (_of_unknown_crops, "crops.csv has no name for 9000"),
+        (_without_a_place, "left out 2 features without a geometry"),
+    ],
+)
+def test_what_parcels_lack_or_repeat_is_counted(scene, prepare, change, note):
+    redraw(scene, change)
+    status, said = prepare()
+    assert status == 0
+    assert note in said
+
+
+def _in_three_dimensions(parcels):
+    return parcels.set_geometry(shapely.force_3d(parcels.geometry.array, 250.0))
+
+
+def _with_ponds(parcels):
+    return parcels.set_geometry(parcels.geometry.difference(parcels.geometry.centroid.buffer(15)))
+
+
+def _in_two_parts(parcels):
+    far = parcels.geometry.translate(10_000)
+    return parcels.set_geometry([shapely.union(*both) for both in zip(parcels.geometry, far, strict=True)])
+
+
+@pytest.mark.parametrize("change", [_in_three_dimensions, _with_ponds, _in_two_parts])
+def test_parcels_of_any_shape_are_asked_about(scene, prepare, change):
+    redraw(scene, change)
+    status, said = prepare("datasets.fields.tasks=[crop_at_point]")
+    assert status == 0, said
+    samples = [
+        sample for one in read_store(scene.parents[1] / "run/data/fields", "train") for sample in one.samples
+    ]
+    assert samples
+    outlines = geopandas.read_file(scene / "parcels.gpkg", layer="parcels").set_index("parcel_id").geometry
+    chips = {one.chip.id: one.chip for one in read_store(scene.parents[1] / "run/data/fields", "train")}
+    for sample in samples:
+        (point,) = (part for part in sample.question if isinstance(part, Point))
+        place = shapely.Point(chips[sample.chip].georeference.to_map(point))
+        assert outlines[sample.provenance["parcels"][0]].contains(place)
+
+
+def test_dates_missing_or_in_words_are_read_where_they_can_be(scene, prepare):
+    def said(parcels):
+        forms = ["2022-03-01", "1.3.2022", "March 1, 2022", "20220301T101500", "soon", "", None]
+        repeated = [forms[number % len(forms)] for number in range(len(parcels))]
+        return parcels.assign(sowing_date=repeated, emergence_date=None, peak_date=None, harvest_date=None)
+
+    redraw(scene, said)
+    status, heard = prepare()
+    assert status == 0
+    assert "Traceback" not in heard
+    table = read_parcels(scene / "parcels.gpkg", open_folder(scene).scenes[0].georeference)
+    found = Counter(parcel.sowing for parcel in table.parcels)
+    assert set(found) == {date(2022, 3, 1), None}
+    assert found[None] <= 3 * -(-len(table.parcels) // 7)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "numbers", "stated"),
+    [
+        ("uint16", 0, lambda reflectance: reflectance * 10_000 + 1000, {"processing_baseline": "04.00"}),
+        ("float32", np.nan, lambda reflectance: reflectance, {"scale": 1}),
+        ("float32", -9999, lambda reflectance: reflectance * 200 + 20, {"scale": 0.005, "offset": -0.1}),
+    ],
+)
+def test_numbers_of_any_kind_give_the_same_reflectance(scene, prepare, dtype, nodata, numbers, stated):
+    """16 bits with the offset of Sentinel-2's baseline 04.00; floats, with NaN or a number for no data."""
+    for image in scene.glob("*.tif"):
+        blank(image, slice(0, 4))
+    wanted = reflectance(scene)
+    assert np.isnan(wanted[..., :4]).all()
+    assert np.isfinite(wanted).any()
+    for image in scene.glob("*.tif"):
+        with rasterio.open(image) as raster:
+            values, profile, names, tags = (
+                raster.read(masked=True),
+                raster.profile,
+                raster.descriptions,
+                raster.tags(),
+            )
+        stored = values.data.astype(float)
+        stored[:4] = numbers(values[:4].astype(float) / 10_000).filled(nodata)  # the fifth is the cloud mask
+        with rasterio.open(image, "w", **profile | {"dtype": dtype, "nodata": nodata}) as raster:
+            raster.write((stored.round() if dtype == "uint16" else stored).astype(dtype))
+            raster.descriptions = names
+            raster.update_tags(**tags)
+    (scene / "scene.json").write_text(json.dumps(json.loads((scene / "scene.json").read_text()) | stated))
+    status, said = prepare()
+    assert status == 0, said
+    np.testing.assert_allclose(reflectance(scene), wanted, atol=1e-4)
+
+
+def reflectance(scene: Path) -> np.ndarray:
+    """What is read of all dates, `[dates, bands, height, width]`."""
+    frames = open_folder(scene).scenes[0].frames
+    bands = ("blue", "green", "red", "nir")
+    return np.stack([frame.read(PixelWindow(0, 0, SIDE, SIDE), bands) for frame in frames])
+
+
+def test_a_manifest_that_points_outside_its_folder_is_refused(scene, prepare, agrilape):
+    status, said = prepare()
+    assert status == 0, said
+    manifest = scene.parents[1] / "run/data/fields/manifest.json"
+    facts = json.loads(manifest.read_text())
+    facts["shards"][0]["path"] = "../elsewhere.parquet"
+    manifest.write_text(json.dumps(facts))
+    for command in ("check", "stats"):
+        status, said = agrilape("data", command, manifest.parent)
+        assert status == 1
+        assert "a shard lies beside its manifest" in " ".join(said.split())
 
 
 def test_parcels_of_another_place_are_refused(scene, prepare):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,8 @@ def read_near(path: Path, georeference: Georeference, layer: str | None = None) 
     table = _this_side(read_vector(path, layer, bounds), georeference)
     target = parse_crs(georeference.crs)
     notes = []
+    if bounds is not None and (lost := _without_geometry(path, layer, path.stat().st_mtime_ns)):
+        notes.append(f"left out {lost} features without a geometry")
     if not _same_crs(table.crs, target):
         notes.append(f"reprojected from {_name(table.crs)} to {_name(target)}")
         table = table.to_crs(target)
@@ -125,10 +128,36 @@ def _read_parquet(path: Path, bounds: tuple[float, ...] | None) -> Any:
     return table[table.intersects(shapely.box(*bounds))]
 
 
+@lru_cache(maxsize=64)
+def _without_geometry(path: Path, layer: str | None, changed: int) -> int:
+    """Number of features without a geometry or with an empty one, which a search by place passes over.
+
+    `changed`, the time of the file's last change, keeps what is remembered from outliving the file. Of
+    GeoParquet only missing geometries are counted, from the statistics in its footer.
+    """
+    if path.suffix.lower() not in PARQUET_SUFFIXES:
+        edges = pyogrio.read_bounds(path, layer=layer or parcels_layer(path))[1]
+        return int((np.isnan(edges) | (edges == 0)).all(0).sum())  # of an empty geometry all edges are 0
+    footer = pyarrow.parquet.read_metadata(path)
+    primary = _geo_facts(path).get("primary_column")
+    chunks = [
+        footer.row_group(group).column(number)
+        for group in range(footer.num_row_groups)
+        for number in range(footer.num_columns)
+        if footer.schema.column(number).path == primary
+    ]
+    return sum(chunk.statistics.null_count or 0 for chunk in chunks if chunk.statistics)
+
+
+def _geo_facts(path: Path) -> dict[str, Any]:
+    """GeoParquet's own metadata."""
+    facts: dict[str, Any] = json.loads((pyarrow.parquet.read_schema(path).metadata or {}).get(b"geo", b"{}"))
+    return facts
+
+
 def _geo_column(path: Path) -> dict[str, Any]:
     """GeoParquet's metadata of the geometry column."""
-    metadata = pyarrow.parquet.read_schema(path).metadata or {}
-    geo = json.loads(metadata.get(b"geo", b"{}"))
+    geo = _geo_facts(path)
     found: dict[str, Any] = geo.get("columns", {}).get(geo.get("primary_column"), {})
     return found
 

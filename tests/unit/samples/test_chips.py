@@ -61,6 +61,16 @@ def test_parcels_are_clipped_and_slivers_excluded(config, maize, make_scene):
     assert fields["half"].box == pytest.approx(Box(40 / 64, 50 / 64, 1, 60 / 64))
 
 
+def test_a_parcel_in_two_like_parts_is_no_answer_and_one_with_a_small_part_is(config, make_scene):
+    parcels = [
+        Parcel("even", box(5, 5, 25, 25).union(box(35, 5, 55, 25)), "rye"),
+        Parcel("main", box(5, 30, 35, 60).union(box(50, 30, 53, 33)), "oats"),
+    ]
+    fields = {one.id: one for one in Cutter(make_scene(parcels=parcels), config()).cut(CORNER).fields}
+    assert {name: one.clear for name, one in fields.items()} == {"even": False, "main": True}
+    assert fields["main"].box == pytest.approx(Box(5 / 64, 30 / 64, 35 / 64, 60 / 64))
+
+
 def test_parcels_of_another_split_are_never_clear(config, maize, make_scene):
     (one,) = Cutter(make_scene(parcels=[maize]), config(), frozenset({"m"})).cut(CORNER).fields
     assert not one.clear
