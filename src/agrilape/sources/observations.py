@@ -12,6 +12,7 @@ from typing import Any
 import geopandas
 import numpy as np
 import pandas
+import shapely
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference, parse_crs
@@ -78,20 +79,24 @@ def read_observations(
         DataError: The file is unreadable or has no places.
     """
     points = _points(path, georeference)
-    pixels = georeference.to_pixels(np.asarray(points.geometry.centroid.array))
+    pixels = georeference.to_pixels(shapely.centroid(np.asarray(points.geometry.array)))
     rows = points.drop(columns=points.geometry.name).rename(columns=lambda name: str(name).strip().lower())
     found: list[Observation] = []
-    undated = 0
+    undated = unplaced = 0
     for record, place in zip(rows.to_dict("records"), pixels, strict=True):
-        if place is None or place.is_empty or not _inside(place.x, place.y, georeference):
+        if place is None or place.is_empty or np.isnan(place.x):
+            unplaced += 1
+            continue
+        if not _inside(place.x, place.y, georeference):
             continue
         for seen in _observed(record, place.x, place.y, crops):
             if seen.observed is None and seen.kind in {"bbch", "leaf_area_index"}:
                 undated += 1
             else:
                 found.append(seen)
-    notes = (f"{path.name}: left out {undated} observations without a date",) if undated else ()
-    return tuple(found), notes
+    lacking = {"observations without a date": undated, "rows without a place": unplaced}
+    notes = (f"{path.name}: left out {number} {what}" for what, number in lacking.items() if number)
+    return tuple(found), tuple(notes)
 
 
 def read_point_series(path: Path) -> tuple[PointSeries, ...]:

@@ -74,6 +74,7 @@ def test_observations_of_a_table_in_degrees(write_raster, tmp_path):
     assert (scene.observations[0].x, scene.observations[0].y) == pytest.approx((10.5, 20.5), abs=1e-3)
     assert not scene.fully_labelled  # points say nothing about the ground between them
     assert "observations.csv: left out 1 observations without a date" in opened.notes
+    assert "observations.csv: left out 1 rows without a place" in opened.notes
 
 
 def test_observations_of_a_vector_one_per_row(write_parcels, grid):
