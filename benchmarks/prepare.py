@@ -91,7 +91,10 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="keep scene and samples here; else a temporary folder")
     add_options(parser)
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.dates < 2:
+        parser.error("--dates: a series has at least two")
+    return options
 
 
 # -- the scene ----------------------------------------------------------------------------------------------
