@@ -9,7 +9,6 @@ from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import find_peaks
 
 MIN_DATES = 4
 MIN_AMPLITUDE = 0.15  # NDVI; flatter curves (forest, bare ground) have no season to speak of
@@ -94,6 +93,8 @@ def green_cycles(dates: list[date], index: NDArray[np.float32]) -> int | None:
     Returns:
         The number; None if the curve is too short, too sparse or too flat, or if a peak is doubtful.
     """
+    from scipy.signal import find_peaks  # half a second, which whoever counts no cycles need not wait
+
     known = np.flatnonzero(np.isfinite(index))
     days = np.array([dates[i].toordinal() for i in known])
     if len(known) < DENSE_DATES or np.diff(days).max() > DENSE_GAP:
