@@ -61,6 +61,9 @@ class Lape(nn.Module):
         if config.gate == "learned":
             self.axis_gates = nn.Parameter(torch.zeros(len(AXES)))
         ids = torch.tensor([token for axis in AXES for token in config.token_ids[axis]])
+        first, last = int(ids[0]), int(ids[-1])
+        adjacent = last - first == len(ids) - 1 and bool((ids.diff() == 1).all())
+        self._columns = slice(first, last + 1) if adjacent else None  # writing a slice is cheaper
         slot_of_id = torch.full((int(ids.max()) + 2,), -1)
         slot_of_id[ids] = torch.arange(len(ids))
         self.register_buffer("token_ids", ids, persistent=False)
@@ -104,8 +107,11 @@ class Lape(nn.Module):
             hidden: Last hidden states, `[..., D]`.
             logits: Logits of the base head, `[..., V]`; no second `[V, D]` matrix is ever built.
         """
-        columns = F.linear(hidden, self.rows("out", "output").to(hidden.dtype))
-        return logits.index_copy_(-1, self.token_ids, columns.to(logits.dtype))
+        columns = F.linear(hidden, self.rows("out", "output").to(hidden.dtype)).to(logits.dtype)
+        if self._columns is None:
+            return logits.index_copy_(-1, self.token_ids, columns)
+        logits[..., self._columns] = columns
+        return logits
 
     def injection(self, extents: Tensor, times: Tensor) -> Tensor:
         """What is added to visual features, `[G, D]` float32.

@@ -81,7 +81,8 @@ class Crew:
         except BrokenProcessPool as error:
             raise DataError(
                 "a worker process was killed, most likely for want of memory",
-                "use fewer --workers; the same command continues where it stopped",
+                "use fewer --workers, and in a script of your own start the work below "
+                "`if __name__ == '__main__':`; the same command continues where it stopped",
             ) from error
 
     def _executor(self) -> Executor:

@@ -13,6 +13,7 @@ from agrilape.model import attach, lape_of
 SIDE = 4  # patches along an edge of the tiny LLaVA's image
 SCALES = {"height": 0.5, "width": 2.0, "temporal": 1.5}
 TIMES = torch.tensor([0.3, torch.nan])
+SHARE = 0.3  # of the features' rms, at which the injection begins
 SAMPLES = 4000  # points of an interval over which a footprint's mean is taken
 
 
@@ -22,7 +23,7 @@ def case(request, family_case):
     case = family_case("llava", tied)
     case.plain = copy.deepcopy(case.model)
     scales = {f"injection_scale_{axis}": scale for axis, scale in SCALES.items()}
-    attach(case.model, case.config.model_copy(update={"gate": gate, **scales}))
+    attach(case.model, case.config.model_copy(update={"gate": gate, "injection_rms": SHARE, **scales}))
     lape = lape_of(case.model)
     lape.gate = 0.25
     if gate == "learned":
@@ -59,7 +60,7 @@ def dense_pass(case, data, rows):
     features = torch.cat(list(features)).detach()
     mean = {axis: (rows[axis, "in"] + rows[axis, "out"]) / 2 for axis in AXES}
     power = torch.cat(list(mean.values())).detach().square().mean()
-    unit = 0.3 * (features.square().mean() / power).sqrt()
+    unit = SHARE * (features.square().mean() / power).sqrt()
     torch.testing.assert_close(lape.unit, unit)
     gates = lape.axis_gates.detach() if lape.config.gate == "learned" else torch.ones(3)
     weight = {axis: 0.25 * unit * SCALES[axis] * gates[k] for k, axis in enumerate(AXES)}

@@ -17,7 +17,8 @@ IDS = {"height": (9, 4, 30), "width": (2, 17, 5), "temporal": (21, 20)}
 
 def make(tied=False, **settings):
     torch.manual_seed(0)
-    lape = Lape(LapeConfig(num_spatial_tokens=3, num_temporal_tokens=2, token_ids=IDS, **settings), 6, tied)
+    settings = {"token_ids": IDS, **settings}
+    lape = Lape(LapeConfig(num_spatial_tokens=3, num_temporal_tokens=2, **settings), 6, tied)
     for parameter in lape.parameters():
         torch.nn.init.normal_(parameter)
     return lape
@@ -79,6 +80,24 @@ def test_tokens_are_read_and_written_through_their_own_rows(tied):
     assert logits[0, 0, 30] == pytest.approx((hidden[0, 0] @ lape.table("height", "out")[2]).item(), rel=1e-5)
     assert (logits[0, 0, [0, 1, 3, 39]] == 7).all()
     assert (lape.table("height", "out") is lape.table("height", "in")) == tied
+
+
+NEIGHBOURS = {"height": (10, 11, 12), "width": (13, 14, 15), "temporal": (16, 17)}
+
+
+@pytest.mark.parametrize("ids", [IDS, NEIGHBOURS], ids=["scattered", "adjacent"])
+def test_the_base_has_no_part_in_written_columns(ids):
+    lape = make(token_ids=ids)
+    hidden, base = torch.randn(2, 3, 6, requires_grad=True), torch.randn(2, 3, 40, requires_grad=True)
+    logits = lape.write_logits(hidden, base.clone())
+    columns = [token for axis in AXES for token in ids[axis]]
+    rows = torch.cat([lape.table(axis, "out") for axis in AXES])
+    torch.testing.assert_close(logits[..., columns], hidden @ rows.T)
+    logits.square().sum().backward()
+    expected = 2 * base.detach()
+    expected[..., columns] = 0
+    torch.testing.assert_close(base.grad, expected)
+    torch.testing.assert_close(hidden.grad, 2 * (hidden @ rows.T) @ rows)
 
 
 def test_injection_follows_scales_gate_and_time():
