@@ -254,6 +254,21 @@ def test_what_differs_from_training_is_warned_of(
     assert ("warning" in warnings) == bool(said)
 
 
+def test_the_data_set_counts_whose_pixels_fit_the_image(checkpoint, image, answers, tmp_path, capsys):
+    answers(lambda chip, sample: ("maize",))
+    recipe = checkpoint.parent.parent / "recipe.yaml"
+    fine, fitting = {"chip": 128, "source": {"gsd": 2.5}}, {"chip": 64, "source": {"gsd": 9.0}}
+    warned = []
+    for datasets in ([fitting, fine], [{"chip": 64, "source": {"kind": "kit"}}, fine], [fine]):
+        recipe.write_text(yaml.safe_dump({"datasets": dict(enumerate(datasets))}))
+        try:
+            predict_raster(checkpoint, image, QUESTION, tmp_path / "a.geojson")
+        finally:
+            recipe.unlink()
+        warned.append("m in training" in capsys.readouterr().err)
+    assert warned == [False, False, True]
+
+
 def test_bands_become_colours_as_in_training(checkpoint, image, answers, trained_with, tmp_path):
     answers(lambda chip, sample: ("maize",))
     trained_with(composite="false_colour")

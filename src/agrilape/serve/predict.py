@@ -18,13 +18,11 @@ from agrilape.serve.features import determination, features_of
 from agrilape.serve.geofile import Feature, write_geojson, write_geopackage
 from agrilape.serve.question import Question, known_questions, understand
 from agrilape.serve.tiles import Tiles
-from agrilape.serve.trained import trained
+from agrilape.serve.trained import MOST_SCALE, trained
 from agrilape.sources.folder import read_raster
 from agrilape.sources.scene import Frame, Scene
 
 CRS_CHOICES = ("wgs84", "source")
-MOST_SCALE = 1.5
-"""How many times coarser or finer than in training an image may be without a warning."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,8 @@ def predict_raster(
     frames = _frames(scene, asked, acquired)
     folder = find_checkpoint(checkpoint)
     model = load_checkpoint(folder)
-    taught = trained(folder, model, asked.task)
+    assert scene.georeference is not None  # read_raster refuses an image without
+    taught = trained(folder, model, asked.task, scene.georeference.gsd_m)
     if tile is not None:
         taught = replace(taught, side=tile)
     tiles = Tiles(scene, frames, asked, taught, overlap, composite or taught.composite)

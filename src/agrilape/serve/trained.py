@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import yaml
 
 from agrilape.config.recipe import Fact
 from agrilape.model import Checkpoint
+
+MOST_SCALE = 1.5
+"""How many times coarser or finer than in training an image may be without a warning."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,14 @@ class Trained:
     task: bool = True
 
 
-def trained(folder: Path, checkpoint: Checkpoint, task: str | None) -> Trained:
+def trained(folder: Path, checkpoint: Checkpoint, task: str | None, gsd: float) -> Trained:
     """How questions of a task were asked; without a run around the checkpoint, as its input size suggests.
 
     Args:
         folder: The checkpoint, `stages/<n>-<name>` of its run.
         checkpoint: What was loaded from it.
-        task: Task of the question; the last data set with it counts, else the last of all.
+        task: Task of the question; of the data sets with it, else of all, one that fits the image counts.
+        gsd: Metres of ground per pixel of the image.
     """
     cut = [data for data in _datasets(folder.parent.parent / "recipe.yaml") if "chip" in data]
     if not cut:
@@ -49,16 +55,31 @@ def trained(folder: Path, checkpoint: Checkpoint, task: str | None) -> Trained:
         side = size.get("height") or size.get("shortest_edge") or size.get("longest_edge") or 256
         return Trained(int(side))
     asked = [data for data in cut if task in (data.get("tasks") or [task])]  # a release brings its own tasks
-    data = (asked or cut)[-1]
+    data = _fitting(asked or cut, gsd)
     return Trained(
         side=int(data["chip"]),
         picture_side=data.get("picture_side"),
         metadata=tuple(data.get("metadata") or ()),
         language=data.get("language") or "en",
         composite=data.get("composite") or "true_colour",
-        gsd=(data.get("source") or {}).get("gsd"),
+        gsd=_gsd(data),
         task=task is None or bool(asked),
     )
+
+
+def _fitting(datasets: Sequence[dict[str, Any]], gsd: float) -> dict[str, Any]:
+    """The data set whose pixels are nearest in size; where none is near, the last of unknown size, if any."""
+
+    def scale(data: dict[str, Any]) -> float:
+        return max(gsd / (_gsd(data) or inf), (_gsd(data) or inf) / gsd)
+
+    nearest = min(reversed(datasets), key=scale)
+    unknown = [data for data in datasets if _gsd(data) is None]
+    return unknown[-1] if unknown and scale(nearest) > MOST_SCALE else nearest
+
+
+def _gsd(data: dict[str, Any]) -> float | None:
+    return (data.get("source") or {}).get("gsd")
 
 
 def _datasets(recipe: Path) -> list[dict[str, Any]]:
