@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +10,9 @@ import typer
 from typer.core import TyperGroup
 
 from agrilape.console import out, say
+from agrilape.processes import end_with
 
 RUN = "run"
-POLL_S = 1.0
 
 
 class _Ablate(TyperGroup):
@@ -97,9 +95,11 @@ def run_one(
 ) -> None:
     """Train and evaluate one run of a plan, for schedulers."""
     from agrilape.study.folder import Study
+    from agrilape.study.launch import PARENT
     from agrilape.study.run import run_one as do
 
-    _end_with_parent()
+    if parent := int(os.environ.get(PARENT, "0")):
+        end_with(parent)
     study = Study.open(plan, output, work, any_code)
     say(f"wrote {do(study, study.find(variant, seed, candidate, trial), keep=keep)}")
 
@@ -140,19 +140,3 @@ def collect(plan: PlanArgument, output: Output = None, work: Work = None) -> Non
 
     study = Study.open(plan, output, work)
     say(f"wrote {study.write_summary({}, describe_machine())}")
-
-
-def _end_with_parent() -> None:
-    """Let this process end soon after the one that started it, however that ended."""
-    from agrilape.study.launch import PARENT
-
-    parent = int(os.environ.get(PARENT, "0"))
-    if not parent:
-        return
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(POLL_S)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

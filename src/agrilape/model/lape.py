@@ -61,9 +61,8 @@ class Lape(nn.Module):
         if config.gate == "learned":
             self.axis_gates = nn.Parameter(torch.zeros(len(AXES)))
         ids = torch.tensor([token for axis in AXES for token in config.token_ids[axis]])
-        first, last = int(ids[0]), int(ids[-1])
-        adjacent = last - first == len(ids) - 1 and bool((ids.diff() == 1).all())
-        self._columns = slice(first, last + 1) if adjacent else None  # writing a slice is cheaper
+        adjacent = bool((ids.diff() == 1).all())  # writing a slice is cheaper
+        self._columns = slice(int(ids[0]), int(ids[-1]) + 1) if adjacent else None
         slot_of_id = torch.full((int(ids.max()) + 2,), -1)
         slot_of_id[ids] = torch.arange(len(ids))
         self.register_buffer("token_ids", ids, persistent=False)

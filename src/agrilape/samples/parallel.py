@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from agrilape.errors import DataError
+from agrilape.processes import end_with
 
 AHEAD = 2  # items handed out per worker: the next one is there when one is done
 MOST_WORKERS = 8  # unless more are asked for
@@ -123,15 +123,10 @@ class Crew:
 
 
 def _leave_with_parent() -> None:
-    """Let this process end with the one that started it: killed, that one sends nobody home."""
-    if (parent := parent_process()) is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    """What a worker does first."""
+    parent = parent_process()
+    if parent is not None and parent.pid is not None:
+        end_with(parent.pid)
 
 
 def _connect(address: str) -> Any:

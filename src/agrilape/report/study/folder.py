@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from agrilape.errors import DataError
+from agrilape.errors import DataError, did_you_mean
 from agrilape.evaluate.metrics.arrays import Floats
 
 Json: TypeAlias = Mapping[str, Any]
@@ -92,7 +92,10 @@ def read_study(folder: Path, baseline: str | None = None) -> StudyRecord:
     facts = _read(folder / "study.json")
     known = [str(variant["name"]) for variant in facts["variants"]]
     if baseline is not None and baseline not in known:
-        raise DataError(f"the study {folder} has no variant '{baseline}'", f"use {', '.join(known)}")
+        raise DataError(
+            f"the study {folder} has no variant '{baseline}'",
+            did_you_mean(baseline, known, f"use {', '.join(known)}"),
+        )
     facts = {**facts, "baseline": baseline or facts["baseline"]}
     names = sorted(known, key=lambda name: name != facts["baseline"])
     return StudyRecord(
