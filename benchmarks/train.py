@@ -38,10 +38,11 @@ from agrilape.samples.manifest import read_store
 from agrilape.samples.mixture import Mixture
 from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train.arguments import trainer_arguments
-from agrilape.train.data import Draws, in_parts
+from agrilape.train.data import Draws
 from agrilape.train.estimate import count_parameters
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.optim import freeze, peak_rates
+from agrilape.train.parts import in_parts
 from agrilape.train.prepare import prepare
 from agrilape.train.trainer import StageTrainer
 

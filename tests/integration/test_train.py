@@ -372,10 +372,10 @@ def test_questions_longer_than_the_context_are_dropped_whole_and_counted(data, t
 
 def test_a_batch_of_which_nothing_can_be_used_is_passed_over(data, tmp_path, monkeypatch) -> None:
     from agrilape.train import stages
-    from agrilape.train.data import in_parts
+    from agrilape.train.parts import in_parts
 
-    def barren(collator, collate=None):
-        make, calls = in_parts(collator, collate), []
+    def barren(collator, collate=None, spare=0):
+        make, calls = in_parts(collator, collate, spare), []
 
         def batch(items):
             calls.append(1)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from agrilape.tokens import TrainingItem
 from agrilape.tokens.packing import IGNORED
-from agrilape.train.data import Collate
+from agrilape.train.parts import Collate
 
 TEMPERATURE = 0.1  # of cosines, as wide as those of contrastive image-text training at its start
 

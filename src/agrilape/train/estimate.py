@@ -22,8 +22,9 @@ from agrilape.samples.mixture import Mixture
 from agrilape.tokens import Collator, PositionCodec, add_position_tokens, packing_of
 from agrilape.train.activations import Arithmetic, activation_bytes, logit_bytes
 from agrilape.train.arguments import loader_processes
-from agrilape.train.data import Draws, in_parts
+from agrilape.train.data import Draws
 from agrilape.train.optim import peak_rates
+from agrilape.train.parts import in_parts, spare_tokens
 from agrilape.train.precision import is_bfloat16_fast
 from agrilape.train.prepare import lora_targets
 
@@ -121,7 +122,8 @@ def _stage(
     else:
         shares, sizes = mixture.shares(chips), mixture.sizes()
         epochs = {name: chips * shares[name] / sizes[name] for name in sizes}
-        batches = list(_batches(mixture, stage, collator))
+        spare = spare_tokens(sum(counts.values()), arithmetic.on_cpu)
+        batches = list(_batches(mixture, stage, collator, spare))
         tokens, questions = _lengths(batches)
         memory |= _part_bytes(recipe, model, batches, trained, arithmetic)
         seconds = 6 * sum(counts.values()) * tokens * chips / (speed * EFFICIENCY)
@@ -173,10 +175,12 @@ def _mixture(recipe: Recipe, stage: StageConfig, data: Path) -> Mixture:
     return Mixture(stage.mixture, stores, recipe.seed, stage.questions_per_chip)
 
 
-def _batches(mixture: Mixture, stage: StageConfig, collator: Collator) -> Iterator[dict[str, Any]]:
+def _batches(
+    mixture: Mixture, stage: StageConfig, collator: Collator, spare: int
+) -> Iterator[dict[str, Any]]:
     """Some batches of the stage, as it would train on them."""
     draws = Draws(mixture, max(PROBES, stage.batch_size), 0, augment=False)
-    make = in_parts(collator)
+    make = in_parts(collator, spare=spare)
     for start in range(0, len(draws) - stage.batch_size + 1, stage.batch_size):
         yield make([draws[index] for index in range(start, start + stage.batch_size)])
 

@@ -73,7 +73,7 @@ class Tally:
         self._counts = dict.fromkeys(("asked", "tokens", "left_out", "too_long"), 0)
 
     def add(self, batch: Mapping[str, Any]) -> None:
-        """Count a batch as `agrilape.train.data.in_parts` makes it."""
+        """Count a batch as `agrilape.train.parts.in_parts` makes it."""
         self.reasons += batch["left_out"]
         self._counts["asked"] += batch["asked"]
         self._counts["tokens"] += sum(part["input_ids"].numel() for part in batch["parts"])

@@ -34,10 +34,11 @@ from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train import snapshots
 from agrilape.train.alignment import Covering
 from agrilape.train.arguments import close_loggers, require_loggers, trainer_arguments
-from agrilape.train.data import Collate, Draws, in_parts, require_words_only
+from agrilape.train.data import Draws, require_words_only
 from agrilape.train.log import StageLog, read_rows
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.memory import bound_kernel_caches, give_back
+from agrilape.train.parts import Collate, in_parts, spare_tokens
 from agrilape.train.precision import is_bfloat16_fast
 from agrilape.train.prepare import Prepared, prepare, uses_lape
 from agrilape.train.stability import measure
@@ -273,7 +274,7 @@ class StageRun:
             peaks=prepared.peaks,
             criterion=AnswerCriterion(self.recipe.loss, prepared.lape),
             data=self._draws(stage, processes, words_only),
-            collate=self._collate(prepared, codec),
+            collate=self._collate(prepared, codec, arguments.device),
             save=partial(self._save, prepared),
             on_rows=log.write,
             mixed_precision=self.recipe.model.mixed_precision == "auto"
@@ -290,12 +291,13 @@ class StageRun:
         checkpoint = Checkpoint(prepared.model, prepared.processor, prepared.lape, coordinates)
         return Watcher(self.watch, checkpoint, self.folder / CURVE, resumed)
 
-    def _collate(self, prepared: Prepared, codec: PositionCodec) -> Collate:
+    def _collate(self, prepared: Prepared, codec: PositionCodec, device: torch.device) -> Collate:
         """Makes batches for the model; with words for what is shown if the stage aligns them."""
         packing = packing_of(prepared.model)
         collator = Collator(prepared.processor, codec, self.recipe.coordinates, packing)
         aligned = Covering(collator, collator.chat.tokenizer) if self.stage.word_alignment else None
-        return in_parts(collator, aligned)
+        parameters = sum(one.numel() for one in prepared.model.parameters())
+        return in_parts(collator, aligned, spare_tokens(parameters, device.type == "cpu"))
 
     def _draws(self, stage: StageConfig, processes: int, words_only: bool) -> Draws:
         """Everything that the stage will see."""

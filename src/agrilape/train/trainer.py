@@ -23,13 +23,14 @@ from agrilape.model.gradients import GradientRecord
 from agrilape.tokens.packing import IGNORED
 from agrilape.train import snapshots
 from agrilape.train.alignment import word_alignment
-from agrilape.train.data import Draws, without_answers
+from agrilape.train.data import Draws
 from agrilape.train.diagnostics import describe_gates, describe_rows
 from agrilape.train.log import scalars
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.memory import give_back
 from agrilape.train.meter import Meter, Tally
 from agrilape.train.optim import Groups, build_optimizer, build_scheduler, frozen_modules
+from agrilape.train.parts import without_answers
 from agrilape.train.precision import keep_cpu_attention_in_float32
 from agrilape.train.schedule import factor_of, gate_factor
 from agrilape.train.sharding import gather, is_sharded, load_moments, save_moments
@@ -57,7 +58,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         peaks: Peak learning rate of the groups that train.
         criterion: The loss.
         data: Training items by draw index.
-        collate: Makes a batch of items, see `agrilape.train.data.in_parts`.
+        collate: Makes a batch of items, see `agrilape.train.parts.in_parts`.
         save: Writes the model to a folder, with its tensors where the model itself holds only pieces.
         on_rows: Receives finished steps: rows for the log.
         mixed_precision: Matrix products in bfloat16.

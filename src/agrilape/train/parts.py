@@ -1,0 +1,144 @@
+"""A batch in parts of like length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from agrilape.errors import DataError
+from agrilape.tokens import Collator, TrainingItem
+from agrilape.tokens.packing import IGNORED
+
+Collate = Callable[[Sequence[TrainingItem]], dict[str, Any]]
+PART_ROWS = 16
+STARTS = 2e12  # operations that an accelerator does while a pass is started: 30 ms at 70 TFLOP/s
+
+
+@dataclass
+class _Made:
+    """What became of some items.
+
+    Attributes:
+        parts: Batches.
+        asked: Questions in them.
+        too_long: Questions that did not fit.
+        left_out: Why chips are missing.
+    """
+
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    asked: int = 0
+    too_long: int = 0
+    left_out: list[str] = field(default_factory=list)
+
+
+def in_parts(collator: Collator, collate: Collate | None = None, spare: int = 0) -> Collate:
+    """Let a batch be several, of rows alike in length, since a short row is padded to the longest beside it.
+
+    A series of five images is five times as long as a still. The parts' gradients add up to the whole
+    batch's. A chip that cannot be read, or none of whose questions fits, is left out.
+
+    Args:
+        collator: Knows how long a row becomes, and counts questions that do not fit.
+        collate: Makes one part; None: the collator does.
+        spare: Tokens of padding that cost less than one part more, see `spare_tokens`.
+
+    Returns:
+        Makes a batch: `parts`; `asked`, the number of questions in them; `too_long`, that of questions that
+        did not fit; `left_out`, why chips are missing.
+    """
+    make = collate or collator
+
+    def make_batch(items: Sequence[TrainingItem]) -> dict[str, Any]:
+        made = _Made()
+        for part in alike(_measured(collator, items, made), spare):
+            try:
+                _add(made, collator, make, part)
+            except DataError:
+                _add(made, collator, make, _usable(collator, part, made))
+        return vars(made)
+
+    return make_batch
+
+
+def _add(made: _Made, collator: Collator, make: Collate, items: Sequence[TrainingItem]) -> None:
+    """Make a part of items."""
+    if items:
+        before = collator.dropped
+        made.parts.append(make(items))
+        too_long = collator.dropped - before
+        made.too_long += too_long
+        made.asked += sum(len(item.samples) for item in items) - too_long
+
+
+def _measured(
+    collator: Collator, items: Sequence[TrainingItem], made: _Made
+) -> list[tuple[int, TrainingItem]]:
+    """Items with the lengths of their rows in tokens; those whose images cannot be opened are left out."""
+    measured = []
+    for item in items:
+        try:
+            measured.append((collator.length(item), item))
+        except DataError as error:
+            made.left_out.append(f"{item.example.chip.id}: {error.problem}")
+    return measured
+
+
+def _usable(collator: Collator, items: Sequence[TrainingItem], made: _Made) -> list[TrainingItem]:
+    """Items of which each makes a batch by itself; what is wrong with the others is noted."""
+    good = []
+    for item in items:
+        before = collator.dropped
+        try:
+            collator([item])
+            good.append(item)
+        except DataError as error:
+            made.left_out.append(f"{item.example.chip.id}: {error.problem}")
+            made.too_long += collator.dropped - before
+    return good
+
+
+def without_answers(part: Mapping[str, Any]) -> dict[str, Any]:
+    """A part of a batch from which nothing is learnt, for a pass that must be made all the same."""
+    kept = {name: value for name, value in part.items() if name != "cover"}
+    return {**kept, "labels": torch.full_like(part["labels"], IGNORED)}
+
+
+def alike(measured: Sequence[tuple[int, TrainingItem]], spare: int = 0) -> list[list[TrainingItem]]:
+    """Divide items into parts of at most `PART_ROWS`, none more than half as long again as the shortest.
+
+    Args:
+        measured: Items with the lengths of their rows in tokens, visual tokens included.
+        spare: A part may be larger, and its rows less alike, as long as it holds fewer tokens of padding.
+    """
+    parts: list[list[TrainingItem]] = []
+    shortest = total = 0
+    for length, item in sorted(measured, key=lambda pair: pair[0]):
+        rows = len(parts[-1]) if parts else 0
+        like = rows < PART_ROWS and length <= 1.5 * shortest
+        if rows and (like or rows * length - total < spare):
+            parts[-1].append(item)
+            total += length
+        else:
+            parts.append([item])
+            shortest = total = length
+    return parts
+
+
+def spare_tokens(parameters: int, on_cpu: bool) -> int:
+    """Tokens of padding that cost less than one part more.
+
+    An accelerator computes a small model faster than Python can start its kernels: more parts cost time, and
+    padding costs none, until it takes as long as the starts of a whole pass would.
+
+    Args:
+        parameters: How many the model has; a token costs 6 operations for each (Kaplan et al. 2020,
+            arXiv:2001.08361, section 2.1).
+        on_cpu: Whether it trains on a CPU, which starts as fast as it computes.
+
+    Returns:
+        None on a CPU, some 100,000 for a model of 4 million parameters, 50 for one of 7 billion.
+    """
+    return 0 if on_cpu else int(STARTS // (6 * parameters))

@@ -1,0 +1,90 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agrilape.errors import DataError
+from agrilape.geo.shapes import Box
+from agrilape.samples.types import Chip, Example, Picture, Sample
+from agrilape.tokens import TrainingItem
+from agrilape.train.parts import PART_ROWS, alike, in_parts, spare_tokens
+
+
+def item(number: int, pictures: int = 1, words: int = 1) -> TrainingItem:
+    chip = Chip(str(number), "s", "test", (Picture(b""),) * pictures)
+    box = Box(0, 0, 0.5, 0.5)
+    sample = Sample(f"{number}/q", str(number), "crop_in_box", ("what " * words, box), ("maize",))
+    return TrainingItem(Example(chip, (sample,)), (sample,) * (1 + number % 2))
+
+
+class Collate:
+    """Makes batches of rows with 64 tokens per picture and 5 per question; 300 tokens fit."""
+
+    def __init__(self, torn: tuple[str, ...] = ()) -> None:
+        self.torn, self.dropped = torn, 0
+
+    def length(self, item: TrainingItem) -> int:
+        return 64 * len(item.example.chip.pictures) + 5 * len(item.samples)
+
+    def __call__(self, items) -> dict:
+        if any(i.example.chip.id in self.torn for i in items):
+            raise DataError("the picture is damaged", "prepare again")
+        unfit = [len(i.samples) if self.length(i) > 300 else 0 for i in items]
+        self.dropped += sum(unfit)
+        if all(unfit):
+            raise DataError("no question fits", "show fewer images")
+        return {"labels": torch.zeros(len(items) - sum(map(bool, unfit)), 3)}
+
+
+@given(st.lists(st.integers(1, 5000), max_size=60))
+def test_parts_hold_every_item_once_and_only_rows_alike_in_length(lengths) -> None:
+    measured = [(length, item(n)) for n, length in enumerate(lengths)]
+    parts = alike(measured)
+    assert sorted(map(id, (i for part in parts for i in part))) == sorted(id(i) for _, i in measured)
+    length_of = {id(i): length for length, i in measured}
+    for part in parts:
+        inside = [length_of[id(i)] for i in part]
+        assert len(part) <= PART_ROWS
+        assert max(inside) <= 1.5 * min(inside)
+
+
+def test_a_batch_counts_its_questions_and_keeps_series_apart() -> None:
+    items = [item(n, pictures=4 if n % 10 == 0 else 1) for n in range(20)]
+    batch = in_parts(Collate())(items)
+    assert [len(part["labels"]) for part in batch["parts"]] == [16, 2, 2]
+    assert batch == {"parts": batch["parts"], "asked": 30, "too_long": 0, "left_out": []}
+
+
+def test_chips_that_cannot_be_read_are_left_out_and_named() -> None:
+    batch = in_parts(Collate(torn=("3", "17")))([item(n) for n in range(20)])
+    assert sum(len(part["labels"]) for part in batch["parts"]) == 18
+    assert sorted(batch["left_out"]) == ["17: the picture is damaged", "3: the picture is damaged"]
+    assert (batch["asked"], batch["too_long"]) == (30 - 2 - 2, 0)
+    assert in_parts(Collate(torn=("3",)))([item(3)])["parts"] == []
+
+
+def test_questions_that_do_not_fit_are_counted_once() -> None:
+    items = [item(0), item(1, pictures=5), item(2, pictures=5), item(3, pictures=4)]
+    batch = in_parts(Collate())(items)
+    assert batch["too_long"] == 2 + 1
+    assert batch["asked"] == 1 + 2
+    assert sum(len(part["labels"]) for part in batch["parts"]) == 2
+
+
+@given(st.lists(st.integers(1, 5000), max_size=60), st.integers(0, 20_000))
+def test_spare_tokens_join_what_would_be_parts_of_their_own(lengths, spare) -> None:
+    measured = [(length, item(n)) for n, length in enumerate(lengths)]
+    parts, apart = alike(measured, spare), alike(measured)
+    assert sorted(map(id, (i for part in parts for i in part))) == sorted(id(i) for _, i in measured)
+    assert len(parts) <= len(apart)
+    length_of = {id(i): length for length, i in measured}
+    for part in parts:
+        inside = [length_of[id(i)] for i in part]
+        strict = len(part) <= PART_ROWS and max(inside) <= 1.5 * min(inside)
+        assert strict or len(inside) * max(inside) - sum(inside) < spare
+
+
+def test_small_models_on_accelerators_take_a_batch_in_one_part() -> None:
+    measured = [(1000 if n % 8 == 0 else 200, item(n)) for n in range(32)]
+    assert [len(part) for part in alike(measured, spare_tokens(4_000_000, on_cpu=False))] == [32]
+    assert [len(part) for part in alike(measured, spare_tokens(7_000_000_000, on_cpu=False))] == [28, 4]
+    assert spare_tokens(4_000_000, on_cpu=True) == 0
