@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from agrilape.config.plain_yaml import read_yaml
 from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.errors import RecipeError, did_you_mean
 from agrilape.files import write_text
@@ -46,7 +47,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """
     file = _find(path)
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+        raw = read_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(
             f"cannot read the recipe {file}: {error}", "check that it is a YAML file"
@@ -138,11 +139,9 @@ def _apply(raw: dict[str, Any], override: str) -> None:
             f"cannot read the override '{override}'", "write it as key=value, e.g. lape.ntp=off"
         )
     try:
-        value = yaml.safe_load(text)
+        value = read_yaml(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"the value of '{override}' is not YAML: {error}", "quote it") from error
-    # YAML 1.1 reads a bare `off` as false, but `ntp=off` means the word.
-    value = text.strip() if value is False and text.strip().lower() in ("off", "no") else value
     full = STRATEGY_NAMES.get(key.strip(), key.strip())
     _set(raw, full.split("."), value, override)
 

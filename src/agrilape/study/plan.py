@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -14,6 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from agrilape.config.base import Settings
 from agrilape.config.load import recipe_folder
+from agrilape.config.plain_yaml import read_yaml
 from agrilape.errors import RecipeError
 
 Value: TypeAlias = str | bool | int | float
@@ -195,7 +195,7 @@ def load_plan(path: Path | str) -> tuple[Plan, str]:
         shipped = sorted(other.stem for other in file.parent.glob("*.yaml"))
         raise RecipeError(f"there is no plan '{path}'", f"name a YAML file, or one of {', '.join(shipped)}")
     try:
-        raw = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+        raw = read_yaml(file.read_text(encoding="utf-8"))
         plan = Plan.model_validate({"name": file.stem, **raw} if isinstance(raw, dict) else raw)
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"{file} is not YAML: {error}", "mend it") from error
@@ -235,14 +235,3 @@ def _at(variant: Variant | None, grid: dict[str, Axis], point: Settling) -> Vari
     if variant is None:
         return Variant(name=label, why=why, set=given)
     return Variant(name=f"{variant.name}+{label}", why=why, set=variant.set + given, tune=variant.tune)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which `off` and `no` are words, as in `ntp: off`."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:bool"]
-    for letter, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))

@@ -91,6 +91,10 @@ def test_loggers_are_given_by_name(recipe_file):
 
 def test_the_word_off_is_not_false(recipe_file):
     assert load_recipe(recipe_file, ["lape.ntp=off"]).lape.ntp == "off"
+    with recipe_file.open("a") as file:
+        file.write("\nmodel: {mixed_precision: off, trust_remote_code: no}\n")
+    model = load_recipe(recipe_file).model
+    assert (model.mixed_precision, model.trust_remote_code) == ("off", False)
 
 
 def test_stages_are_addressed_by_name_and_number(recipe_file):
