@@ -111,8 +111,9 @@ def base_model(options: argparse.Namespace) -> Any:
         vision_config=vision_config(), text_config=text, vision_feature_layer=-1, image_token_id=IMAGE_ID,
         vision_feature_select_strategy="full", image_seq_length=VISUAL, tie_word_embeddings=False,
     )  # fmt: skip
-    model = LlavaForConditionalGeneration(config)
-    return model.to(options.device, getattr(torch, options.dtype)).eval()
+    with torch.device(options.device):  # 7 billion random numbers take a CPU minutes
+        model = LlavaForConditionalGeneration(config)
+    return model.to(getattr(torch, options.dtype)).eval()
 
 
 def lape_config(vocab: int) -> LapeConfig:
