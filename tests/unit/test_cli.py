@@ -121,7 +121,7 @@ def test_scores_are_printed_beside_the_baseline_to_beat(capsys):
         "tasks": {"field_at_point": {"miou": score}, "count": {"exact": {"value": 0.25, "n": 40}}},
         "baselines": {"mean_box": {"field_at_point": {"miou": {"value": 0.4, "n": 40}}}},
         "versus_baseline": {
-            "field_at_point": {**score, "metric": "miou", "baseline": "mean_box", "value": 0.2, "low": 0.1}
+            "field_at_point": {**score, "metric": "miou", "baseline": "mean_box", "low": 0.1, "p": 0.01}
         },
         "parse_failures": {"total": {"count": 3, "n": 80}},
     })  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from agrilape.evaluate.metrics.intervals import FEWEST
 from agrilape.report.folder import Run, Stage
 from agrilape.report.scores import TaskScores, words
 
@@ -177,9 +178,12 @@ def _limits(run: Run, tables: Sequence[TaskScores]) -> Iterator[str]:
     configs = (run.recipe.get("datasets") or {}).values()
     if configs and all((config.get("source") or {}).get("kind") == "simulate" for config in configs):
         yield "All imagery is simulated: the scores say that the road works, not how it does on real imagery."
-    few = sorted({words(table.task) for table in tables if table.n < FEW})
+    bare = {words(table.task) for table in tables if table.scenes is not None and table.scenes < FEWEST}
+    if bare:
+        yield f"Fewer than {FEWEST} scenes in {', '.join(sorted(bare))}: neither interval nor verdict."
+    few = {words(table.task) for table in tables if table.n < FEW} - bare
     if few:
-        yield f"Fewer than {FEW} samples in {', '.join(few)}: read the intervals, not the values."
+        yield f"Fewer than {FEW} samples in {', '.join(sorted(few))}: read the intervals, not the values."
     yield "One run with one seed: the intervals are about the samples (resampled by scene), not about seeds."
     bins = (run.recipe.get("lape") or {}).get("num_spatial_tokens")
     if bins:

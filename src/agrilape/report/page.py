@@ -18,7 +18,16 @@ from agrilape.report.figures import training_charts
 from agrilape.report.folder import Run, read_run
 from agrilape.report.maps import error_maps
 from agrilape.report.render import environment
-from agrilape.report.scores import breakdowns, comparisons, confusions, task_scores, verdict, words
+from agrilape.report.scores import (
+    RULE,
+    TALLY,
+    breakdowns,
+    comparisons,
+    confusions,
+    task_scores,
+    verdict,
+    words,
+)
 from agrilape.report.versus import compare_runs
 from agrilape.samples.tasks import TASKS
 
@@ -90,6 +99,8 @@ def _render(template: str, run: Run, compare: Sequence[Path], **extra: Any) -> s
         speeds=dict(_speeds(run)),
         recipe=yaml.safe_dump(dict(run.recipe), sort_keys=False, allow_unicode=True) if run.recipe else "",
         side=SIDE,
+        rule=RULE,
+        tally=TALLY,
         **extra,
     )
 

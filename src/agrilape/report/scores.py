@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from agrilape.evaluate.metrics.intervals import FEWEST, LEVEL, Outcome, holm, outcome
+
 
 class Metric(NamedTuple):
     """How a metric is shown.
@@ -82,6 +84,16 @@ METRICS: dict[str, Metric] = {
     "start_days": Metric("start error", "mean absolute error of the first date", "days", lower=True),
     "end_days": Metric("end error", "mean absolute error of the last date", "days", lower=True),
 }
+TALLY: Mapping[Outcome, str] = {
+    "ahead": "ahead", "level": "level", "behind": "behind", "unknown": "too few scenes",
+}  # fmt: skip
+"""Outcomes as they are counted on the page."""
+RULE = (
+    "Ahead or behind takes two things: the interval of the paired difference excludes zero, and p is below "
+    f"{LEVEL} in a permutation test over scenes, adjusted for the number of tasks (Holm). Fewer than "
+    f"{FEWEST} scenes allow neither."
+)
+"""What the outcomes mean, in words."""
 MOST_NAMES = 14
 """Names of a table of confusion: more columns cannot be read."""
 MOST_VALUES = 40
@@ -89,22 +101,34 @@ MOST_VALUES = 40
 
 
 class Score(NamedTuple):
-    """A measured value, its 95 % interval (None from a single scene) and number of samples."""
+    """A measured value, its 95 % interval (None from too few scenes), and its numbers of samples and scenes.
+
+    A file of an earlier version does not say in how many scenes the samples lie.
+    """
 
     value: float
     low: float | None
     high: float | None
     n: int
+    scenes: int | None = None
 
     @classmethod
     def of(cls, record: Mapping[str, Any] | None) -> Score | None:
-        """Read `{"value", "low", "high", "n"}`; None if there is no finite value."""
+        """Read `{"value", "low", "high", "n", "scenes"}`; None if there is no finite value."""
         record = record or {}
         value = _number(record.get("value"))
         if value is None:
             return None
         low, high = _number(record.get("low")), _number(record.get("high"))
-        return cls(value, low, high, int(record.get("n") or 0))
+        scenes = record.get("scenes")
+        known = scenes if isinstance(scenes, int) else None
+        return cls(value, low, high, int(record.get("n") or 0), known)
+
+    @property
+    def size(self) -> str:
+        """How much it rests on, in words."""
+        within = "" if self.scenes is None else f" in {self.scenes:,} scene{'s' * (self.scenes != 1)}"
+        return f"{self.n:,}{within}".replace(",", "\u202f")
 
 
 @dataclass(frozen=True)
@@ -124,8 +148,21 @@ class TaskScores:
     @property
     def n(self) -> int:
         """Number of samples behind the model's deciding score."""
-        first = self.rows[0][1][0]
-        return first.n if first else 0
+        return self._own.n if self._own else 0
+
+    @property
+    def scenes(self) -> int | None:
+        """Number of scenes that they lie in, if known."""
+        return self._own.scenes if self._own else None
+
+    @property
+    def size(self) -> str:
+        """Both in words."""
+        return self._own.size if self._own else "0"
+
+    @property
+    def _own(self) -> Score | None:
+        return self.rows[0][1][0]
 
     def share(self, value: float | None) -> float:
         """Where a value of the deciding metric lies on the table's axis, in per cent of its length.
@@ -149,6 +186,7 @@ class Comparison:
         baseline: Name of the best baseline.
         reference: Its score.
         gain: The model minus the baseline, turned so that positive is better, with a paired interval.
+        p: Two-sided p-value of the paired test, adjusted for the number of tasks; None from too few scenes.
     """
 
     task: str
@@ -157,18 +195,17 @@ class Comparison:
     baseline: str
     reference: Score
     gain: Score
+    p: float | None
 
     @property
-    def outcome(self) -> str:
-        """`ahead` or `behind` if the interval of the gain excludes zero, else `level`."""
-        if self.gain.low is None or self.gain.high is None:
-            return "level"
-        return "ahead" if self.gain.low > 0 else "behind" if self.gain.high < 0 else "level"
+    def outcome(self) -> Outcome:
+        """What may be said of the gain."""
+        return outcome(self.gain.low, self.gain.high, self.p)
 
     @property
     def label(self) -> str:
-        """The outcome as it is shown: without an interval nothing can be told."""
-        return self.outcome if self.gain.low is not None else "one scene"
+        """The outcome as it is shown."""
+        return label(self.outcome, self.gain)
 
     @property
     def sentence(self) -> str:
@@ -177,12 +214,12 @@ class Comparison:
         unit, scale = ("points", 100.0) if how.unit == "%" else (how.unit, 1.0)
         amount = f"{scale * abs(self.gain.value):.1f} {unit}".rstrip()
         gain = f"{amount} {'better' if self.gain.value >= 0 else 'worse'}"
-        if self.gain.low is not None and self.gain.high is not None:
+        if self.gain.low is not None and self.gain.high is not None and self.p is not None:
             edges = (self.gain.low, self.gain.high)
             low, high = (f"{scale * edge:+.1f}".replace("-", "−") for edge in edges)
-            gain += f" (95 % interval {low} to {high})"
+            gain += f" (95 % interval {low} to {high}, {probability(self.p)})"
         else:
-            gain += " (one scene, so no interval)"
+            gain += " (too few scenes for an interval)"
         own, reference = (show(score.value, self.metric) for score in (self.model, self.reference))
         return f"{how.label} {own} against {reference} of {words(self.baseline)}, {gain}"
 
@@ -221,6 +258,18 @@ class Confusion(NamedTuple):
     rows: tuple[tuple[str, int, tuple[float, ...]], ...]
 
 
+def label(said: Outcome, gain: Score) -> str:
+    """An outcome as it is shown."""
+    if said != "unknown":
+        return said
+    return "too few scenes" if gain.scenes is None else f"only {gain.scenes} scene{'s' * (gain.scenes != 1)}"
+
+
+def probability(p: float) -> str:
+    """A p-value in words."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
 def words(name: object) -> str:
     """A name from a recipe or a file as words."""
     return str(name).replace("_", " ")
@@ -251,15 +300,20 @@ def task_scores(metrics: Mapping[str, Any]) -> list[TaskScores]:
 
 
 def comparisons(metrics: Mapping[str, Any]) -> list[Comparison]:
-    """The model against the best baseline of each task, where evaluation compared them."""
+    """The model against the best baseline of each task, where evaluation compared them.
+
+    P-values are adjusted for the number of tasks (Holm), as many are tested at once.
+    """
     found = []
-    for task, record in (metrics.get("versus_baseline") or {}).items():
+    records: Mapping[str, Mapping[str, Any]] = metrics.get("versus_baseline") or {}
+    adjusted = holm([_number(record.get("p")) for record in records.values()])
+    for (task, record), p in zip(records.items(), adjusted, strict=True):
         metric, baseline = str(record.get("metric")), str(record.get("baseline"))
         own = Score.of(((metrics.get("tasks") or {}).get(task) or {}).get(metric))
         rival = Score.of((((metrics.get("baselines") or {}).get(baseline) or {}).get(task) or {}).get(metric))
         gain = Score.of(record)
         if own and rival and gain:
-            found.append(Comparison(task, metric, own, baseline, rival, turned(gain, metric)))
+            found.append(Comparison(task, metric, own, baseline, rival, turned(gain, metric), p))
     return found
 
 
@@ -291,18 +345,25 @@ def verdict(found: Sequence[Comparison]) -> str:
     """One sentence, computed: does the model beat the blind baselines, by how much, with the interval?"""
     if not found:
         return "No scores were found beside a baseline, so nothing can be said about this model yet."
-    ahead = [c for c in found if c.outcome == "ahead"]
-    behind = [c for c in found if c.outcome == "behind"]
-    level = len(found) - len(ahead) - len(behind)
+    ahead, behind, level, unknown = (
+        [c for c in found if c.outcome == said] for said in ("ahead", "behind", "level", "unknown")
+    )
+    if len(unknown) == len(found):
+        return (
+            "Whether the model beats the blind baselines cannot be told: a comparison takes samples from at "
+            f"least {FEWEST} scenes, and no task has them."
+        )
     clauses = []
     if ahead:
         best = max(ahead, key=lambda c: c.clarity)
         clauses.append(f"clearest in {words(best.task)}, {best.sentence}")
     if level:
-        clauses.append(f"{level} cannot be told apart")
+        clauses.append(f"{len(level)} cannot be told apart")
     if behind:
         worst = min(behind, key=lambda c: c.clarity)
         clauses.append(f"{len(behind)} worse, most in {words(worst.task)}, {worst.sentence}")
+    if unknown:
+        clauses.append(f"{len(unknown)} with too few scenes to tell")
     return f"{_headline(len(ahead), len(found))}: {'; '.join(clauses)}."
 
 
@@ -333,7 +394,7 @@ def turned(gain: Score, metric: str) -> Score:
     if not describe(metric).lower:
         return gain
     low, high = (None if edge is None else -edge for edge in (gain.high, gain.low))
-    return Score(-gain.value, low, high, gain.n)
+    return Score(-gain.value, low, high, gain.n, gain.scenes)
 
 
 def _number(value: Any) -> float | None:

@@ -8,13 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from agrilape.evaluate.metrics.intervals import Difference, holm
+from agrilape.evaluate.metrics.intervals import Difference, Outcome, holm, outcome
 from agrilape.evaluate.rows import Prediction, read_rows
 from agrilape.evaluate.scores import by_task, metrics_of
-from agrilape.report.scores import Score, describe, turned
-
-LEVEL = 0.05
-"""Adjusted p-value below which a difference counts."""
+from agrilape.report.scores import Score, describe, label, turned
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class RunDifference:
         own: Score of the run that the page is about.
         other: Score of the run that it is compared with.
         gain: The first minus the second, turned so that positive is better, with a paired interval.
-        p: Two-sided p-value of the paired test, adjusted for the number of tasks; None from a single scene.
+        p: Two-sided p-value of the paired test, adjusted for the number of tasks; None from too few scenes.
     """
 
     task: str
@@ -38,11 +35,14 @@ class RunDifference:
     p: float | None
 
     @property
-    def outcome(self) -> str:
-        """`ahead` or `behind` if the difference is significant, else `level`."""
-        if self.p is None or self.p >= LEVEL:
-            return "level"
-        return "ahead" if self.gain.value > 0 else "behind"
+    def outcome(self) -> Outcome:
+        """What may be said of the gain."""
+        return outcome(self.gain.low, self.gain.high, self.p)
+
+    @property
+    def label(self) -> str:
+        """The outcome as it is shown."""
+        return label(self.outcome, self.gain)
 
     @property
     def amount(self) -> str:
@@ -89,7 +89,9 @@ def _compare(own: dict[str, Prediction], other: Path) -> RunComparison:
     found = [draft for draft in drafts if draft]
     adjusted = holm([difference.p for *_, difference in found])
     tasks = tuple(
-        RunDifference(task, metric, a, b, turned(Score(*difference[:3], difference.n), metric), p)
+        RunDifference(
+            task, metric, a, b, turned(Score(*difference[:3], difference.n, difference.scenes), metric), p
+        )
         for (task, metric, a, b, difference), p in zip(found, adjusted, strict=True)
     )
     return RunComparison(other.resolve().name, len(shared), len(own) + len(rival) - 2 * len(shared), tasks)

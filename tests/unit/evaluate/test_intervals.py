@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agrilape.evaluate.metrics.intervals import cluster_sums, compare, estimate, per_sample
+from agrilape.evaluate.metrics.intervals import (
+    FEWEST,
+    LEVEL,
+    cluster_sums,
+    compare,
+    estimate,
+    outcome,
+    per_sample,
+)
 from agrilape.evaluate.metrics.matching import f1_score
 
 
@@ -39,6 +49,14 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
     assert 0.88 <= hits / 200 <= 0.99
 
 
+def test_few_scenes_get_the_width_that_they_need():
+    """Of eight normal scenes, plain percentiles hold the truth in 89 %, the wider ones in 94 %."""
+    rng = np.random.default_rng(5)
+    clusters = list("abcdefgh")
+    found = [estimate(per_sample(rng.normal(size=8)), clusters) for _ in range(600)]
+    assert np.mean([one.low <= 0 <= one.high for one in found]) > 0.92
+
+
 def test_deterministic_and_independent_of_order():
     rng = np.random.default_rng(3)
     columns = rng.integers(0, 5, (50, 3)).astype(float)
@@ -54,7 +72,7 @@ def test_deterministic_and_independent_of_order():
 
 def test_one_scene_has_no_interval():
     found = estimate(per_sample([1, 0, 1]), ["a"] * 3)
-    assert found == (pytest.approx(2 / 3), None, None, 3)
+    assert found == (pytest.approx(2 / 3), None, None, 3, 1)
     assert compare(per_sample([1.0]), per_sample([0.0]), ["a"]).p is None
 
 
@@ -75,6 +93,45 @@ def test_permutation_test_is_exact_for_few_scenes():
     assert found.p == pytest.approx(2 / 64)
     assert found.value == pytest.approx(0.2)
     assert found.low > 0
+
+
+@pytest.mark.parametrize("scenes", range(1, FEWEST))
+def test_fewer_than_six_scenes_allow_no_verdict_however_clear_they_look(scenes):
+    """All scenes gain, but no exchange of five is rarer than 2 in 32."""
+    names = list("abcde"[:scenes])
+    found = compare(per_sample(np.zeros(scenes)), per_sample(np.linspace(0.8, 0.9, scenes)), names)
+    assert found == (pytest.approx(found.value), None, None, None, scenes, scenes)
+    assert outcome(found.low, found.high, found.p) == "unknown"
+    assert estimate(per_sample(np.linspace(0.8, 0.9, scenes)), names).low is None
+
+
+def test_six_scenes_that_all_gain_are_ahead_and_turned_behind():
+    gain = per_sample(np.array([0.1, 0.2, 0.3, 0.1, 0.2, 0.3]))
+    ahead = compare(per_sample(np.zeros(6)), gain, list("abcdef"))
+    behind = compare(gain, per_sample(np.zeros(6)), list("abcdef"))
+    assert [outcome(one.low, one.high, one.p) for one in (ahead, behind)] == ["ahead", "behind"]
+
+
+@given(st.lists(st.floats(-0.5, 1), min_size=FEWEST, max_size=9))
+def test_what_is_said_contradicts_neither_the_test_nor_the_interval(gains):
+    found = compare(per_sample(np.zeros(len(gains))), per_sample(gains), [str(i) for i in range(len(gains))])
+    said = outcome(found.low, found.high, found.p)
+    assert (said in ("ahead", "behind")) == (found.p < LEVEL and not found.low <= 0 <= found.high)
+    assert said != "ahead" or found.value > 0
+    assert said != "behind" or found.value < 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "said"),
+    [
+        (0.1, 0.2, 0.5, "level"),
+        (-0.1, 0.2, 0.01, "level"),
+        (0.1, 0.2, None, "unknown"),
+        (None, None, 0.01, "unknown"),
+    ],
+)
+def test_the_interval_and_the_test_must_agree(low, high, p, said):
+    assert outcome(low, high, p) == said
 
 
 def test_no_difference_is_rarely_significant():

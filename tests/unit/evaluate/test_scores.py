@@ -218,22 +218,26 @@ def test_readable(make_row, answer, prediction, readable):
 def test_summary(make_row):
     rows = [
         make_row("crop_box", [TRUE], [TRUE], id=str(i), scene=scene, truth={"crop": crop, "size": "small"})
-        for i, (scene, crop) in enumerate([("a", "maize"), ("b", "oats"), ("b", "oats"), ("c", "maize")])
+        for i, (scene, crop) in enumerate(
+            zip("abbcdef", ["maize", "oats", "oats", *["maize"] * 4], strict=True)
+        )
     ]
     rows.append(make_row("greenest", [Instant(0.5)], [], id="t", window=SEASON))
-    wrong = [make_row("crop_box", [TRUE], [Box(0, 0, 1, 1)], id=row.id, scene=row.scene) for row in rows[:4]]
-    baselines = {"whole image": [*wrong, None], "silent": [None] * 5}
+    wrong = [make_row("crop_box", [TRUE], [Box(0, 0, 1, 1)], id=row.id, scene=row.scene) for row in rows[:7]]
+    baselines = {"whole image": [*wrong, None], "silent": [None] * 8}
     rivals = {"crop_box": "whole image", "greenest": "silent", "count": "silent"}
     found = summarise(rows, baselines, rivals)
-    assert found["tasks"]["crop_box"]["acc_90"] == {"value": 1, "low": 1, "high": 1, "n": 4}
+    assert found["tasks"]["crop_box"]["acc_90"] == {
+        "value": 1, "low": 1, "high": 1, "n": 7, "scenes": 6,
+    }  # fmt: skip
     assert found["baselines"]["whole image"]["crop_box"]["acc_50"]["value"] == 0
     assert "silent" not in found["baselines"]
     assert found["by"]["crop"]["oats"]["crop_box"]["miou"]["n"] == 2
-    assert found["parse_failures"]["total"] == {"count": 1, "n": 5}
+    assert found["parse_failures"]["total"] == {"count": 1, "n": 8}
     versus = found["versus_baseline"]["crop_box"]
-    assert (versus["metric"], versus["baseline"], versus["n"]) == ("miou", "whole image", 4)
+    assert (versus["metric"], versus["baseline"], versus["n"]) == ("miou", "whole image", 7)
     assert versus["value"] == pytest.approx(1 - TRUE.area)
-    assert versus["p"] == 2 / 8
+    assert versus["p"] == 2 / 64
     assert "greenest" not in found["versus_baseline"]
 
 

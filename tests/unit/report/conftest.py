@@ -160,10 +160,10 @@ def picture(path: Path, field: list, rng: np.random.Generator) -> None:
 
 def metrics() -> dict:
     def score(value: float, width: float = 0.04, n: int = 480) -> dict:
-        return {"value": value, "low": value - width, "high": value + width, "n": n}
+        return {"value": value, "low": value - width, "high": value + width, "n": n, "scenes": 30}
 
     def versus(metric: str, baseline: str, value: float, width: float = 0.05) -> dict:
-        return {"metric": metric, "baseline": baseline, **score(value, width), "p": 0.01}
+        return {"metric": metric, "baseline": baseline, **score(value, width), "p": 0.002}
 
     def box(miou: float) -> dict:
         return {"miou": score(miou), "acc_50": score(miou + 0.1), "acc_75": score(miou / 2),
@@ -176,7 +176,7 @@ def metrics() -> dict:
             "crop_in_box": {"accuracy": score(0.83, n=60)},
             "greenest": {"days": score(9.2, 1.4)},
             "green_span": {"tiou": score(0.51, 0.05)},
-            "scene": {"accuracy": {"value": 0.5, "low": None, "high": None, "n": 8}},
+            "scene": {"accuracy": {"value": 0.5, "low": None, "high": None, "n": 8, "scenes": 1}},
         },
         "baselines": {
             "mean_box": {"crop_box": box(0.24)},

@@ -101,6 +101,24 @@ def test_what_a_model_says_stays_text(run):
     assert "&lt;script&gt;alert(1)" in html
 
 
+def test_two_scenes_that_both_gain_are_not_called_ahead(run):
+    """Old files hold percentile intervals of two scenes, which exclude zero where the test says p = 0.5."""
+    path = run / "evaluation/metrics.json"
+    metrics = json.loads(path.read_text())
+    for number, record in enumerate(metrics["versus_baseline"].values()):
+        record |= (
+            {"p": 0.5, "scenes": 2} if number % 2 else {"p": None, "low": None, "high": None, "scenes": 2}
+        )
+    path.write_text(json.dumps(metrics))
+    for text in (write_report(run).read_text(), write_markdown(run).read_text()):
+        assert "does not beat the best blind baseline in any task: 2 cannot be told apart" in text
+        assert "3 with too few scenes to tell" in text
+        assert "only 2 scenes" in text
+        assert 'class="ahead">ahead' not in text
+        assert "| ahead |" not in text
+        assert "Fewer than 6 scenes in scene: neither interval nor verdict" in text
+
+
 def test_an_image_outside_the_run_is_never_shown(run):
     (run / "secret.png").write_bytes(b"secret")
     path = run / "evaluation/predictions.jsonl"
@@ -158,7 +176,7 @@ def test_markdown_has_one_row_per_task_and_the_verdict(run):
     assert text.startswith("# trial\n\nThe model beats the best blind baseline in 3 of 5 tasks")
     rows = [line for line in text.splitlines() if line.startswith("| crop box ")]
     assert rows == [
-        "| crop box | mean IoU | 61.0 % (57.0 – 65.0) | 24.0 % (20.0 – 28.0) mean box | ahead | 480 |"
+        "| crop box | mean IoU | 61.0 % (57.0 – 65.0) | 24.0 % (20.0 – 28.0) mean box | ahead | 480 | 30 |"
     ]
     columns = {line.count("|") for line in text.split("\n\n")[2].splitlines() if line.startswith("|")}
-    assert columns == {7}
+    assert columns == {8}

@@ -7,7 +7,7 @@ from agrilape.report.scores import breakdowns, comparisons, describe, show, task
 EDGES = st.floats(-1, 1, allow_nan=False)
 
 
-def metrics(gain, metric="miou", task="crop_box", low=None, high=None):
+def metrics(gain, metric="miou", task="crop_box", low=None, high=None, p=0.01):
     record = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 50}
     versus = {
         "metric": metric,
@@ -15,7 +15,7 @@ def metrics(gain, metric="miou", task="crop_box", low=None, high=None):
         "value": gain,
         "low": low,
         "high": high,
-        "p": 0.5,
+        "p": None if low is None else p,
         "n": 50,
     }
     return {
@@ -33,7 +33,7 @@ def metrics(gain, metric="miou", task="crop_box", low=None, high=None):
         ("miou", -0.1, 0.1, "level"),
         ("days", -4.0, -2.0, "ahead"),
         ("days", 2.0, 4.0, "behind"),
-        ("miou", None, None, "level"),
+        ("miou", None, None, "unknown"),
     ],
 )
 def test_the_outcome_follows_the_interval_and_the_direction_of_the_metric(metric, low, high, outcome):
@@ -42,12 +42,41 @@ def test_the_outcome_follows_the_interval_and_the_direction_of_the_metric(metric
     assert found.outcome == outcome
 
 
-@given(st.tuples(EDGES, EDGES, EDGES).map(sorted), st.sampled_from(["miou", "days", "something_new"]))
-def test_the_verdict_claims_a_gain_only_if_the_interval_excludes_zero(edges, metric):
+@given(
+    st.tuples(EDGES, EDGES, EDGES).map(sorted),
+    st.sampled_from(["miou", "days", "something_new"]),
+    st.floats(0, 1),
+)
+def test_the_verdict_claims_a_gain_only_if_the_interval_and_the_test_say_so(edges, metric, p):
     low, middle, high = edges
-    sentence = verdict(comparisons(metrics(middle, metric, low=low, high=high)))
-    gained = high < 0 if metric == "days" else low > 0
+    sentence = verdict(comparisons(metrics(middle, metric, low=low, high=high, p=p)))
+    gained = p < 0.05 and (high < 0 if metric == "days" else low > 0)
     assert sentence.startswith("The model beats") == gained
+
+
+def test_many_tasks_are_tested_at_once_and_each_p_is_adjusted():
+    together = metrics(0.3, low=0.25, high=0.35, p=0.02)
+    for number in range(3):
+        more = metrics(0.1, task=f"task_{number}", low=0.05, high=0.15, p=0.02)
+        for key in ("tasks", "versus_baseline"):
+            together[key] |= more[key]
+        together["baselines"]["mean_box"] |= more["baselines"]["mean_box"]
+    found = comparisons(together)
+    assert [one.p for one in found] == [pytest.approx(0.08)] * 4
+    assert {one.outcome for one in found} == {"level"}
+    assert "p = 0.08)" in found[0].sentence
+
+
+def test_too_few_scenes_are_said_and_claim_nothing():
+    alone = metrics(0.3)
+    (found,) = comparisons(alone)
+    assert found.label == "too few scenes"  # an earlier version's file does not say how few
+    alone["versus_baseline"]["crop_box"]["scenes"] = 2
+    assert comparisons(alone)[0].label == "only 2 scenes"
+    assert verdict([found]).startswith("Whether the model beats the blind baselines cannot be told")
+    (clear,) = comparisons(metrics(0.3, low=0.25, high=0.35))
+    assert verdict([found, clear]).startswith("The model beats the best blind baseline in 1 of 2 tasks")
+    assert verdict([found, clear]).endswith("; 1 with too few scenes to tell.")
 
 
 def test_the_verdict_counts_tasks_and_names_the_clearest_with_its_interval():
@@ -60,9 +89,9 @@ def test_the_verdict_counts_tasks_and_names_the_clearest_with_its_interval():
     assert sentence.startswith(
         "The model beats the best blind baseline in 1 of 2 tasks: clearest in crop box"
     )
-    assert "30.0 points better (95 % interval +25.0 to +35.0)" in sentence
+    assert "30.0 points better (95 % interval +25.0 to +35.0, p = 0.02)" in sentence
     assert "1 worse, most in greenest" in sentence
-    assert "5.0 days worse (95 % interval −6.0 to −4.0)" in sentence
+    assert "5.0 days worse (95 % interval −6.0 to −4.0, p = 0.02)" in sentence
 
 
 def test_without_scores_nothing_is_claimed():

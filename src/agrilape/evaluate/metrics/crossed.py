@@ -9,7 +9,8 @@ Few seeds make percentiles of such resamples too narrow (five seeds: 84 to 94 % 
 interval is value +/- t x standard error: the variance of the crossed resamples, with the share of seeds and
 of scenes each corrected by n / (n - 1), and t with Satterthwaite's degrees of freedom between seeds - 1 and
 seeds + scenes - 2. In simulations of means with 3 to 5 seeds and 12 to 30 scenes it held the truth in 94.5 to
-98 % of cases where seeds or scenes mattered, and in more where nothing but noise did.
+98 % of cases where seeds or scenes mattered, and in more where nothing but noise did; with 2 seeds in 89 to
+96 %.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class Crossed(NamedTuple):
         low: Lower end of the interval; None with fewer than two seeds or scenes, or where all are alike.
         high: Upper end.
         error: Standard error; None likewise.
+        p: Two-sided p-value of the t test that belongs to the interval, below 0.05 where one of 95 % excludes
+            zero; None likewise.
         detectable: Smallest true difference that would be found with a probability of 80 %; None likewise.
         seeds: Number of seeds.
         scenes: Number of scenes.
@@ -43,6 +46,7 @@ class Crossed(NamedTuple):
     low: float | None
     high: float | None
     error: float | None
+    p: float | None
     detectable: float | None
     seeds: int
     scenes: int
@@ -73,7 +77,7 @@ def crossed(
     by_seed = _by_seed(sums, less, np.ones((1, scenes)), statistic)[0]
     value = float(np.nanmean(by_seed))
     if seeds < 2 or scenes < 2 or np.isnan(by_seed).any():
-        return Crossed(value, None, None, None, None, seeds, scenes)
+        return Crossed(value, None, None, None, None, None, seeds, scenes)
     draws_of_seeds, draws_of_scenes = _draws(rng, seeds, resamples), _draws(rng, scenes, resamples)
     resampled = _by_seed(sums, less, draws_of_scenes, statistic)
     both = np.nansum(draws_of_seeds * resampled, axis=1) / seeds
@@ -81,7 +85,7 @@ def crossed(
     of_scenes = np.nanvar(np.nanmean(resampled, axis=1)) / (1 - 1 / scenes)
     variance = float(np.nanvar(both) + of_seeds / seeds + of_scenes / scenes)
     if variance == 0:  # all alike, as when nothing was learnt: that says nothing of how sure it is
-        return Crossed(value, None, None, None, None, seeds, scenes)
+        return Crossed(value, None, None, None, None, None, seeds, scenes)
     freedom = (of_seeds + of_scenes) ** 2 / (of_seeds**2 / (seeds - 1) + of_scenes**2 / (scenes - 1))
     error, factor = float(np.sqrt(variance)), float(student.ppf((1 + level) / 2, freedom))
     return Crossed(
@@ -89,6 +93,7 @@ def crossed(
         value - factor * error,
         value + factor * error,
         error,
+        2 * float(student.sf(abs(value) / error, freedom)),
         (factor + float(student.ppf(POWER, freedom))) * error,
         seeds,
         scenes,

@@ -9,6 +9,7 @@ import numpy as np
 
 from agrilape.evaluate.metrics.arrays import Floats
 from agrilape.evaluate.metrics.crossed import Crossed, crossed
+from agrilape.evaluate.metrics.intervals import Outcome, outcome
 from agrilape.evaluate.sums import metric_named
 from agrilape.report.scores import describe, show
 from agrilape.report.study.folder import BLIND, Json, StudyRecord, Sums, sums_of
@@ -38,14 +39,14 @@ class Effect:
     paired: tuple[int, ...]
 
     @property
-    def outcome(self) -> str:
-        """`ahead`, `behind` or `level` with the baseline, by whether the interval excludes zero."""
-        return outcome(self.gain)
+    def outcome(self) -> Outcome:
+        """`ahead`, `behind` or `level` with the baseline; `unknown` from one seed or one scene."""
+        return _outcome(self.gain)
 
     @property
-    def beats_blind(self) -> str:
+    def beats_blind(self) -> Outcome:
         """Likewise of the blind baseline."""
-        return outcome(self.over_blind)
+        return _outcome(self.over_blind)
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,12 @@ class Comparison:
         return max(ends, default=0.0) or 1.0
 
 
-def outcome(gain: Crossed | None) -> str:
-    """`ahead` or `behind` if the interval of a gain excludes zero, else `level`."""
-    if gain is None or gain.low is None or gain.high is None:
-        return "level"
-    return "ahead" if gain.low > 0 else "behind" if gain.high < 0 else "level"
+def _outcome(gain: Crossed | None) -> Outcome:
+    if gain is None:
+        return "unknown"
+    if gain.value == 0 and gain.low is None and min(gain.seeds, gain.scenes) > 1:
+        return "level"  # the same answers in all runs
+    return outcome(gain.low, gain.high, gain.p)
 
 
 def compare_variants(study: StudyRecord) -> list[Comparison]:
@@ -203,6 +205,8 @@ def verdict(comparisons: Sequence[Comparison]) -> str:
         f"against {base}",
         "level": f"On {how}, no variant is surely better than {base}; the best guess is {best.variant} with "
         f"{amount(best.gain, first.metric)}{more}",
+        "unknown": f"On {how}, one seed or one scene cannot tell any variant from {base}; the best guess is "
+        f"{best.variant} with {amount(best.gain, first.metric)}{more}",
         "behind": f"On {how}, every variant is worse than {base}",
     }[best.outcome]
     blind = [effect for effect in first.effects if effect.variant != BLIND and effect.beats_blind == "ahead"]
