@@ -38,6 +38,7 @@ from agrilape.config.lape import AXES, LapeConfig
 from agrilape.config.recipe import LossConfig
 from agrilape.model import attach, lape_of
 from agrilape.model.presets import IMAGE_SIDE, PATCH_SIDE, vision_config
+from agrilape.model.propagation import propagation_matrix
 from agrilape.train.loss import AnswerCriterion
 
 CASES = ("base", "agrilape", "concatenation")
@@ -137,10 +138,11 @@ def concatenating(model: Any) -> Any:
     lape = lape_of(model)
     assert lape is not None
     start = int(lape.token_ids.min())
+    matrices = {axis: propagation_matrix(lape.config.bins(axis)).to(lape.unit.device) for axis in AXES}
 
     def rows(axis: str, direction: str) -> Tensor:
         weight = lape.get_parameter(f"{axis}_{direction}")
-        propagated = lape.get_buffer(f"{axis}_propagation") @ weight
+        propagated = matrices[axis] @ weight
         return weight + propagated - propagated.detach()
 
     def whole(module: nn.Module, direction: str) -> Tensor:
@@ -200,13 +202,14 @@ def losses(options: argparse.Namespace) -> dict[str, Callable[[], Any]]:
     targets = torch.full(labels.shape, torch.nan, device=options.device)
     targets[:, ::2] = torch.rand(ANSWER // 2, device=options.device) * 49
     criterion = AnswerCriterion(LossConfig(), lape_config(options.vocab))
+    answered = torch.arange(ANSWER, device=options.device)
 
     def plain() -> None:
         F.cross_entropy(logits.requires_grad_().flatten(0, 1).float(), labels.flatten()).backward()
         logits.grad = None
 
     def soft() -> None:
-        criterion(logits.requires_grad_(), labels, targets).loss.backward()
+        criterion(logits.requires_grad_(), labels, targets, answered=answered).loss.backward()
         logits.grad = None
 
     return {"plain loss": plain, "soft loss": soft}

@@ -279,9 +279,11 @@ def inject(lape: Lape, layout: int, pixel_values: Tensor, images: dict[str, Any]
         New features of the same structure.
     """
     flat = features.flatten(0, -2) if isinstance(features, Tensor) else torch.cat(list(features))
-    extents, times = places(layout, pixel_values, images, len(flat))
+    bins = lape.config.bins("height"), lape.config.bins("width")
+    weights, times = places(layout, pixel_values, images, len(flat), *bins)
     lape.calibrate(flat)
-    added = lape.injection(extents.to(flat.device), times.to(flat.device)).to(flat.dtype)
+    times = None if times is None else times.to(flat.device)
+    added = lape.mix(weights.to(flat.device), times).to(flat.dtype)
     if isinstance(features, Tensor):
         return features + added.view_as(features)
     parts = torch.split(added, [len(part) for part in features])

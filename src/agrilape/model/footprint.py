@@ -13,6 +13,22 @@ from torch import Tensor
 _SHORTEST = 1e-3  # bins; a shorter footprint is taken as a point, since float32 cancels in its integral
 
 
+def footprints(extents: Tensor, heights: int, widths: int) -> Tensor:
+    """Weights of the rows of height and width over the footprints of visual tokens.
+
+    Args:
+        extents: Edges (left, top, right, bottom) of each token in [0, 1] of its image, `[G, 4]`; NaN for a
+            token without a place.
+        heights: Number of rows of the axis height.
+        widths: Number of those of width.
+
+    Returns:
+        `[G, heights + widths]`.
+    """
+    left, top, right, bottom = extents.unbind(-1)
+    return torch.cat([footprint(top, bottom, heights), footprint(left, right, widths)], dim=-1)
+
+
 def footprint(start: Tensor, end: Tensor, bins: int) -> Tensor:
     """Mean weights of each row over intervals.
 

@@ -8,24 +8,22 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from agrilape.config.lape import AXES, Axis
-
 if TYPE_CHECKING:
     from agrilape.model.lape import Direction, Lape
 
 Use = Literal["input", "output", "injection"]
-Key = tuple[Use, Axis, "Direction"]
+Key = tuple[Use, "Direction"]
 
 
 class GradientRecord:
-    """Sums of gradients by use and table, filled by one or more backward passes."""
+    """Sums of gradients by use and direction, filled by one or more backward passes."""
 
     def __init__(self) -> None:
         self._sums: dict[Key, Tensor] = {}
 
-    def watch(self, rows: Tensor, use: Use, axis: Axis, direction: Direction) -> None:
-        """Record the gradient that will reach these rows, `[N, D]`."""
-        rows.register_hook(partial(self._add, (use, axis, direction)))  # type: ignore[no-untyped-call]
+    def watch(self, rows: Tensor, use: Use, direction: Direction) -> None:
+        """Record the gradient that will reach these rows, `[P, D]`."""
+        rows.register_hook(partial(self._add, (use, direction)))  # type: ignore[no-untyped-call]
 
     def _add(self, key: Key, gradient: Tensor) -> None:
         gradient = gradient.detach()
@@ -37,15 +35,13 @@ class GradientRecord:
         In a distributed run they are of the processes' mean gradient, and every process must ask for them.
         """
         squares = {"input": 0.0, "output": 0.0, "injection": 0.0, "ntp": 0.0}
-        totals: dict[tuple[Axis, Direction], Tensor] = {}
-        for (use, axis, direction), gradient in self._of_all_processes(lape).items():
+        totals: dict[Direction, Tensor] = {}
+        for (use, direction), gradient in self._of_all_processes(lape).items():
             squares[use] += float(gradient.square().sum())
-            table = (axis, direction)
-            totals[table] = totals[table] + gradient if table in totals else gradient
+            totals[direction] = totals[direction] + gradient if direction in totals else gradient
         if lape.config.ntp == "gradient":
-            for (axis, _), total in totals.items():
-                spread = lape.get_buffer(f"{axis}_propagation").T @ total
-                squares["ntp"] += float(spread.square().sum())
+            for total in totals.values():
+                squares["ntp"] += float((lape.propagation.T @ total).square().sum())
         return {source: square**0.5 for source, square in squares.items()}
 
     def _of_all_processes(self, lape: Lape) -> dict[Key, Tensor]:
@@ -54,7 +50,7 @@ class GradientRecord:
             return self._sums
         means = {}
         for key in _keys(lape):
-            mean = torch.zeros(lape.table(*key[1:]).shape, device=lape.token_ids.device)
+            mean = torch.zeros(len(lape.token_ids), lape.width, device=lape.token_ids.device)
             mean += self._sums.get(key, 0)  # a copy: tables of one use may share a gradient's memory
             torch.distributed.all_reduce(mean)
             means[key] = mean / torch.distributed.get_world_size()
@@ -62,10 +58,10 @@ class GradientRecord:
 
 
 def _keys(lape: Lape) -> list[Key]:
-    """All uses of all tables, in one order for every process."""
+    """All uses of all rows, in one order for every process."""
     sides: dict[Use, tuple[Direction, ...]] = {
         "input": ("in",),
         "output": ("in",) if lape.tied else ("out",),
         "injection": ("in",) if lape.tied or lape.config.injection == "input" else ("in", "out"),
     }
-    return [(use, axis, side) for use, chosen in sides.items() for axis in AXES for side in chosen]
+    return [(use, side) for use, chosen in sides.items() for side in chosen]

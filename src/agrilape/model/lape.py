@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from agrilape.config.lape import AXES, Axis, LapeConfig
 from agrilape.errors import ModelError
-from agrilape.model.footprint import footprint, two_hot
+from agrilape.model.footprint import footprints, two_hot
 from agrilape.model.gradients import GradientRecord, Use
 from agrilape.model.propagation import propagate, propagation_matrix
 
@@ -40,6 +40,7 @@ class Lape(nn.Module):
     """
 
     token_ids: Tensor
+    propagation: Tensor
     slot_of_id: Tensor
     gate_value: Tensor
     unit: Tensor
@@ -49,15 +50,16 @@ class Lape(nn.Module):
         check_token_ids(config)
         assert config.token_ids is not None
         self.config = config.model_copy(update={"tied": tied})
-        self.tied = tied
+        self.tied, self.width = tied, hidden_size
         self.enabled = True
         self.record: GradientRecord | None = None
         for axis in AXES:
             for direction in ("in",) if tied else ("in", "out"):
                 rows = torch.zeros(config.bins(axis), hidden_size, dtype=torch.float32)
                 self.register_parameter(f"{axis}_{direction}", nn.Parameter(rows))
-            matrix = propagation_matrix(config.bins(axis), normalised=config.ntp == "value")
-            self.register_buffer(f"{axis}_propagation", matrix, persistent=False)
+        matrices = [propagation_matrix(config.bins(axis), normalised=config.ntp == "value") for axis in AXES]
+        propagation: Tensor = torch.block_diag(*matrices)  # type: ignore[no-untyped-call]
+        self.register_buffer("propagation", propagation, persistent=False)
         if config.gate == "learned":
             self.axis_gates = nn.Parameter(torch.zeros(len(AXES)))
         ids = torch.tensor([token for axis in AXES for token in config.token_ids[axis]])
@@ -75,17 +77,13 @@ class Lape(nn.Module):
         """The trained rows of one axis, `[N, D]`; tied rows are one object in both directions."""
         return self.get_parameter(f"{axis}_in" if self.tied else f"{axis}_{direction}")
 
-    def axis_rows(self, axis: Axis, direction: Direction, use: Use | None = None) -> Tensor:
-        """Rows of one axis as the model uses them, `[N, D]` float32: after neighbour propagation."""
-        rows = propagate(self.table(axis, direction), self.get_buffer(f"{axis}_propagation"), self.config.ntp)
-        if self.record is not None and use is not None and rows.requires_grad:
-            rows = rows.view_as(rows)  # without propagation they are the table, whose gradient is of all uses
-            self.record.watch(rows, use, axis, "in" if self.tied else direction)
-        return rows
-
     def rows(self, direction: Direction, use: Use | None = None) -> Tensor:
-        """Rows of all axes in the order of `token_ids`, `[P, D]` float32."""
-        return torch.cat([self.axis_rows(axis, direction, use) for axis in AXES])
+        """Rows as the model uses them, after neighbour propagation: `[P, D]` float32, as `token_ids`."""
+        tables = torch.cat([self.table(axis, direction) for axis in AXES])
+        rows = propagate(tables, self.propagation, self.config.ntp)
+        if self.record is not None and use is not None and rows.requires_grad:
+            self.record.watch(rows, use, "in" if self.tied else direction)
+        return rows
 
     def embed(self, input_ids: Tensor, embedded: Tensor, scale: Tensor | float = 1.0) -> Tensor:
         """Put input rows where position tokens stand.
@@ -96,7 +94,8 @@ class Lape(nn.Module):
             scale: Factor that the base embedding applies to its own rows (Gemma: the root of D).
         """
         slot = self.slot_of_id[input_ids.clamp(0, len(self.slot_of_id) - 1)]
-        rows = (self.rows("in", "input") * scale).to(embedded.dtype)
+        rows = self.rows("in", "input")
+        rows = (rows if isinstance(scale, float) and scale == 1 else rows * scale).to(embedded.dtype)
         return torch.where((slot >= 0).unsqueeze(-1), F.embedding(slot.clamp(min=0), rows), embedded)
 
     def write_logits(self, hidden: Tensor, logits: Tensor) -> Tensor:
@@ -120,27 +119,43 @@ class Lape(nn.Module):
                 NaN for a token without a place, such as the newline after a row of patches.
             times: Time of each visual token in [0, 1], `[G]`; NaN for none, as in a still image.
         """
-        left, top, right, bottom = extents.unbind(-1)
-        weights = {
-            "height": footprint(top, bottom, self.config.bins("height")),
-            "width": footprint(left, right, self.config.bins("width")),
-            "temporal": two_hot(times, self.config.bins("temporal")),
-        }
-        added = [
-            self._axis_scale(index, axis) * (weights[axis] @ self._injected_rows(axis, "injection"))
-            for index, axis in enumerate(AXES)
-        ]
-        unit = 1.0 if self.config.injection_rms is None else self.unit
-        return torch.stack(added).sum(0) * (self.gate_value * unit)
+        bins = [self.config.bins(axis) for axis in AXES]
+        return self.mix(footprints(extents, bins[0], bins[1]), times)
 
-    def _axis_scale(self, index: int, axis: Axis) -> Tensor | float:
-        scale: float = getattr(self.config, f"injection_scale_{axis}")
-        return scale * self.axis_gates[index] if self.config.gate == "learned" else scale
+    def mix(self, weights: Tensor, times: Tensor | None) -> Tensor:
+        """What is added to visual features whose weights on the rows of height and width are known.
 
-    def _injected_rows(self, axis: Axis, use: Use | None = None) -> Tensor:
-        rows = self.axis_rows(axis, "in", use)
+        Args:
+            weights: As `agrilape.model.footprint.footprints` gives them, `[G, N_height + N_width]`.
+            times: As in `injection`; None where no image has one.
+
+        Returns:
+            `[G, D]` float32.
+        """
+        if times is not None:
+            weights = torch.cat([weights, two_hot(times, self.config.bins("temporal"))], dim=-1)
+        used = weights.shape[-1]
+        strength = self.gate_value if self.config.injection_rms is None else self.gate_value * self.unit
+        if (scales := self._scales()) is not None:
+            strength = strength * scales[:used]
+        return (weights * strength) @ self._injected_rows("injection")[:used]
+
+    def _scales(self) -> Tensor | None:
+        """Factor of each row, `[P]`; None where all are 1."""
+        scales = [getattr(self.config, f"injection_scale_{axis}") for axis in AXES]
+        if self.config.gate == "learned":
+            factors = self.axis_gates * self.axis_gates.new_tensor(scales)
+        elif any(scale != 1 for scale in scales):
+            factors = self.unit.new_tensor(scales)
+        else:
+            return None
+        bins = torch.tensor([self.config.bins(axis) for axis in AXES], device=factors.device)
+        return factors.repeat_interleave(bins, output_size=len(self.token_ids))
+
+    def _injected_rows(self, use: Use | None = None) -> Tensor:
+        rows = self.rows("in", use)
         if self.config.injection == "mean" and not self.tied:
-            rows = (rows + self.axis_rows(axis, "out", use)) / 2
+            rows = (rows + self.rows("out", use)) / 2
         return rows
 
     @property
@@ -174,7 +189,7 @@ class Lape(nn.Module):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(power)
             power /= torch.distributed.get_world_size()
-        rows = torch.cat([self._injected_rows(axis) for axis in AXES]).square().mean()
+        rows = self._injected_rows().square().mean()
         unit = self.config.injection_rms * (power / rows).sqrt()
         self.unit.copy_(torch.where((rows > 0) & (power > 0), unit, 1.0))
         self.calibrated = True

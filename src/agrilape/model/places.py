@@ -1,4 +1,4 @@
-"""Place and time of every visual token, as one operator that torch.compile need not look into.
+"""Where and when visual tokens are, as one operator that torch.compile need not look into.
 
 Working out a layout reads image sizes and token ids, which would break a compiled graph at every step.
 """
@@ -6,12 +6,14 @@ Working out a layout reads image sizes and token ids, which would break a compil
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from agrilape.errors import ModelError
+from agrilape.model.footprint import footprints
 from agrilape.model.grids import ImageCall, extents_of
 
 FACTS = ("image_sizes", "image_grid_thw", "batch_num_images", "input_ids")
@@ -30,28 +32,42 @@ def remember_config(config: Any) -> int:
 
 
 def places(
-    layout: int, pixel_values: Tensor, images: Mapping[str, Tensor], count: int
-) -> tuple[Tensor, Tensor]:
-    """Extents `[G, 4]` and times `[G]` of all visual tokens of a batch, NaN where there is none.
+    layout: int, pixel_values: Tensor, images: Mapping[str, Tensor], count: int, heights: int, widths: int
+) -> tuple[Tensor, Tensor | None]:
+    """Weights of the rows of height and width, and times, for all visual tokens of a batch.
+
+    Nothing is read back from the device where `image_times` lie, unless the family's layout needs it.
 
     Args:
         layout: What `remember_config` returned.
         pixel_values: As given to the model.
         images: `image_times` and those of `FACTS` that are known.
         count: Number of visual tokens G that the model made.
+        heights: Rows of the axis height.
+        widths: Rows of the axis width.
+
+    Returns:
+        Weights as `agrilape.model.footprint.footprints` gives them, `[G, heights + widths]`, and times `[G]`,
+        NaN for none; None where no image has one.
 
     Raises:
         ModelError: The images do not match what the family's layout says.
     """
-    facts = [images.get(name) for name in FACTS]
-    found: Tensor = _places(pixel_values.detach(), facts, images.get("image_times"), layout, count)
-    return found[:, :4], found[:, 4]
+    facts, times = [images.get(name) for name in FACTS], images.get("image_times")
+    weights, of_tokens = _places(pixel_values.detach(), facts, times, layout, count, heights, widths)
+    return weights, None if times is None else of_tokens
 
 
 @torch.library.custom_op("agrilape::places", mutates_args=())
 def _places(
-    pixel_values: Tensor, facts: Sequence[Tensor | None], image_times: Tensor | None, layout: int, count: int
-) -> Tensor:
+    pixel_values: Tensor,
+    facts: Sequence[Tensor | None],
+    image_times: Tensor | None,
+    layout: int,
+    count: int,
+    heights: int,
+    widths: int,
+) -> tuple[Tensor, Tensor]:
     call = ImageCall(_CONFIGS[layout], pixel_values, **dict(zip(FACTS, facts, strict=True)))
     extents = extents_of(call.config)(call)
     lengths = [len(one) for one in extents]
@@ -60,21 +76,42 @@ def _places(
             f"{count} visual tokens came out where {sum(lengths)} were expected ({len(extents)} images)",
             "the image processor and the model's config disagree; load both from the same checkpoint",
         )
-    times = torch.full((len(extents),), torch.nan) if image_times is None else image_times
-    if times.shape != (len(extents),):
+    device = pixel_values.device
+    weights = torch.cat([_weights(one.numpy().tobytes(), heights, widths, device) for one in extents])
+    if image_times is None:
+        return weights, weights.new_empty(0)
+    if image_times.shape != (len(extents),):
         raise ModelError(
-            f"image times of shape {tuple(times.shape)} for {len(extents)} images",
+            f"image times of shape {tuple(image_times.shape)} for {len(extents)} images",
             "give one per image in one row, NaN for a still one",
         )
-    rows = [
-        torch.cat([one, torch.full((len(one), 1), time)], dim=1)
-        for one, time in zip(extents, times.tolist(), strict=True)
-    ]
-    return torch.cat(rows).to(pixel_values.device)
+    times = image_times.to(device, torch.float32)
+    return weights, times.repeat_interleave(torch.tensor(lengths, device=device), output_size=count)
+
+
+@lru_cache(maxsize=16)
+def _weights(extents: bytes, heights: int, widths: int, device: torch.device) -> Tensor:
+    """Weights of one image's tokens: most images of a run have the same layout.
+
+    Args:
+        extents: `[G, 4]` float32, as bytes to be looked up by.
+        heights: Rows of the axis height.
+        widths: Rows of the axis width.
+        device: Where they are kept.
+    """
+    edges = torch.frombuffer(bytearray(extents), dtype=torch.float32).view(-1, 4)
+    return footprints(edges, heights, widths).to(device)
 
 
 @_places.register_fake
 def _(
-    pixel_values: Tensor, facts: Sequence[Tensor | None], image_times: Tensor | None, layout: int, count: int
-) -> Tensor:
-    return pixel_values.new_empty((count, 5), dtype=torch.float32)
+    pixel_values: Tensor,
+    facts: Sequence[Tensor | None],
+    image_times: Tensor | None,
+    layout: int,
+    count: int,
+    heights: int,
+    widths: int,
+) -> tuple[Tensor, Tensor]:
+    weights = pixel_values.new_empty((count, heights + widths), dtype=torch.float32)
+    return weights, weights.new_empty(0 if image_times is None else count)

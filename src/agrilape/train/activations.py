@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from agrilape.tokens.packing import IGNORED
-
 FLOAT = 4  # bytes
 
 
@@ -70,10 +68,9 @@ def logit_bytes(model: Any, part: Mapping[str, Tensor], arithmetic: Arithmetic) 
     The head writes the columns in which any row has an answer, `[B, S, V]`, and gets a gradient as large; the
     loss takes the answered places as float32 and keeps their log-probabilities.
     """
-    answered = part["labels"][:, 1:] != IGNORED
     vocabulary: int = model.config.get_text_config().vocab_size
-    places = len(answered) * int(answered.any(0).sum())
-    return vocabulary * (places * 2 * arithmetic.product + int(answered.sum()) * 2 * FLOAT)
+    places = len(part["labels"]) * len(part["scored"])
+    return vocabulary * (places * 2 * arithmetic.product + len(part["answered"]) * 2 * FLOAT)
 
 
 def _stack(count: int, layers: int, layer: int, hidden: int, again: bool) -> int:

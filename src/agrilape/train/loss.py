@@ -8,11 +8,12 @@ axis, `hard` takes the label.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import accumulate
+from typing import Any, NamedTuple, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from agrilape.config.lape import AXES, Axis, LapeConfig
@@ -37,16 +38,53 @@ class AnswerLoss(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _AxisTokens:
-    """The vocabulary columns of one axis."""
+class _Vocabulary:
+    """Position tokens of all axes in one numbering, as tensors to look up; the last entry stands for text.
 
-    name: Axis
+    Attributes:
+        number: Number of each vocabulary id, `[highest id + 2]`; -1 for text.
+        ids: Vocabulary id of each number, `[P]`.
+        bins: Its bin on its axis, `[P + 1]`.
+        kinds: Its place in `KINDS`, `[P + 1]`.
+        firsts: Number of the first bin, of each kind, `[4]`.
+        counts: Number of bins, of each kind, `[4]`; 1 for text.
+        weights: Weight in the loss, of each kind, `[4]`.
+    """
+
+    number: Tensor
     ids: Tensor
-    weight: float
+    bins: Tensor
+    kinds: Tensor
+    firsts: Tensor
+    counts: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(cls, token_ids: Mapping[Axis, Sequence[int]], weights: Mapping[Axis, float]) -> Self:
+        """Number the tokens axis by axis."""
+        ids = [token for axis in AXES for token in token_ids.get(axis, ())]
+        counts = [len(token_ids.get(axis, ())) for axis in AXES]
+        number = torch.full((max(ids, default=-1) + 2,), -1)
+        number[ids] = torch.arange(len(ids))
+        return cls(
+            number,
+            torch.tensor(ids),
+            torch.tensor([place for count in counts for place in range(count)] + [0]),
+            torch.tensor([kind for kind, count in enumerate(counts, 1) for _ in range(count)] + [0]),
+            torch.tensor([0, *accumulate(counts, initial=0)][:-1]),
+            torch.tensor([1, *counts]),
+            torch.tensor([1.0, *(weights[axis] for axis in AXES)]),
+        )
+
+    def to(self, device: torch.device) -> _Vocabulary:
+        """The same on another device."""
+        return _Vocabulary(*(getattr(self, one.name).to(device) for one in fields(self)))
 
 
 class AnswerCriterion:
     """Token cross-entropy over answers, weighted by the kind of token.
+
+    Nothing is read back from the device, which would wait for it, if `answered` is given.
 
     Args:
         config: Kind of target and weights.
@@ -55,13 +93,13 @@ class AnswerCriterion:
 
     def __init__(self, config: LossConfig, lape: LapeConfig | None = None) -> None:
         self.config = config
-        weights = {
+        weights: dict[Axis, float] = {
             "height": config.spatial_pos_weight,
             "width": config.spatial_pos_weight,
             "temporal": config.temporal_pos_weight,
         }
-        ids = (lape.token_ids if lape else None) or {}
-        self.axes = [_AxisTokens(a, torch.tensor(ids[a]), weights[a]) for a in AXES if a in ids]
+        self._vocabulary = _Vocabulary.of((lape.token_ids if lape else None) or {}, weights)
+        self._spread = {"hard": 1, "two_hot": 2, "gaussian": int(self._vocabulary.counts.max())}
 
     def __call__(
         self,
@@ -69,6 +107,7 @@ class AnswerCriterion:
         labels: Tensor,
         position_targets: Tensor,
         normaliser: Tensor | float | None = None,
+        answered: Tensor | None = None,
     ) -> AnswerLoss:
         """Score the answers of a batch.
 
@@ -80,64 +119,58 @@ class AnswerCriterion:
             normaliser: Number of answer tokens to divide by; None: those of this batch. With gradient
                 accumulation it is the number in the whole step, so that accumulation does not change the
                 gradient.
+            answered: Indices of the answers in the flattened labels, `[R]`; None: they are looked for.
 
         Returns:
             The loss and its parts.
         """
-        rows, wanted, exact = _answered(logits, labels, position_targets)
+        rows, wanted, exact = _answered(logits, labels, position_targets, answered)
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
-        width = max([self._spread(axis) for axis in self.axes], default=1)
-        columns = wanted[:, None].repeat(1, width)
-        shares = F.pad(
-            rows.new_ones(len(wanted), 1), (0, width - 1)
-        )  # all of it on the label, as text has it
-        weights = rows.new_ones(len(wanted))
-        kinds, errors = torch.zeros_like(wanted), torch.zeros_like(weights)
-        for axis in self.axes:
-            chosen, bins = self._on_axis(axis, wanted)
-            kinds[chosen], weights[chosen] = KINDS.index(axis.name), axis.weight
-            position = torch.where(exact[chosen].isnan(), bins, exact[chosen]).to(rows.dtype)
-            errors[chosen] = self._error(axis, rows.detach(), chosen, position)
-            spread = self._spread(axis)
-            columns[chosen, :spread], shares[chosen, :spread] = self._target(axis, bins, position)
+        if self._vocabulary.ids.device != rows.device:
+            self._vocabulary = self._vocabulary.to(rows.device)
+        known = self._vocabulary
+        number = known.number[wanted.clamp(max=len(known.number) - 1)]
+        kinds = known.kinds[number]
+        position = torch.where(exact.isnan(), known.bins[number], exact).to(rows.dtype)
+        columns, shares = self._targets(wanted, kinds, position)
         entropy: Tensor = _TargetEntropy.apply(rows, columns, shares)  # type: ignore[no-untyped-call]
         hits = rows.detach().argmax(-1) == wanted
+        errors = self._errors(rows.detach(), kinds, position)
         facts = torch.stack([entropy.detach(), torch.ones_like(errors), hits.to(errors.dtype), errors], dim=1)
         sums = facts.new_zeros(len(KINDS), 4).index_add_(0, kinds, facts)
         total = normaliser if normaliser is not None else max(len(wanted), 1)
-        return AnswerLoss((entropy * weights).sum() / total, sums)
+        return AnswerLoss((entropy * known.weights[kinds]).sum() / total, sums)
 
-    @staticmethod
-    def _on_axis(axis: _AxisTokens, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """Indices of an axis' tokens among the answer tokens, and their bins."""
-        matches = wanted[:, None] == axis.ids.to(wanted.device)
-        chosen, bins = matches.nonzero(as_tuple=True)
-        return chosen, bins
+    def _targets(self, wanted: Tensor, kinds: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens on which the target of each answer lies, and its share on each: two of `[R, spread]`.
 
-    @staticmethod
-    def _error(axis: _AxisTokens, rows: Tensor, chosen: Tensor, position: Tensor) -> Tensor:
-        """Distance of the expected coordinate from the true one, `[P]` bins."""
-        likely = rows[chosen[:, None], axis.ids.to(rows.device)].softmax(-1)
-        places = torch.arange(len(axis.ids), device=rows.device, dtype=rows.dtype)
-        return (likely @ places - position).abs()
-
-    def _spread(self, axis: _AxisTokens) -> int:
-        """Over how many tokens the target of a position is spread."""
-        return {"hard": 1, "two_hot": 2, "gaussian": len(axis.ids)}[self.config.targets]
-
-    def _target(self, axis: _AxisTokens, bins: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens around each position [P] and the share of the target on each: two of [P, spread]."""
-        ids = axis.ids.to(bins.device)
-        if self.config.targets == "hard":
-            return ids[bins, None], torch.ones_like(position)[:, None]
+        A text token has all of it on itself.
+        """
+        spread = self._spread[self.config.targets]
+        known = self._vocabulary
+        if spread == 1 or not len(known.ids):
+            return wanted[:, None], torch.ones_like(position)[:, None]
+        last = (known.counts[kinds] - 1)[:, None]
+        offsets = torch.arange(spread, device=wanted.device)
         if self.config.targets == "two_hot":
-            low = position.floor().clamp(0, len(ids) - 2)
-            share = (position - low)[:, None]
-            neighbours = low.long()[:, None] + torch.arange(2, device=ids.device)
-            return ids[neighbours], torch.cat([1 - share, share], dim=1)
-        places = torch.arange(len(ids), device=ids.device, dtype=position.dtype)
-        distance = (places - position[:, None]) / self.config.gaussian_sigma
-        return ids.expand(len(position), -1), (-0.5 * distance**2).softmax(-1)
+            low = torch.minimum(position.floor().clamp(min=0).long()[:, None], (last - 1).clamp(min=0))
+            share = position[:, None] - low
+            shares, bins = torch.cat([1 - share, share], dim=1), low + offsets
+        else:
+            distance = (offsets - position[:, None]) / self.config.gaussian_sigma
+            shares = (-0.5 * distance**2).masked_fill(offsets > last, -torch.inf).softmax(-1)
+            bins = offsets.expand(len(wanted), -1)
+        tokens = known.ids[known.firsts[kinds][:, None] + torch.minimum(bins, last)]
+        return torch.where(kinds[:, None] > 0, tokens, wanted[:, None]), shares
+
+    def _errors(self, rows: Tensor, kinds: Tensor, position: Tensor) -> Tensor:
+        """Distance of the expected coordinate from the true one, `[R]` bins; 0 for text."""
+        known = self._vocabulary
+        if not len(known.ids):
+            return torch.zeros_like(position)
+        elsewhere = known.kinds[:-1] != kinds.clamp(min=1)[:, None]
+        likely = rows[:, known.ids].masked_fill(elsewhere, -torch.inf).softmax(-1)
+        return (likely @ known.bins[:-1].to(rows.dtype) - position).abs() * (kinds > 0)
 
 
 class _TargetEntropy(torch.autograd.Function):
@@ -162,12 +195,17 @@ class _TargetEntropy(torch.autograd.Function):
         return gradient.scatter_add_(1, columns, -shares * upstream), None, None
 
 
-def _answered(logits: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _answered(
+    logits: Tensor, labels: Tensor, targets: Tensor, answered: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """The places that are scored, `[R, V]`, `[R]`, `[R]`; logits are copied only if there are others."""
-    chosen = labels != IGNORED
-    if chosen.all():
-        return logits.flatten(0, 1), labels.flatten(), targets.flatten()
-    return logits[chosen], labels[chosen], targets[chosen]
+    if answered is None:
+        answered = (labels.flatten() != IGNORED).nonzero().squeeze(1)
+    flat = logits.flatten(0, 1), labels.flatten(), targets.flatten()
+    if len(answered) == labels.numel():
+        return flat
+    rows, wanted, exact = (one[answered] for one in flat)
+    return rows, wanted, exact
 
 
 def summarise(sums: Tensor) -> dict[str, float]:

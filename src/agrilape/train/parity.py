@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from agrilape.config.lape import AXES, LapeConfig
+from agrilape.config.lape import AXES, Axis, LapeConfig
 from agrilape.config.recipe import LossConfig
 from agrilape.model import Lape
+from agrilape.model.lape import Direction
 from agrilape.train.loss import AnswerCriterion
 
 TOLERANCE = 1e-10
@@ -83,11 +84,17 @@ def _published_rows(weight: Tensor) -> Tensor:
     return weight + propagated - propagated.detach()
 
 
+def _axis_rows(lape: Lape, axis: Axis, direction: Direction) -> Tensor:
+    start = AXES.index(axis) * _BINS
+    return lape.rows(direction)[start : start + _BINS]
+
+
 def _row_value(lape: Lape) -> float:
+    directions: tuple[Direction, ...] = ("in", "out")
     return max(
-        _distance(lape.axis_rows(axis, direction), _published_rows(lape.table(axis, direction)))
+        _distance(_axis_rows(lape, axis, direction), _published_rows(lape.table(axis, direction)))
         for axis in AXES
-        for direction in ("in", "out")
+        for direction in directions
     )
 
 
@@ -95,7 +102,7 @@ def _row_gradient(lape: Lape, random: Callable[..., Tensor]) -> float:
     weight, upstream = lape.table("width", "in"), random(_BINS, _WIDTH)
     gradients = [
         torch.autograd.grad((rows * upstream).sum(), weight)[0]
-        for rows in (lape.axis_rows("width", "in"), _published_rows(weight))
+        for rows in (_axis_rows(lape, "width", "in"), _published_rows(weight))
     ]
     return _distance(*gradients)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from agrilape.errors import DataError
 from agrilape.tokens import Collator, TrainingItem
@@ -67,7 +68,8 @@ def _add(made: _Made, collator: Collator, make: Collate, items: Sequence[Trainin
     """Make a part of items."""
     if items:
         before = collator.dropped
-        made.parts.append(make(items))
+        part = make(items)
+        made.parts.append({**part, **places_of_answers(part["labels"])})
         too_long = collator.dropped - before
         made.too_long += too_long
         made.asked += sum(len(item.samples) for item in items) - too_long
@@ -103,7 +105,23 @@ def _usable(collator: Collator, items: Sequence[TrainingItem], made: _Made) -> l
 def without_answers(part: Mapping[str, Any]) -> dict[str, Any]:
     """A part of a batch from which nothing is learnt, for a pass that must be made all the same."""
     kept = {name: value for name, value in part.items() if name != "cover"}
-    return {**kept, "labels": torch.full_like(part["labels"], IGNORED)}
+    none = {name: part[name][:0] for name in ("scored", "answered")}
+    return {**kept, "labels": torch.full_like(part["labels"], IGNORED), **none}
+
+
+def places_of_answers(labels: Tensor) -> dict[str, Tensor]:
+    """Where the answers are, found before the labels go to a device that would have to be waited for.
+
+    Args:
+        labels: `[B, L]`, -100 outside answers.
+
+    Returns:
+        `scored`, the places whose next token belongs to an answer in any row, `[S]`; `answered`, which of
+        them do, row by row, as indices into the flattened `[B, S]`.
+    """
+    answers = labels[:, 1:] != IGNORED
+    scored = answers.any(0).nonzero().squeeze(1)
+    return {"scored": scored, "answered": answers[:, scored].flatten().nonzero().squeeze(1)}
 
 
 def alike(measured: Sequence[tuple[int, TrainingItem]], spare: int = 0) -> list[list[TrainingItem]]:

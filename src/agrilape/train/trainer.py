@@ -20,7 +20,6 @@ from agrilape.errors import AgrilapeError, DataError, RecipeError
 from agrilape.files import write_json
 from agrilape.model import lape_of
 from agrilape.model.gradients import GradientRecord
-from agrilape.tokens.packing import IGNORED
 from agrilape.train import snapshots
 from agrilape.train.alignment import word_alignment
 from agrilape.train.data import Draws
@@ -194,10 +193,12 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         if self._lape is None:
             inputs.pop("image_times", None)
         labels, targets = labels[:, 1:], targets[:, 1:]
-        scored = (labels != IGNORED).any(0).nonzero().squeeze(1)
+        scored, answered = inputs.pop("scored"), inputs.pop("answered")
         outputs = model(**inputs, logits_to_keep=scored, use_cache=False)
         with torch.autocast(self.args.device.type, enabled=False):
-            result = self.criterion(outputs.logits, labels[:, scored], targets[:, scored], num_items_in_batch)
+            result = self.criterion(
+                outputs.logits, labels[:, scored], targets[:, scored], num_items_in_batch, answered
+            )
         loss = result.loss
         if cover is not None:
             loss = loss + self._word_alignment(model, outputs, cover)
@@ -228,9 +229,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
         """Number of answer tokens in the whole step, in all processes; at least 1, to divide by."""
         parts = [part for batch in batch_samples for part in batch["parts"]]
-        count = torch.zeros((), dtype=torch.int64, device=device)
-        for part in parts:
-            count += (part["labels"][:, 1:] != IGNORED).sum().to(device)
+        count = torch.tensor(sum(len(part["answered"]) for part in parts), device=device)
         total: Tensor = self.accelerator.reduce(count, "sum").clamp(min=1)
         return total
 
