@@ -11,6 +11,7 @@ from agrilape.evaluate.metrics.boxes import (
     box_iou,
     box_iou_matrices,
     box_iou_matrix,
+    box_overlap,
     cumulative_iou,
     enclosing,
     mean_iou,
@@ -43,6 +44,7 @@ def test_disjoint_normalised_boxes_do_not_overlap():
     size = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]) + 1, 0, None).prod()
     assert size / (2 * 1.2**2 - size) > 0.5  # the fault itself
     assert box_iou(a, b) == 0
+    assert box_overlap(a, b) == pytest.approx((0, 2 * 0.2**2))
 
 
 def test_unreadable_answers_stay_in_the_denominator():
@@ -52,6 +54,7 @@ def test_unreadable_answers_stay_in_the_denominator():
     iou = box_iou(given, truth)
     assert accuracy_at(iou, 0.5) == 0.5
     assert mean_iou(iou) == pytest.approx(0.5)
+    assert mean_iou([1.0, np.nan]) == accuracy_at([1.0, np.nan], 0.5) == 0.5
 
 
 @pytest.mark.parametrize("box", [[0.5, 0.2, 0.1, 0.8], [0.3, 0.3, 0.3, 0.3], [np.nan] * 4])

@@ -50,6 +50,13 @@ def test_earthdial_by_hand(write):
     assert (found["n"], found["unparsable"]) == (3, 1)
 
 
+def test_the_first_of_several_guesses_at_one_box_is_judged(write):
+    wanted = "[[50, 50, 70, 70, 0]]"
+    found = score_file("earthdial", write([{"answer": f"[[0, 0, 9, 9, 0]]{wanted}", "gt_bbox": wanted}]))
+    assert (found["acc_50"], found["miou"]) == (0, 0)
+    assert (found["precision"], found["recall"]) == (0.5, 1)
+
+
 def test_earthdial_turns_boxes(write):
     """A box of 40 x 10 turned by 90 degrees is one of 10 x 40."""
     path = write([{"answer": "[[30, 45, 70, 55, 90]]", "gt_bbox": "[[45, 30, 55, 70, 0]]"}])
@@ -181,6 +188,14 @@ def test_agromind_with_a_missing_answer(write):
 def test_agromind_kinds(write, rows, expected):
     found = score_file("agromind", write(rows))["tasks"]["1_2_3"]
     assert {key: found[key] for key in expected} == expected
+
+
+def test_agromind_counts_every_question_alike_whatever_its_task(write):
+    """Three right of one task, one wrong of another: three of four, not the mean over tasks."""
+    right = [item(number, "A", options=OPTIONS, prediction="A") for number in range(3)]
+    found = score_file("agromind", write([*right, {**right[0], "level1_id": 2, "prediction": "B"}]))
+    assert {task: one["n"] for task, one in found["tasks"].items()} == {"1_2_3": 3, "2_2_3": 1}
+    assert found["accuracy"] == 0.75
 
 
 def test_agromind_refuses_repeats(write):

@@ -17,7 +17,7 @@ def temporal_iou(predicted: ArrayLike, true: ArrayLike) -> Floats:
     shared = np.clip(np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0]), 0, None)
     union = _length(a) + _length(b) - shared
     same = ((a == b).all(axis=-1) & (a[..., 0] == a[..., 1])).astype(np.float64)
-    return np.nan_to_num(divide(shared, union, same))
+    return divide(shared, union, same)
 
 
 def recall_at_1(iou: ArrayLike, threshold: float) -> float:
