@@ -130,8 +130,9 @@ SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 12
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_run_killed_anywhere_goes_on_as_if_nothing_had_happened(trained, data, tmp_path, seed) -> None:
-    """In optimiser steps, between files of a checkpoint, between stages: wherever chance has it."""
-    run, dice, deaths = tmp_path / "run", random.Random(seed), 0
+    """Once past a checkpoint; then in steps, between files of a checkpoint or stages: where chance has it."""
+    run, dice, deaths = tmp_path / "run", random.Random(seed), 1
+    assert train_process(run, data, "step:3") == -signal.SIGKILL
     while deaths < 3 and train_process(run, data, f"event:{dice.randint(1, 80)}") == -signal.SIGKILL:
         deaths += 1
     assert deaths > 1

@@ -1,5 +1,7 @@
+import gc
 import json
 import pickle
+import weakref
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -66,6 +68,16 @@ def test_little_is_kept_when_little_may_be(store, monkeypatch):
     monkeypatch.setattr("agrilape.samples.store.CACHE_BYTES", 1)
     assert [store[i] for i in (0, 100, 1)] == [example(i) for i in (0, 100, 1)]
     assert len(store._cache) == 1
+
+
+def test_chips_are_kept_encoded_and_not_without_end(store, monkeypatch):
+    monkeypatch.setattr("agrilape.samples.store.CACHE_CHIPS", 8)
+    again = Store(store.files)
+    seen = [weakref.ref(again[i]) for i in range(140)]
+    gc.collect()
+    kept = [one for ref in seen if (one := ref())]
+    assert kept == [example(i) for i in range(132, 140)]
+    assert all(type(picture.data) is bytes for one in kept for picture in one.chip.pictures)
 
 
 def test_a_store_can_be_pickled(store):
