@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -68,6 +70,24 @@ def test_deterministic_and_independent_of_order():
 
     first = estimate(columns, clusters, f1)
     assert estimate(columns[order], [clusters[i] for i in order], f1) == pytest.approx(first)
+
+
+def test_many_scenes_take_little_memory_and_their_intervals_stay():
+    """Tiles without coordinates are a scene each: a benchmark may have a hundred thousand."""
+    rng = np.random.default_rng(6)
+    values = rng.normal(size=(2, 50_000))
+    clusters = [str(i) for i in range(50_000)]
+    tracemalloc.start()
+    found = estimate(per_sample(values[0]), clusters)
+    difference = compare(per_sample(values[0]), per_sample(values[1] + 0.02), clusters)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 400e6
+    assert found.scenes == difference.scenes == 50_000
+    half = 1.96 / np.sqrt(50_000)
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.1)
+    assert difference.high - difference.low == pytest.approx(2 * np.sqrt(2) * half, rel=0.1)
+    assert 0.001 < difference.p < 0.5
 
 
 def test_one_scene_has_no_interval():

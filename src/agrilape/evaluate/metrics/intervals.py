@@ -31,6 +31,8 @@ Statistic: TypeAlias = Callable[[Floats], Floats]
 Outcome: TypeAlias = Literal["ahead", "behind", "level", "unknown"]
 LEVEL = 0.05
 """P-value below which a difference counts."""
+MOST = 1000
+"""Scenes beyond which several are resampled together, or 10,000 draws of them would not fit into memory."""
 FEWEST = 6
 """Scenes below which nothing can be told: no test of 2 / 2^5 reaches `LEVEL`."""
 
@@ -124,11 +126,12 @@ def estimate(
         seed: The same seed gives the same interval.
     """
     sums = cluster_sums(columns, clusters)
-    value = float(statistic(sums.sum(axis=0)))
-    if len(sums) < FEWEST or np.isnan(value):
-        return Estimate(value, None, None, len(columns), len(sums))
-    draws = statistic(_weights(len(sums), resamples, seed) @ sums)
-    return Estimate(value, *_percentiles(draws, level, len(sums)), len(columns), len(sums))
+    value, scenes = float(statistic(sums.sum(axis=0))), len(sums)
+    if scenes < FEWEST or np.isnan(value):
+        return Estimate(value, None, None, len(columns), scenes)
+    grouped = _grouped(sums, seed)
+    draws = statistic(_weights(len(grouped), resamples, seed) @ grouped)
+    return Estimate(value, *_percentiles(draws, level, len(grouped)), len(columns), scenes)
 
 
 def compare(
@@ -156,16 +159,17 @@ def compare(
         seed: The same seed gives the same result.
     """
     a, b = cluster_sums(first, clusters), cluster_sums(second, clusters)
-    value = float(statistic(b.sum(axis=0)) - statistic(a.sum(axis=0)))
-    if len(a) < FEWEST or np.isnan(value):
-        return Difference(value, None, None, None, len(first), len(a))
+    value, scenes = float(statistic(b.sum(axis=0)) - statistic(a.sum(axis=0))), len(a)
+    if scenes < FEWEST or np.isnan(value):
+        return Difference(value, None, None, None, len(first), scenes)
+    a, b = _grouped(a, seed), _grouped(b, seed)
     weights = _weights(len(a), resamples, seed)
     low, high = _percentiles(statistic(weights @ b) - statistic(weights @ a), level, len(a))
     swapped, exact = _exchanges(len(a), resamples, seed)
     null = statistic(swapped @ a + (1 - swapped) @ b) - statistic(swapped @ b + (1 - swapped) @ a)
     extreme = int(np.count_nonzero(np.abs(null) >= abs(value) - 1e-12))
     p = extreme / len(null) if exact else (extreme + 1) / (len(null) + 1)
-    return Difference(value, low, high, p, len(first), len(a))
+    return Difference(value, low, high, p, len(first), scenes)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -195,6 +199,15 @@ def cluster_sums(columns: Floats, clusters: Sequence[str]) -> Floats:
     names, index = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
     member = csr_array((np.ones(len(index)), (index, np.arange(len(index)))), shape=(len(names), len(index)))
     return floats(member @ columns)
+
+
+def _grouped(sums: Floats, seed: int) -> Floats:
+    """Sums `[C, K]` of at most `MOST` clusters: more are put together by chance, and stay independent."""
+    if len(sums) <= MOST:
+        return sums
+    together = np.zeros((MOST, sums.shape[1]))
+    np.add.at(together, np.random.default_rng(seed).permutation(len(sums)) % MOST, sums)
+    return together
 
 
 @lru_cache(maxsize=8)
