@@ -21,6 +21,9 @@ def run_recipe(recipe: Recipe) -> Path:
     Returns:
         The report page.
     """
+    from agrilape.evaluate.suites import suite_of
+
+    suite_of(recipe.evaluation)  # a slip in its name is found now, and not after hours
     with _step("1/4 prepare"):
         prepare_run(recipe)
     with _step("2/4 train"):
@@ -41,6 +44,7 @@ def prepare_run(recipe: Recipe, workers: int | None = None, scheduler: str | Non
     """
     from agrilape.samples.prepare import prepare_dataset
 
+    _refuse_strangers(recipe)
     dump_recipe(recipe, recipe.output / "recipe.yaml")
     data = recipe.output / "data"
     return [
@@ -76,6 +80,27 @@ def report_run(run: Path) -> Path:
     from agrilape.report import write_report
 
     return write_report(run)
+
+
+def _refuse_strangers(recipe: Recipe) -> None:
+    """Refuse misspelt tasks before anything is made; a release may give its questions names of its own."""
+    from agrilape.samples.published import is_published
+    from agrilape.samples.tasks import refuse_strangers
+
+    data = recipe.datasets
+    listed = {task for config in data.values() for task in config.tasks}
+    used = [
+        (f"stages.{stage.name}.mixture.{name}", part.tasks, part.datasets)
+        for stage in recipe.stages
+        for name, part in stage.mixture.items()
+    ]
+    used.append(("evaluation", recipe.evaluation.tasks, recipe.evaluation.datasets))
+    for where, tasks, datasets in used:
+        if not any(is_published(data[name]) for name in datasets):
+            refuse_strangers(f"{where}.tasks", tasks or (), listed)
+    for name, config in data.items():
+        if not is_published(config):
+            refuse_strangers(f"datasets.{name}.tasks", config.tasks)
 
 
 @contextmanager

@@ -157,6 +157,14 @@ def test_a_suite_narrows_without_predicting_anew(run, tmp_path, monkeypatch):
         evaluate_run(recipe(run, tasks=["count"]), run)
 
 
+@pytest.mark.parametrize("suite", [None, "quick"])
+def test_a_misspelt_task_is_refused_also_beside_a_right_one(run, suite):
+    with pytest.raises(
+        RecipeError, match=r"evaluation.tasks .*'crop_inbox'(.|\n)*did you mean 'crop_in_box'"
+    ):
+        evaluate_run(recipe(run, tasks=["field_at_point", "crop_inbox"], suite=suite), run)
+
+
 def test_limit_and_a_changed_checkpoint_predict_anew(run):
     limited = recipe(run, limit=2)
     assert evaluate_run(limited, run)["samples"] == 6

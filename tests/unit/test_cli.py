@@ -9,7 +9,8 @@ import pytest
 from agrilape import __version__
 from agrilape.cli.tables import print_facts, print_scores
 from agrilape.config import load_recipe
-from agrilape.road import train_run
+from agrilape.errors import RecipeError
+from agrilape.road import prepare_run, run_recipe, train_run
 
 
 def run(*arguments, module=False):
@@ -131,6 +132,28 @@ def test_scores_are_printed_beside_the_baseline_to_beat(capsys):
     assert "ahead" in said
     assert "25.0 %" in said
     assert "3 of 80" in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("evaluation.tasks=[crop_bxo]", "evaluation.tasks names the unknown task 'crop_bxo'"),
+        ("stages.domain.mixture.fields.tasks=[crop_bxo]", "stages.domain.mixture.fields.tasks names"),
+        ("datasets.stills.tasks=[crop_bxo]", "datasets.stills.tasks names the unknown task 'crop_bxo'"),
+    ],
+)
+def test_a_misspelt_task_is_refused_before_anything_is_made(tmp_path, setting, said):
+    with pytest.raises(RecipeError) as caught:
+        prepare_run(load_recipe("quickstart", [setting, f"output={tmp_path / 'run'}"]))
+    assert said in str(caught.value)
+    assert "did you mean 'crop_box'?" in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_misspelt_suite_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(RecipeError, match=r"no suite 'agry'\n.*did you mean 'agri'"):
+        run_recipe(load_recipe("quickstart", ["evaluation.suite=agry", f"output={tmp_path / 'run'}"]))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_stage_that_ends_before_lape_is_warm_is_warned_of(tmp_path, capsys, monkeypatch):

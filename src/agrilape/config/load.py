@@ -195,7 +195,8 @@ def _index(key: str, node: list[Any], override: str) -> int:
     if key.isdigit() and int(key) < len(node):
         return int(key)
     known = [str(name) for name in names if name is not None] or [f"0-{len(node) - 1}"]
-    raise RecipeError(f"'{override}' names no item '{key}'", f"use one of {', '.join(known)}")
+    hint = did_you_mean(key, known, f"use one of {', '.join(known)}")
+    raise RecipeError(f"'{override}' names no item '{key}'", hint)
 
 
 def _explain(error: Any, raw: dict[str, Any]) -> str:

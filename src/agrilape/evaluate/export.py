@@ -14,7 +14,7 @@ import shapely
 from shapely.geometry import shape
 
 from agrilape import __version__
-from agrilape.errors import DataError, RecipeError
+from agrilape.errors import DataError, RecipeError, did_you_mean
 from agrilape.evaluate.read import Rows, is_readable
 from agrilape.evaluate.rows import Prediction, read_rows, shapes, words
 from agrilape.evaluate.scores import agreement
@@ -43,7 +43,8 @@ def export_run(run: Path, style: str, output: Path | None = None) -> list[Path]:
         DataError: The predictions are missing or damaged, or hold nothing for the format.
     """
     if style not in FORMATS:
-        raise RecipeError(f"there is no export format '{style}'", f"use one of {', '.join(FORMATS)}, lmms")
+        hint = did_you_mean(style, (*FORMATS, "lmms"), f"use one of {', '.join(FORMATS)}, lmms")
+        raise RecipeError(f"there is no export format '{style}'", hint)
     source = run / "evaluation" / "predictions.jsonl" if run.is_dir() else run
     suffix, write = FORMATS[style]
     path = output or source.with_suffix(suffix)

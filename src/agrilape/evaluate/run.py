@@ -17,13 +17,14 @@ from agrilape.evaluate import baselines
 from agrilape.evaluate.collect import collect, predictions_key, processes
 from agrilape.evaluate.journal import Journal
 from agrilape.evaluate.rows import Prediction, refuse_repeats
-from agrilape.evaluate.scores import agreement, by_task
+from agrilape.evaluate.scores import TASK_METRICS, agreement, by_task
 from agrilape.evaluate.subset import Subset
 from agrilape.evaluate.suites import Suite, suite_of
 from agrilape.evaluate.summary import choose_rivals, summarise
 from agrilape.files import write_json
 from agrilape.model import is_checkpoint
 from agrilape.samples import Store, read_store
+from agrilape.samples.tasks import refuse_strangers
 
 Answers: TypeAlias = dict[str, list[Prediction | None]]
 REHEARSAL = 500
@@ -90,12 +91,17 @@ def _score(
 
 
 def asked_of(settings: EvaluationConfig, data: Path) -> list[Subset]:
-    """The samples that an evaluation asks of each of its data sets, below the folder `data`."""
+    """The samples that an evaluation asks of each of its data sets, below the folder `data`.
+
+    Raises:
+        RecipeError: It names a task or a suite that does not exist.
+    """
+    stores = {name: read_store(data / name, settings.split) for name in settings.datasets}
+    if settings.tasks is not None:
+        held = {task for store in stores.values() for tasks in store.tasks() for task in tasks}
+        refuse_strangers("evaluation.tasks", settings.tasks, {*held, *TASK_METRICS})
     suite = suite_of(settings)
-    return [
-        Subset(name, read_store(data / name, settings.split), suite.limit, suite.tasks)
-        for name in settings.datasets
-    ]
+    return [Subset(name, store, suite.limit, suite.tasks) for name, store in stores.items()]
 
 
 def answer_blindly(recipe: Recipe, run: Path) -> tuple[Answers, dict[str, str]]:

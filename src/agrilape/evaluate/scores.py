@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from agrilape.errors import RecipeError
+from agrilape.errors import RecipeError, did_you_mean
 from agrilape.evaluate.kinds import ANSWERS, CAPTION, EXACT_WORDS, Kind, kind_of
 from agrilape.evaluate.metric import Metric
 from agrilape.evaluate.metrics import quantities
@@ -45,7 +45,8 @@ def metrics_of(task: str, rows: Rows, wanted: Wanted = EVERY_METRIC) -> Kind:
     by_name = {metric.name: metric for metric in known}
     names = wanted.get(task) or [metric.name for metric in known if _by_default(metric)]
     if strangers := [name for name in names if name not in by_name]:
-        raise RecipeError(f"{task} has no metric {strangers[0]!r}", f"use {', '.join(by_name)}")
+        hint = did_you_mean(strangers[0], by_name, f"use {', '.join(by_name)}")
+        raise RecipeError(f"{task} has no metric {strangers[0]!r}", hint)
     return tuple(by_name[name] for name in names)
 
 

@@ -68,7 +68,8 @@ def load_suite(name: str | Path) -> Suite:
     path = Path(name) if Path(name).is_file() else folder / f"{name}.yaml"
     if not path.is_file():
         shipped = sorted(file.stem for file in folder.glob("*.yaml"))
-        raise RecipeError(f"there is no suite '{name}'", f"name a YAML file, or one of {', '.join(shipped)}")
+        hint = did_you_mean(str(name), shipped, f"name a YAML file, or one of {', '.join(shipped)}")
+        raise RecipeError(f"there is no suite '{name}'", hint)
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         suite = Suite.model_validate({"name": path.stem, **raw} if isinstance(raw, dict) else raw)

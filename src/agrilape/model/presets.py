@@ -21,7 +21,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-from agrilape.errors import ModelError
+from agrilape.errors import ModelError, did_you_mean
 from agrilape.model.words import IMAGE_TOKEN, NANO_TEMPLATE, SMOLLM2_TEMPLATE, build_tokenizer
 
 IMAGE_SIDE = 128
@@ -51,7 +51,8 @@ def build_preset(name: str, seed: int = 0) -> Built:
         ModelError: There is no such preset, or its package is missing.
     """
     if name not in PRESETS:
-        raise ModelError(f"there is no preset `{name}`", f"choose one of: {', '.join(sorted(PRESETS))}")
+        hint = did_you_mean(name, PRESETS, f"choose one of: {', '.join(sorted(PRESETS))}")
+        raise ModelError(f"there is no preset `{name}`", hint)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         built = PRESETS[name]()

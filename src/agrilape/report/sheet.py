@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from agrilape.errors import RecipeError
+from agrilape.errors import RecipeError, did_you_mean
 from agrilape.files import write_text
 from agrilape.report.drawing import SIDE, Bar, Mark, bar_of, day_text, marks_of, sentence, words_of
 from agrilape.report.page import about
@@ -100,7 +100,8 @@ def write_sheet(
     chosen = _choose(folder, [split] if split else list(manifest.splits), tasks, per_task)
     if not chosen:
         have = sorted({task for counts in manifest.splits.values() for task in counts.tasks})
-        raise RecipeError(f"{folder} has no such samples", f"choose among the tasks {', '.join(have)}")
+        hint = f"choose among the tasks {', '.join(have)}"
+        raise RecipeError(f"{folder} has no such samples", did_you_mean((*tasks, "")[0], have, hint))
     if output.suffix == ".png":
         return write_picture(output, chosen)
     jinja = environment()

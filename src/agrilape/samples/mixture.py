@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from agrilape.config.recipe import MixtureEntry
 from agrilape.errors import DataError
 from agrilape.samples.store import Store
+from agrilape.samples.tasks import refuse_strangers
 from agrilape.samples.turns import shuffled_by_turns
 from agrilape.samples.types import Example, Sample
 
@@ -37,6 +38,7 @@ class Mixture:
 
     Raises:
         DataError: An entry has no chip with one of its tasks.
+        RecipeError: An entry names what is no task.
     """
 
     def __init__(
@@ -121,6 +123,8 @@ def _chips(
     name: str, entry: MixtureEntry, listed: Mapping[str, list[frozenset[str]]]
 ) -> list[tuple[str, int]]:
     """Data set and row of every chip that holds a wanted task."""
+    held = {task for dataset in entry.datasets for tasks in listed[dataset] for task in tasks}
+    refuse_strangers(f"mixture entry {name!r}", entry.tasks or (), held)
     wanted = None if entry.tasks is None else frozenset(entry.tasks)
     chips = [
         (dataset, row)

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from agrilape.errors import DataError
+from agrilape.errors import DataError, did_you_mean
 from agrilape.sources.bands import RGB
 
 Values = NDArray[np.float32]
@@ -141,7 +141,7 @@ def composite_bands(composite: str, available: tuple[str, ...]) -> tuple[str, ..
         possible += [role for role in available if role in INDICES]
         raise DataError(
             f"composite {composite!r} needs {', '.join(wanted)}, but the image has {', '.join(available)}",
-            f"choose one of: {', '.join(possible)}"
+            did_you_mean(composite, possible, f"choose one of: {', '.join(possible)}")
             if possible
             else "name one or three bands, as in nir,red,green",
         )

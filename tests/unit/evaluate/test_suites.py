@@ -38,6 +38,8 @@ def test_an_evaluation_narrows_its_suite():
     [
         ("tasks: {crop_bax: []}", "did you mean 'crop_box'"),
         ("tasks: {crop_box: [tiou]}", "no metric 'tiou'"),
+        ("tasks: {crop_box: [mio]}", "did you mean 'miou'"),
+        ("breakdowns: [seasons]", "did you mean 'season'"),
         ("breakdowns: [colour]", "unknown breakdown 'colour'"),
         ("metric: [miou]", "metric: Extra inputs"),
         ("limit: 0", "limit"),
@@ -53,6 +55,8 @@ def test_wrong_suites_are_refused(tmp_path, text, problem):
         load_suite(path)
     with pytest.raises(RecipeError, match="one of agri, quick"):
         load_suite("nobody")
+    with pytest.raises(RecipeError, match="did you mean 'quick'"):
+        load_suite("quik")
 
 
 def test_only_the_tasks_of_the_suite_are_asked_and_only_its_metrics_reported(examples, make_row):

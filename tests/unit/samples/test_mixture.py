@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from agrilape.config.recipe import MixtureEntry
-from agrilape.errors import DataError
+from agrilape.errors import DataError, RecipeError
 from agrilape.samples.mixture import PERIOD, Mixture
 from agrilape.samples.store import Store, write_rows
 from agrilape.samples.types import Chip, Example, Picture, Sample
@@ -77,6 +77,14 @@ def test_only_wanted_tasks_are_asked_and_take_turns(stores):
 def test_an_entry_without_chips_is_refused(stores):
     with pytest.raises(DataError, match=r"entry 'none'.*b holds count"):
         Mixture({"none": MixtureEntry(weight=1, datasets=("b",), tasks=("count",))}, stores, 0, 4)
+
+
+def test_a_misspelt_task_is_refused_also_beside_a_right_one(stores):
+    entry = MixtureEntry(weight=1, datasets=("a",), tasks=("box", "cuont"))
+    with pytest.raises(RecipeError, match=r"entry 'all' .*'cuont'(.|\n)*did you mean 'count'"):
+        Mixture({"all": entry}, stores, 0, 4)
+    absent = MixtureEntry(weight=1, datasets=("a",), tasks=("box", "crop_box"))
+    assert Mixture({"all": absent}, stores, 0, 4).sizes() == {"all": 30}  # a task, of which there is none
 
 
 @pytest.fixture

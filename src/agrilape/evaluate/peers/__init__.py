@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from agrilape.errors import DataError, RecipeError
+from agrilape.errors import DataError, RecipeError, did_you_mean
 from agrilape.evaluate.metrics.boxes import accuracy_at, box_iou_matrices
 from agrilape.evaluate.metrics.matching import count_matches, f1_score, precision, recall
 from agrilape.evaluate.peers import agromind, coco, grounding
@@ -94,7 +94,8 @@ def score_file(style: str, predictions: Path, truth: Path | None = None) -> dict
         DataError: A file is damaged, or not of the format.
     """
     if style not in FORMATS:
-        raise RecipeError(f"there is no prediction format {style!r}", f"use one of {', '.join(FORMATS)}")
+        hint = did_you_mean(style, FORMATS, f"use one of {', '.join(FORMATS)}")
+        raise RecipeError(f"there is no prediction format {style!r}", hint)
     try:
         return FORMATS[style](predictions, truth)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from agrilape.config.recipe import FormatSource
-from agrilape.errors import RecipeError
+from agrilape.errors import RecipeError, did_you_mean
 from agrilape.samples.formats import (
     agromind,
     coco,
@@ -87,7 +87,8 @@ def check_format(source: FormatSource) -> None:
             "copy its labels beside imagery of your own and use `source: {kind: folder}`",
         )
     if source.name not in usable:
-        raise RecipeError(f"there is no format {source.name!r}", f"use one of: {', '.join(sorted(usable))}")
+        hint = did_you_mean(source.name, usable, f"use one of: {', '.join(sorted(usable))}")
+        raise RecipeError(f"there is no format {source.name!r}", hint)
     if source.images is not None and source.name in SELF_CONTAINED:
         raise RecipeError(f"{source.name} holds its images itself", "leave `images` out")
 

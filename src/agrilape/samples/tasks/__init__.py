@@ -23,7 +23,17 @@ from agrilape.samples.tasks import (  # noqa: F401 - each module registers its t
     words,
 )
 from agrilape.samples.tasks.asking import ask
-from agrilape.samples.tasks.base import TASKS, AnswerKind, Draft, Task, find_task
+from agrilape.samples.tasks.base import TASKS, AnswerKind, Draft, Task, find_task, refuse_strangers
 from agrilape.samples.tasks.shared import POINTS_PER_FIELD, random_point
 
-__all__ = ["POINTS_PER_FIELD", "TASKS", "AnswerKind", "Draft", "Task", "ask", "find_task", "random_point"]
+__all__ = [
+    "POINTS_PER_FIELD",
+    "TASKS",
+    "AnswerKind",
+    "Draft",
+    "Task",
+    "ask",
+    "find_task",
+    "random_point",
+    "refuse_strangers",
+]

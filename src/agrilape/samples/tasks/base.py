@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -88,6 +88,26 @@ def find_task(name: str) -> Task:
         RecipeError: There is none.
     """
     if name not in TASKS:
-        every = f"use some of: {', '.join(TASKS)}"
-        raise RecipeError(f"there is no task {name!r}", did_you_mean(name, TASKS, every))
+        raise RecipeError(f"there is no task {name!r}", _nearest(name, TASKS))
     return TASKS[name]
+
+
+def refuse_strangers(where: str, names: Iterable[str], held: Iterable[str] = ()) -> None:
+    """Refuse a name that is no task, before it is passed over in silence beside right ones.
+
+    Args:
+        where: What names them.
+        names: Names of tasks.
+        held: Further names that are right: those that the data themselves give to their questions.
+
+    Raises:
+        RecipeError: There is no such task.
+    """
+    known = {*TASKS, *held}
+    for name in names:
+        if name not in known:
+            raise RecipeError(f"{where} names the unknown task '{name}'", _nearest(name, known))
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    return did_you_mean(name, known, f"use some of: {', '.join(known)}")

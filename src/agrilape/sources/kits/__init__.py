@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from agrilape.errors import DataError
+from agrilape.errors import DataError, did_you_mean
 from agrilape.sources.kits.brazil import cbers4_ndvi, modis_mato_grosso
 from agrilape.sources.kits.denmark import sentinel2_lpis2016
 from agrilape.sources.kits.eurosat import eurosat_rgb
@@ -59,7 +59,7 @@ def open_point_series(name: str) -> tuple[PointSeries, ...]:
 
 def _kit_folder(name: str) -> Path:
     if name not in KITS:
-        raise DataError(f"no kit {name!r}", f"choose one of: {', '.join(KITS)}")
+        raise DataError(f"no kit {name!r}", did_you_mean(name, KITS, f"choose one of: {', '.join(KITS)}"))
     folder = kits_folder() / name
     if not folder.is_dir():
         raise DataError(
