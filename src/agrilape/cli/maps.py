@@ -15,11 +15,14 @@ commands = typer.Typer()
 
 @commands.command(rich_help_panel="On the map")
 def predict(
-    checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint folder, or a run folder.")
+    asked: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[CHECKPOINT] IMAGE QUESTION",
+            help="Checkpoint or run folder; left out: the small model that comes with agrilape. GeoTIFF of "
+            'any size and CRS. And e.g. "where are the maize fields?"',
+        ),
     ],
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="GeoTIFF of any size and CRS.")],
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help='e.g. "where are the maize fields?"')],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="GeoJSON (.geojson) or GeoPackage (.gpkg).")
     ] = Path("fields.geojson"),
@@ -53,11 +56,16 @@ def predict(
 
     A place in the question is longitude, latitude in degrees: "what grows at 9.5012, 55.9134?"
     """
-    from agrilape.serve import predict_raster
+    from agrilape.serve import SHIPPED, predict_raster
 
+    if len(asked) not in (2, 3) or Path(asked[-1]).exists():
+        raise typer.BadParameter(
+            "give an image and a question, and before them a checkpoint if it is not to be the one that ships"
+        )
+    *checkpoint, image, question = asked
     answer = predict_raster(
-        checkpoint,
-        image,
+        Path(*checkpoint) if checkpoint else SHIPPED,
+        Path(image),
         question,
         output,
         crs=crs,

@@ -15,6 +15,16 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 
+def avoid_cudnn_attention() -> None:
+    """Leave cuDNN's attention out, for the rest of the process.
+
+    Under a mask, which packed rows always have, its backward pass gives NaN for some lengths on H100 and H200
+    (torch 2.11 to 2.13, https://github.com/pytorch/pytorch/issues/196678). Memory-efficient attention, which
+    comes next in line, does not.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def is_bfloat16_fast(device: torch.device) -> bool:
     """Does a device multiply bfloat16 faster than float32?"""
     if device.type == "cpu":

@@ -39,7 +39,7 @@ from agrilape.train.log import StageLog, read_rows
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.memory import bound_kernel_caches, give_back
 from agrilape.train.parts import Collate, in_parts, spare_tokens
-from agrilape.train.precision import is_bfloat16_fast
+from agrilape.train.precision import avoid_cudnn_attention, is_bfloat16_fast
 from agrilape.train.prepare import Prepared, prepare, uses_lape
 from agrilape.train.stability import measure
 from agrilape.train.trainer import StageTrainer
@@ -85,6 +85,7 @@ def train_recipe(
         )
     require_loggers(recipe.report_to)
     bound_kernel_caches()
+    avoid_cudnn_attention()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     folders: list[Path] = []
