@@ -30,7 +30,9 @@ CARD = Path(__file__).with_name("nano_card.md")
 
 def main() -> None:
     """Copy what is needed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path, help="folder of an evaluated run of recipes/nano.yaml")
     parser.add_argument("--output", type=Path, default=SHIPPED)
     options = parser.parse_args()

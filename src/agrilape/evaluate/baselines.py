@@ -9,6 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import median_low
 from typing import TypeAlias, TypeVar
 
@@ -25,7 +26,7 @@ Answer: TypeAlias = tuple[Part, ...]
 
 @dataclass
 class TaskAnswers:
-    """The answers of one task in the train split.
+    """The answers of one task in the train split; all of them are added before the first mean is asked for.
 
     Attributes:
         answers: All of them, in order.
@@ -59,6 +60,31 @@ class TaskAnswers:
             if (number := find_number(text)) is not None:
                 self.numbers.append(number)
 
+    @cached_property
+    def mean_box(self) -> Box:
+        """The box of mean edges."""
+        return _mean(self.boxes, Box)
+
+    @cached_property
+    def mean_instant(self) -> Instant:
+        """The mean moment."""
+        return _mean(self.instants, Instant)
+
+    @cached_property
+    def mean_span(self) -> Span:
+        """The span of mean ends."""
+        return _mean(self.spans, Span)
+
+    @cached_property
+    def median_number(self) -> float:
+        """The median; of two middle ones the lower, so that counts stay whole."""
+        return median_low(self.numbers)
+
+    @cached_property
+    def majority(self) -> str:
+        """The most frequent text; of several, the first in the alphabet."""
+        return min(self.texts, key=lambda text: (-self.texts[text], text))
+
 
 Guess: TypeAlias = Callable[[TaskAnswers, Chip, Sample], Answer | None]
 
@@ -91,7 +117,7 @@ def centre_box(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
 
 def mean_box(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
     """The box of mean edges."""
-    return _place(known, _mean(known.boxes, Box)) if known.boxes else None
+    return _place(known, known.mean_box) if known.boxes else None
 
 
 def mean_box_at_point(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
@@ -100,17 +126,15 @@ def mean_box_at_point(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer 
     if not known.boxes or not points:
         return None
     x, y = points[0]
-    boxes = np.array(known.boxes)
-    half_width, half_height = (boxes[:, 2:] - boxes[:, :2]).mean(axis=0) / 2
+    left, top, right, bottom = known.mean_box
+    half_width, half_height = (right - left) / 2, (bottom - top) / 2
     edges = np.clip([x - half_width, y - half_height, x + half_width, y + half_height], 0, 1)
     return _place(known, Box(*edges.tolist()))
 
 
 def majority(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
     """The most frequent text; of several, the first in the alphabet."""
-    if not known.texts:
-        return None
-    return (min(known.texts, key=lambda text: (-known.texts[text], text)),)
+    return (known.majority,) if known.texts else None
 
 
 def mean_date(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
@@ -118,8 +142,8 @@ def mean_date(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
     if known.boxes:
         return None
     if known.instants:
-        return (_mean(known.instants, Instant),)
-    return (_mean(known.spans, Span),) if known.spans else None
+        return (known.mean_instant,)
+    return (known.mean_span,) if known.spans else None
 
 
 def nearest_date(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
@@ -127,13 +151,13 @@ def nearest_date(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | Non
     dates = [picture.acquired for picture in chip.pictures if picture.acquired]
     if not known.instants or chip.window is None or not dates:
         return None
-    mean = _mean(known.instants, Instant).t
+    mean = known.mean_instant.t
     return (Instant(min((chip.window.position(day) for day in dates), key=lambda t: abs(t - mean))),)
 
 
 def median_number(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
-    """The median of counts, areas or stages: of two middle ones the lower, so that counts stay whole."""
-    return (f"{median_low(known.numbers):g}",) if known.numbers else None
+    """The median of counts, areas or stages."""
+    return (f"{known.median_number:g}",) if known.numbers else None
 
 
 def random_answer(known: TaskAnswers, chip: Chip, sample: Sample) -> Answer | None:
@@ -164,7 +188,7 @@ def _place(known: TaskAnswers, box: Box) -> Answer | None:
     left, top, right, bottom = box
     corners = (Point(left, top), Point(right, top), Point(right, bottom), Point(left, bottom))
     shape = Polygon(corners) if known.outlines else box
-    return (shape, _mean(known.spans, Span)) if known.spans else (shape,)
+    return (shape, known.mean_span) if known.spans else (shape,)
 
 
 def _around(outline: Polygon) -> Box:

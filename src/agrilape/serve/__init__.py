@@ -5,6 +5,6 @@ from pathlib import Path
 from agrilape.serve.predict import MapAnswer, predict_raster
 
 SHIPPED = Path(__file__).parent / "nano"
-"""Run folder of the small model that comes with agrilape; its README.md says what it was trained on, and how well."""
+"""Run folder of the small model that comes with agrilape; its README.md says how good it is, and at what."""
 
 __all__ = ["SHIPPED", "MapAnswer", "predict_raster"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from itertools import product
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from agrilape.config.base import Settings
 from agrilape.config.load import recipe_folder
 from agrilape.config.plain_yaml import read_yaml
-from agrilape.errors import RecipeError
+from agrilape.errors import RecipeError, did_you_mean
 
 Value: TypeAlias = str | bool | int | float
 Settling: TypeAlias = dict[str, Value]
@@ -135,8 +134,8 @@ class Plan(Settings):
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two variants are called {', '.join(sorted(twice))}")
         if self.baseline is not None and self.baseline not in names:
-            near = difflib.get_close_matches(self.baseline, names, n=1)
-            raise ValueError(f"the baseline {self.baseline!r} is none of {', '.join(near or names)}")
+            hint = did_you_mean(self.baseline, names, f"choose from {', '.join(names)}")
+            raise ValueError(f"the baseline '{self.baseline}' is no variant: {hint}")
         if self.tune is not None and self.search is not None:
             raise ValueError("tune compares variants fairly, search looks for the best: use one of them")
         for variant in self.all_variants():
@@ -166,8 +165,8 @@ class Plan(Settings):
         """
         known = {variant.name: variant for variant in self.all_variants()}
         if name not in known:
-            near = difflib.get_close_matches(name, list(known), n=1) or list(known)
-            raise RecipeError(f"the plan {self.name} has no variant '{name}'", f"use {', '.join(near)}")
+            hint = did_you_mean(name, known, f"choose from {', '.join(known)}")
+            raise RecipeError(f"the plan {self.name} has no variant '{name}'", hint)
         return known[name]
 
     @property
@@ -188,22 +187,47 @@ def load_plan(path: Path | str) -> tuple[Plan, str]:
     Raises:
         RecipeError: It cannot be read, or is not valid.
     """
-    file = Path(path)
-    if not file.is_file():
-        file = recipe_folder() / "studies" / f"{path}.yaml"
-    if not file.is_file():
-        shipped = sorted(other.stem for other in file.parent.glob("*.yaml"))
-        raise RecipeError(f"there is no plan '{path}'", f"name a YAML file, or one of {', '.join(shipped)}")
+    file = _find(Path(path))
     try:
-        raw = read_yaml(file.read_text(encoding="utf-8"))
-        plan = Plan.model_validate({"name": file.stem, **raw} if isinstance(raw, dict) else raw)
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{file} is not YAML: {error}", "mend it") from error
+        plan = Plan.model_validate({"name": file.stem, **_read(file)})
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise RecipeError(f"{file} is no plan: {problems}", "see docs/studies.md for the form") from error
     beside = file.parent / plan.base
     return plan, str(beside) if beside.exists() else plan.base
+
+
+def _find(path: Path) -> Path:
+    shipped = recipe_folder() / "studies"
+    file = next((file for file in (path, shipped / f"{path}.yaml") if file.is_file()), None)
+    if file is None:
+        names = sorted(other.stem for other in shipped.glob("*.yaml"))
+        hint = did_you_mean(str(path), names, f"name a YAML file, or one of {', '.join(names)}")
+        raise RecipeError(f"there is no plan '{path}'", hint)
+    return file
+
+
+def _read(file: Path, heirs: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The keys of a plan, on those of the plan that it extends: of `set` key by key, else as a whole."""
+    try:
+        raw = read_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{file} is not YAML: {error}", "mend it") from error
+    if not isinstance(raw, dict):
+        raise RecipeError(f"{file} is no plan: it holds no keys", "see docs/studies.md for the form")
+    if "extends" not in raw:
+        return raw
+    name = str(raw.pop("extends"))
+    older = _find(file.parent / name if (file.parent / name).is_file() else Path(name))
+    if older.resolve() in (*heirs, file.resolve()):
+        raise RecipeError(f"{file} extends itself, through {older}", "end the circle")
+    base = _read(older, (*heirs, file.resolve()))
+    common = [one.get("set") or {} for one in (base, raw)]
+    if not all(isinstance(one, dict) for one in common):
+        raise RecipeError(
+            f"{file}: set is a list in it or in {older}, which cannot be extended", "write key: value instead"
+        )
+    return {**base, **raw, "set": {**common[0], **common[1]}}
 
 
 def candidates(plan: Plan, variant: Variant) -> list[Settling]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from agrilape.config.load import recipe_folder
 from agrilape.errors import RecipeError
 from agrilape.study.plan import candidates, load_plan
 from agrilape.study.runs import Run, recipe_of, test_runs, tune_runs
@@ -26,9 +27,9 @@ def write(folder: Path, **changes) -> Path:
     return path
 
 
-def test_the_shipped_plan_is_valid():
-    plan, base = load_plan("smoke")
-    assert base == "quickstart"
+@pytest.mark.parametrize("name", sorted(file.stem for file in (recipe_folder() / "studies").glob("*.yaml")))
+def test_the_shipped_plans_are_valid(name):
+    plan, base = load_plan(name)
     for run in test_runs(plan, {variant.name: {} for variant in plan.all_variants()}):
         recipe_of(plan, base, run, Path("runs/x"))
 
@@ -46,6 +47,30 @@ def test_a_grid_multiplies_the_variants(tmp_path):
     recipe = recipe_of(plan, base, Run("b+ntp=off+tied=True", 0), tmp_path)
     assert recipe.lape.ntp == "off"
     assert recipe.lape.tied is True
+
+
+def test_a_plan_extends_another_key_by_key_in_what_it_sets(tmp_path):
+    write(tmp_path, set={"stages.align.steps": 5, "lape.ntp": "off"}, jobs=3)
+    heir = tmp_path / "heir.yaml"
+    heir.write_text("extends: plan.yaml\nwhy: more\nset: {lape.ntp: value, lape.tied: true}\n")
+    plan, base = load_plan(heir)
+    assert (plan.name, plan.why, plan.jobs, base) == ("heir", "more", 3, "quickstart")
+    assert plan.variants == load_plan(tmp_path / "plan.yaml")[0].variants
+    recipe = recipe_of(plan, base, Run("a", 0), tmp_path)
+    assert (recipe.stages[0].steps, recipe.lape.ntp, recipe.lape.tied) == (5, "value", True)
+
+
+def test_plans_that_extend_in_a_circle_or_a_list_are_refused(tmp_path):
+    path = write(tmp_path, extends="heir.yaml")
+    (tmp_path / "heir.yaml").write_text("extends: plan.yaml\n")
+    with pytest.raises(RecipeError, match="extends itself"):
+        load_plan(path)
+    write(tmp_path, set=["seed=3"])
+    with pytest.raises(RecipeError, match="set is a list"):
+        load_plan(tmp_path / "heir.yaml")
+    (tmp_path / "heir.yaml").write_text("extends: headlin\n")
+    with pytest.raises(RecipeError, match="did you mean 'headline'"):
+        load_plan(tmp_path / "heir.yaml")
 
 
 def test_seeds_vary_what_the_plan_says(tmp_path):
@@ -88,7 +113,7 @@ def test_another_parameter_with_the_same_budget_may_be_tuned(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"baseline": "aa"}, "baseline 'aa' is none of a"),
+        ({"baseline": "aa"}, "baseline 'aa' is no variant: did you mean 'a'"),
         ({"variants": []}, "variants, a grid, or both"),
         ({"variants": [PLAN["variants"][0]] * 2}, "two variants are called a"),
         ({"variant": 1}, "Extra inputs"),
