@@ -44,7 +44,7 @@ from agrilape.console import progress
 from agrilape.samples import prepare, read_manifest, read_store
 from agrilape.samples.chips import encode_png
 from agrilape.samples.ground import Ground
-from agrilape.samples.origins import RASTER_CACHE_MB
+from agrilape.samples.origins import RASTER_CACHE_BYTES
 from agrilape.samples.plan import Unit, plan
 from agrilape.sources import open_folder
 from agrilape.sources.composite import render
@@ -189,7 +189,7 @@ def run_case(case: str, options: argparse.Namespace) -> dict[str, Any]:
     used, began = os.times(), time.monotonic()
     if case == "bare":
         windows = list(shown_windows(samples_folder(options, CASES[0])))
-        with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_MB):  # from the first read on: GDAL asks only once
+        with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_BYTES):  # from the first read on: GDAL asks only once
             tones = tones_of(scene)
             used, began = os.times(), time.monotonic()
             read_and_encode(scene, windows, tones)

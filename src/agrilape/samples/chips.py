@@ -35,6 +35,7 @@ MIN_FIELD = 0.004  # share of the chip: about 8 x 8 pixels of 128 x 128
 WHOLE_FIELD = 0.5  # share of a parcel that must be visible ...
 BIG_PART = 0.02  # ... unless the visible part alone is this share of the chip
 SLIVER = 0.0005  # share of the chip below which nobody would see that a parcel reaches into it
+ONE_PIECE = 0.9  # share of what is visible that the largest piece must have
 WHOLE = 0.99  # share of a parcel or zone from which all of it is visible; the rest is rounding
 MIN_STRESS = 0.002  # share of the chip that a stressed part must cover to be noticed
 STRESS_DAYS = 15  # from the first sign of stress until nobody would overlook it
@@ -82,24 +83,31 @@ class _Part:
     Attributes:
         parcel: The parcel.
         outline: Its largest piece in the chip, in pixels of the scene.
-        share: Share of the chip that it covers, all pieces together.
         visible: Share of the parcel that lies in the chip.
         clear: Is that enough, and in one piece, to be an answer?
     """
 
     parcel: Parcel
     outline: Geometry
-    share: float
     visible: float
     clear: bool
 
-    @classmethod
-    def of(cls, parcel: Parcel, area: Geometry) -> _Part:
-        part = shapely.intersection(parcel.outline, area)
-        largest = max(shapely.get_parts(part), key=lambda piece: piece.area, default=part)
-        share, visible = part.area / area.area, part.area / parcel.outline.area
-        enough = share >= MIN_FIELD and (visible >= WHOLE_FIELD or share >= BIG_PART)
-        return cls(parcel, largest, share, visible, enough and largest.area >= 0.9 * part.area)
+
+def _parts(parcels: Sequence[Parcel], area: Geometry) -> list[_Part]:
+    """What of each parcel lies in a chip; what would not be noticed is left out."""
+    whole = np.array([parcel.outline for parcel in parcels], object)
+    cut = shapely.intersection(whole, area)
+    pixels = shapely.area(cut)
+    shares, visible = pixels / area.area, pixels / shapely.area(whole)
+    found = []
+    for number in np.flatnonzero(shares > SLIVER).tolist():
+        largest = max(shapely.get_parts(cut[number]), key=shapely.area)
+        enough = shares[number] >= MIN_FIELD and (
+            visible[number] >= WHOLE_FIELD or shares[number] >= BIG_PART
+        )
+        clear = bool(enough and largest.area >= ONE_PIECE * pixels[number])
+        found.append(_Part(parcels[number], largest, float(visible[number]), clear))
+    return found
 
 
 class Cutter:
@@ -125,6 +133,7 @@ class Cutter:
         known = {parcel.crop for parcel in scene.parcels if parcel.crop}
         self._crops = tuple(sorted(known)) if crops is None else crops
         self._parcels = {parcel.id: parcel for parcel in scene.parcels}
+        self._counts_cycles = "green_cycles" in config.tasks
         self._stressed = [zone for zone in scene.zones if zone.kind == "stress"]
         self._zones = shapely.STRtree([zone.outline for zone in self._stressed])
 
@@ -207,8 +216,7 @@ class Cutter:
         self, window: PixelWindow, area: Geometry, looks: Sequence[Look], shown: Sequence[Look]
     ) -> tuple[Field, ...]:
         """Parcels in the chip, clipped; what would not be noticed is left out."""
-        found = [_Part.of(self.scene.parcels[index], area) for index in sorted(self._tree.query(area))]
-        parts = [part for part in found if part.share > SLIVER]
+        parts = _parts([self.scene.parcels[index] for index in sorted(self._tree.query(area))], area)
         outlines = [part.outline for part in parts]
         # A look may be dated, shown, or both: its curve is made once.
         measured = {id(look): look for look in (*looks, *shown) if look.ndvi is not None}
@@ -221,28 +229,34 @@ class Cutter:
         known = all(id(look) in together for look in shown)
         greenness = np.array([together[id(look)] if known else unknown for look in shown]).T
         dates = [look.frame.acquired for look in looks if look.frame.acquired]
+        shapes = _normalise(np.array(outlines, object), window)
         return tuple(
-            self._field(part, window, dates, curve, ndvi)
-            for part, curve, ndvi in zip(parts, curves, greenness, strict=True)
+            self._field(part, shape, Box(*edges), dates, curve, ndvi)
+            for part, shape, edges, curve, ndvi in zip(
+                parts, shapes, shapely.bounds(shapes).tolist(), curves, greenness, strict=True
+            )
         )
 
     def _field(
         self,
         part: _Part,
-        window: PixelWindow,
+        outline: Geometry,
+        box: Box,
         dates: list[date],
         curve: NDArray[np.float32],
         ndvi: NDArray[np.float32],
     ) -> Field:
         parcel = part.parcel
-        outline = _normalise(part.outline, window)
-        season = _timings(parcel, self.scene.window, dates, curve) if dates and self.scene.window else {}
+        clear = part.clear and parcel.id not in self.strangers
+        season: dict[str, Any] = {}
+        if clear and dates and self.scene.window:  # of others nothing is asked
+            season = _timings(parcel, self.scene.window, dates, curve, self._counts_cycles)
         return Field(
             id=parcel.id,
             crop=parcel.crop,
             outline=outline,
-            box=Box(*outline.bounds),
-            clear=part.clear and parcel.id not in self.strangers,
+            box=box,
+            clear=clear,
             hcat=_hcat(parcel),
             stranger=parcel.id in self.strangers,
             area_ha=parcel.area_ha,
@@ -291,7 +305,7 @@ class Cutter:
                 continue
             column, row = int(seen.x) - window.column, int(seen.y) - window.row
             curve = np.array([look.ndvi[row, column] for look in looks if look.ndvi is not None], np.float32)
-            season = _measured(calendar, dates, curve) if calendar else {}
+            season = _measured(calendar, dates, curve, self._counts_cycles) if calendar else {}
             point = Point((seen.x - window.column) / window.width, (seen.y - window.row) / window.height)
             spots.append(Spot(point, seen.kind, seen.value, _when(seen, calendar), **season))
         return tuple(spots)
@@ -339,6 +353,7 @@ def _spread(looks: list[Look], count: int) -> list[Look]:
 
 
 def _normalise(outline: Geometry, window: PixelWindow) -> Geometry:
+    """A geometry of the scene, or an array of them, in coordinates of a window."""
     origin, size = np.array([window.column, window.row]), np.array([window.width, window.height])
     return shapely.transform(outline, lambda xy: np.clip((xy - origin) / size, 0.0, 1.0))
 
@@ -423,10 +438,10 @@ def _is_seen(zone: Zone, parcel: Parcel, look: Look, window: PixelWindow) -> boo
 
 
 def _timings(
-    parcel: Parcel, calendar: TimeWindow, dates: list[date], curve: NDArray[np.float32]
+    parcel: Parcel, calendar: TimeWindow, dates: list[date], curve: NDArray[np.float32], cycles: bool
 ) -> dict[str, Any]:
     """The season of a parcel, as attributes of `Field`: recorded dates where it has them, else measured."""
-    season = _measured(calendar, dates, curve)
+    season = _measured(calendar, dates, curve, cycles)
     if parcel.peak:
         season["greenest"] = _instant(calendar, parcel.peak, "recorded peak date", recorded=True)
     if parcel.emergence and parcel.harvest:
@@ -437,11 +452,13 @@ def _timings(
     return season
 
 
-def _measured(calendar: TimeWindow, dates: list[date], curve: NDArray[np.float32]) -> dict[str, Any]:
-    """What a vegetation index says of a season, as attributes of `Field` and `Spot`."""
+def _measured(
+    calendar: TimeWindow, dates: list[date], curve: NDArray[np.float32], cycles: bool
+) -> dict[str, Any]:
+    """What a vegetation index says of a season, as attributes of `Field` and `Spot`; cycles if wanted."""
     top = seasons.greenest(dates, curve)
     span = seasons.span_around(dates, curve) if top else None
-    found: dict[str, Any] = {"cycles": seasons.green_cycles(dates, curve)}
+    found: dict[str, Any] = {"cycles": seasons.green_cycles(dates, curve)} if cycles else {}
     if top:
         rule = "date of the highest mean NDVI among the clear dates"
         found["greenest"] = _instant(calendar, top, rule)

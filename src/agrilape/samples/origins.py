@@ -24,7 +24,7 @@ from agrilape.sources import Problem, Scene, find_homes, open_folder, open_home,
 from agrilape.sources.formats import open_format
 from agrilape.sources.kits import kits_folder
 
-RASTER_CACHE_MB = 256  # of decoded image tiles per process; GDAL itself would take a twentieth of all memory
+RASTER_CACHE_BYTES = 128 << 20  # of decoded image tiles per process; rasterio, unlike GDAL, takes bytes
 WORTH_WORKERS = 16  # parts of a source; opening one takes about as long as starting a worker
 
 Part: TypeAlias = Callable[[], Iterator[Scene | Problem | str]]
@@ -131,7 +131,7 @@ def _open_part(numbered: tuple[int, Part], shelf: Path) -> Opened:
     grounds: list[Ground] = []
     problems: list[Skip] = []
     notes: list[str] = []
-    with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_MB):
+    with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_BYTES):
         for found in part():
             match found:
                 case Scene():

@@ -27,7 +27,7 @@ from agrilape.samples.conclude import Written, conclude, first_reasons, whole_wi
 from agrilape.samples.digest import Digest, digest
 from agrilape.samples.formats import check_format
 from agrilape.samples.manifest import Manifest, Origin, describe_splits, read_manifest
-from agrilape.samples.origins import RASTER_CACHE_MB, Opened, fingerprint, open_source
+from agrilape.samples.origins import RASTER_CACHE_BYTES, Opened, fingerprint, open_source
 from agrilape.samples.parallel import Crew
 from agrilape.samples.phrasings import load_phrasings
 from agrilape.samples.plan import Piece, Unit, plan
@@ -143,7 +143,7 @@ def finish_unit(unit: Unit, config: DatasetConfig, folder: Path, key: str) -> Di
     file = folder / unit.file
     if not is_finished(file, key):
         tally = Tally()
-        with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_MB):
+        with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_BYTES):
             write_rows(file, _examples(unit, config, tally), lambda: {"key": key, **tally.facts})
     return digest(file)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -50,11 +51,11 @@ class Field:
         whole: Is all of the parcel visible?
         rows: Direction of the crop rows in the image: degrees anticlockwise from rightwards, in [0, 180).
         ndvi: Mean vegetation index in each picture of the chip; None where it is not known.
-        greenest: When it is greenest.
+        greenest: When it is greenest. This and what follows is known of clear fields alone.
         green_up: When it turns green.
         green: Between which dates a crop stands on it (recorded) or it is green (measured).
         harvest: When it is harvested.
-        cycles: How often it turns green and brown again; None where that is not clear.
+        cycles: How often it turns green and brown again; None where that is not clear, or nothing asks it.
     """
 
     id: str
@@ -226,11 +227,20 @@ class View:
         )
         return raster
 
+    def crop_share(self, box: Box, crop: str) -> float:
+        """Share of a box that a crop covers."""
+        cells = self._cells(box)
+        return np.count_nonzero(cells == list(self.by_crop).index(crop) + 1) / cells.size
+
     def crop_shares(self, box: Box) -> dict[str, float]:
         """Share of a box that each crop covers, largest first."""
-        left, top = (int(np.floor(edge * RASTER)) for edge in box[:2])
-        right, bottom = (int(np.ceil(edge * RASTER)) for edge in box[2:])
-        cells = self.crop_raster[top:bottom, left:right]
+        cells = self._cells(box)
         counts = np.bincount(cells.ravel(), minlength=len(self.by_crop) + 1)[1:]
         shares = dict(zip(self.by_crop, (counts / cells.size).tolist(), strict=True))
         return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+    def _cells(self, box: Box) -> NDArray[np.int32]:
+        """The part of `crop_raster` that a box touches."""
+        left, top = (math.floor(edge * RASTER) for edge in box[:2])
+        right, bottom = (math.ceil(edge * RASTER) for edge in box[2:])
+        return self.crop_raster[top:bottom, left:right]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -16,6 +16,8 @@ from agrilape.sources.scene import Frame, PixelWindow, Scene
 SIDE = 512  # pixels of a tile: what most GeoTIFFs are tiled by, or a multiple of it
 KEPT_BYTES = 192 << 20
 Key = tuple[int, object, PixelWindow]
+Parts = Mapping[tuple[int, int], PixelWindow]
+"""What of each tile is read, by the tile's row and column: as much as the windows touch."""
 
 
 @dataclass
@@ -47,20 +49,21 @@ class Tiles:
 
 @dataclass(frozen=True)
 class KeptFrame:
-    """A frame that reads whole tiles and keeps them, values and pictures alike.
+    """A frame that reads each tile, as far as some windows touch it, once for all of them.
+
+    Values are kept, and pictures too. The windows that it is asked for are those that `parts` was made of, or
+    lie inside them.
 
     Attributes:
         frame: The frame.
         number: Its number in the scene.
-        width: Columns of the scene.
-        height: Rows of the scene.
+        parts: What of each tile is read.
         tiles: Where tiles of all frames of the scene are kept.
     """
 
     frame: Frame
     number: int
-    width: int
-    height: int
+    parts: Parts
     tiles: Tiles
 
     @property
@@ -74,12 +77,12 @@ class KeptFrame:
         return self.frame.bands
 
     def read(self, window: PixelWindow, bands: tuple[str, ...]) -> NDArray[np.float32]:
-        """What the frame itself would give for a window inside the scene; not to be written to."""
+        """What the frame itself would give for a window; not to be written to."""
         values = np.empty((len(bands), window.height, window.width), np.float32)
         return self._gather(window, values, bands, lambda tile: self.frame.read(tile, bands))
 
     def picture(self, window: PixelWindow, composite: str) -> NDArray[np.uint8]:
-        """The frame's own picture of a window inside the scene; not to be written to."""
+        """The frame's own picture of a window; not to be written to."""
         picture = np.empty((window.height, window.width, 3), np.uint8)
 
         def channels_first(tile: PixelWindow) -> NDArray[np.uint8]:
@@ -110,9 +113,7 @@ class KeptFrame:
         return into
 
     def _touched(self, window: PixelWindow) -> Iterator[PixelWindow]:
-        for row in range(window.row // SIDE * SIDE, window.row + window.height, SIDE):
-            for column in range(window.column // SIDE * SIDE, window.column + window.width, SIDE):
-                yield PixelWindow(column, row, min(SIDE, self.width - column), min(SIDE, self.height - row))
+        return (self.parts[place] for place in _places(window))
 
     def _tile(
         self, tile: PixelWindow, what: object, read: Callable[[PixelWindow], NDArray[Any]]
@@ -132,17 +133,36 @@ def keep_tiles(scene: Scene, windows: Sequence[PixelWindow]) -> tuple[Frame, ...
         scene: The scene.
         windows: Windows inside it, those that share tiles near each other in the sequence.
     """
-    touched = {
-        (row, column)
-        for window in windows
-        for row in range(window.row // SIDE, (window.row + window.height - 1) // SIDE + 1)
-        for column in range(window.column // SIDE, (window.column + window.width - 1) // SIDE + 1)
-    }
-    pixels = sum(min(SIDE, scene.height - r * SIDE) * min(SIDE, scene.width - c * SIDE) for r, c in touched)
-    if pixels > sum(window.width * window.height for window in windows):
+    parts = parts_of(windows)
+    if sum(map(_pixels, parts.values())) >= sum(map(_pixels, windows)):
         return scene.frames
     tiles = Tiles()
-    return tuple(
-        KeptFrame(frame, number, scene.width, scene.height, tiles)
-        for number, frame in enumerate(scene.frames)
-    )
+    return tuple(KeptFrame(frame, number, parts, tiles) for number, frame in enumerate(scene.frames))
+
+
+def parts_of(windows: Iterable[PixelWindow]) -> Parts:
+    """Of each tile that windows touch, the smallest rectangle around what they touch of it."""
+    edges: dict[tuple[int, int], tuple[int, int, int, int]] = {}
+    for window in windows:
+        for place in _places(window):
+            row, column = place[0] * SIDE, place[1] * SIDE
+            left, top = max(window.column, column), max(window.row, row)
+            right = min(window.column + window.width, column + SIDE)
+            bottom = min(window.row + window.height, row + SIDE)
+            old = edges.get(place, (left, top, right, bottom))
+            edges[place] = min(old[0], left), min(old[1], top), max(old[2], right), max(old[3], bottom)
+    return {
+        place: PixelWindow(left, top, right - left, bottom - top)
+        for place, (left, top, right, bottom) in edges.items()
+    }
+
+
+def _places(window: PixelWindow) -> Iterator[tuple[int, int]]:
+    """Row and column of every tile that a window touches."""
+    for row in range(window.row // SIDE, (window.row + window.height - 1) // SIDE + 1):
+        for column in range(window.column // SIDE, (window.column + window.width - 1) // SIDE + 1):
+            yield row, column
+
+
+def _pixels(window: PixelWindow) -> int:
+    return window.width * window.height

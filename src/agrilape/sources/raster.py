@@ -125,8 +125,9 @@ class RasterFrame:
                 resampling = Resampling.nearest if masked else Resampling.bilinear
                 stack = list(read_bands(path, [band.number for band in bands], inside, self.grid, resampling))
             for band, layer in zip(bands, stack, strict=True):
-                if band.nodata is not None:
-                    np.putmask(layer, layer == np.float32(band.nodata), np.nan)
+                # Most windows have none, and looking is seven times as fast as writing none.
+                if band.nodata is not None and (lost := layer == np.float32(band.nodata)).any():
+                    layer[lost] = np.nan
             found.update(zip(together, stack, strict=True))
         return found
 

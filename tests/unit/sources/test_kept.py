@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agrilape.sources.kept import SIDE, KeptFrame, Tiles, keep_tiles
+from agrilape.sources.kept import SIDE, KeptFrame, Tiles, keep_tiles, parts_of
 from agrilape.sources.scene import PixelWindow, Scene
 
 WIDTH, HEIGHT = SIDE + 300, SIDE + 70
@@ -30,46 +30,51 @@ class Counting:
         return np.stack([red, nir, red * len(composite)], -1).astype(np.int64).astype(np.uint8)
 
 
-def kept(frame, limit=1 << 30):
-    return KeptFrame(frame, 0, WIDTH, HEIGHT, Tiles(limit))
+def kept(frame, windows, limit=1 << 30):
+    return KeptFrame(frame, 0, parts_of(windows), Tiles(limit))
 
 
-@given(st.data())
-def test_windows_are_those_of_the_frame(data):
-    frame = kept(Counting())
-    for _ in range(3):
-        column, row = data.draw(st.integers(0, WIDTH - 1)), data.draw(st.integers(0, HEIGHT - 1))
-        width = data.draw(st.integers(1, WIDTH - column))
-        window = PixelWindow(column, row, width, data.draw(st.integers(1, HEIGHT - row)))
-        bands = data.draw(st.sampled_from([("red",), ("nir", "red")]))
+@st.composite
+def windows_inside(draw):
+    column, row = draw(st.integers(0, WIDTH - 1)), draw(st.integers(0, HEIGHT - 1))
+    width, height = draw(st.integers(1, WIDTH - column)), draw(st.integers(1, HEIGHT - row))
+    return PixelWindow(column, row, width, height)
+
+
+@given(st.lists(windows_inside(), min_size=1, max_size=4), st.sampled_from([("red",), ("nir", "red")]))
+def test_windows_are_those_of_the_frame(windows, bands):
+    frame = kept(Counting(), windows)
+    for window in windows:
         assert (frame.read(window, bands) == Counting().read(window, bands)).all()
         for composite in ("true_colour", "ndvi"):
             assert (frame.picture(window, composite) == Counting().picture(window, composite)).all()
 
 
-def test_tiles_are_read_once_inside_the_image_and_cannot_be_spoilt():
+def test_tiles_are_read_once_as_far_as_windows_touch_them_and_cannot_be_spoilt():
     inner = Counting()
-    frame = kept(inner)
-    for column in (0, 100, 200, 556):
-        values = frame.read(PixelWindow(column, 400, 256, 128), ("red",))
+    windows = [PixelWindow(column, 400, 256, 128) for column in (0, 100, 200, 556)]
+    frame = kept(inner, windows)
+    for window in windows:
+        values = frame.read(window, ("red",))
     assert len(inner.read_windows) == 4
-    assert sum(window.width * window.height for window in inner.read_windows) == IMAGE.size
+    assert sum(window.width * window.height for window in inner.read_windows) == (456 + 256) * 128
     with pytest.raises(ValueError, match="read-only"):
-        frame.read(PixelWindow(0, 0, 10, 10), ("red",))[:] = 0
+        frame.read(PixelWindow(0, 400, 10, 10), ("red",))[:] = 0
     assert values.shape == (1, 128, 256)
 
 
 def test_no_more_is_kept_than_may_be():
     inner = Counting()
-    frame = kept(inner, limit=4 * SIDE * SIDE)
-    for column in (0, 600, 0):
-        frame.read(PixelWindow(column, 0, 64, 64), ("red",))
+    windows = [PixelWindow(column, 0, 64, 64) for column in (0, 600, 0)]
+    frame = kept(inner, windows, limit=4 * 64 * 64)
+    for window in windows:
+        frame.read(window, ("red",))
     assert len(inner.read_windows) == 3
 
 
 def test_tiles_are_kept_only_where_that_reads_less():
     scene = Scene("s", "fake", (Counting(),), WIDTH, HEIGHT)
-    few = [PixelWindow(0, 0, 64, 64), PixelWindow(600, 500, 64, 64)]
+    few = [PixelWindow(0, 0, 64, 64), PixelWindow(500, 500, 64, 64)]  # the second in four tiles
     many = [PixelWindow(column, row, 128, 128) for column in range(0, 640, 96) for row in range(0, 448, 64)]
     assert keep_tiles(scene, few) == scene.frames
     assert all(isinstance(frame, KeptFrame) for frame in keep_tiles(scene, many))

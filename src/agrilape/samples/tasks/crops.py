@@ -31,7 +31,7 @@ def crop_at_point(view: View, rng: random.Random, phrasings: Phrasings) -> Itera
 def crop_in_box(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The crop of a field whose box it mostly fills."""
     for one in view.clear_fields:
-        if one.crop and view.crop_shares(one.box).get(one.crop, 0) > MAJORITY:
+        if one.crop and view.crop_share(one.box, one.crop) > MAJORITY:
             yield Draft({"box": one.box}, (one.crop,), facts(one), {"parcels": [one.id]})
 
 
