@@ -197,3 +197,9 @@ def test_labelled_imagery_is_asked_about_by_our_own_tasks(tmp_path):
 def test_what_cannot_be_made_is_said_at_once(name, settings, problem, tmp_path):
     with pytest.raises(RecipeError, match=problem):
         prepare_dataset("x", config(name, tmp_path, **settings), tmp_path / "out", tmp_path)
+
+
+def test_a_release_of_questions_is_not_split_by_year(tmp_path):
+    rsvqa(tmp_path / "r", ["train", "test"])
+    with pytest.raises(RecipeError, match="cannot be split by year"):
+        prepare_dataset("r", config("rsvqa", tmp_path / "r", split_by="year"), tmp_path / "out", tmp_path)

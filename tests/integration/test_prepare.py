@@ -14,6 +14,7 @@ from affine import Affine
 from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import DataError
 from agrilape.samples import read_manifest, read_store
+from agrilape.samples.check import check_data_set
 from agrilape.samples.prepare import prepare_dataset
 from agrilape.samples.tasks import TASKS
 from agrilape.sources.kits import kits_folder
@@ -22,20 +23,20 @@ DAYS = [date(2022, month, 15) for month in range(1, 13)]
 NDVI = [0.2, 0.2, 0.3, 0.5, 0.7, 0.8, 0.7, 0.5, 0.3, 0.2, 0.2, 0.2]
 
 
-def write_scene(folder, easting, side=128):
+def write_scene(folder, easting, side=128, year=2022):
     """Two fields on bare soil, green in June, on twelve dates."""
     folder.mkdir(parents=True)
     transform = Affine(10, 0, easting, 0, -10, 5_000_000)
     profile = {"driver": "GTiff", "dtype": "uint16", "count": 4, "width": side, "height": side,
                "crs": "EPSG:32632", "transform": transform, "nodata": 0}  # fmt: skip
-    noise = np.random.default_rng(int(easting)).integers(0, 200, (4, side, side))
+    noise = np.random.default_rng(int(easting) + year).integers(0, 200, (4, side, side))
     fields = {"maize": (10, 10, 50, 50), "wheat": (70, 60, 120, 110)}
     for day, index in zip(DAYS, NDVI, strict=True):
         values = 1500 + noise
         for left, top, right, bottom in fields.values():
             values[2, top:bottom, left:right] = 2000 * (1 - index)  # red
             values[3, top:bottom, left:right] = 2000 * (1 + index)  # near infrared
-        with rasterio.open(folder / f"{day:%Y%m%d}.tif", "w", **profile) as raster:
+        with rasterio.open(folder / f"{day.replace(year=year):%Y%m%d}.tif", "w", **profile) as raster:
             raster.write(values.astype(np.uint16))
             raster.descriptions = ("B02", "B03", "B04", "B08")
     outlines = [
@@ -133,6 +134,38 @@ def test_blocks_of_one_scene_share_no_ground_and_no_field(tmp_path):
     assert sum(len(parcels) for parcels in owners.values()) == 2
     with pytest.raises(DataError, match="cannot be divided"):
         prepare_dataset("one", config(tmp_path / "in"), tmp_path / "out", tmp_path)
+
+
+@pytest.mark.parametrize("series", [0, 4])
+def test_years_of_one_place_are_told_apart(tmp_path, series):
+    for year in (2020, 2021, 2022):
+        write_scene(tmp_path / "in" / str(year), 500_000, year=year)
+    by_year = config(
+        tmp_path / "in", split_by="year", split=(0.4, 0.3, 0.3), series=series, tasks=["field_at_point"]
+    )
+    manifest = prepare_dataset("farm", by_year, tmp_path / "out", tmp_path, 1)
+    assert sorted(counts.groups for counts in manifest.splits.values()) == [("2020",), ("2021",), ("2022",)]
+    for split, counts in manifest.splits.items():
+        assert {example.chip.scene for example in read_store(tmp_path / "out", split)} == set(counts.groups)
+    assert check_data_set(tmp_path / "out") == []
+    with pytest.raises(DataError, match="1 separate place"):  # it is one place
+        prepare_dataset("farm", config(tmp_path / "in"), tmp_path / "out", tmp_path, 1)
+
+
+def test_too_few_years_are_refused_with_what_to_do(farm, tmp_path):
+    with pytest.raises(DataError, match=r"1 separate group\(s\) of years \(2022\).*train, test") as error:
+        prepare_dataset("farm", config(farm, split_by="year"), tmp_path, tmp_path, 1)
+    assert "folder of its own" in error.value.remedy
+
+
+def test_prepared_years_that_leak_are_found(farm, tmp_path):
+    prepare_dataset("farm", config(farm), tmp_path, tmp_path, 1)  # by scene: both splits are of 2022
+    path = tmp_path / "manifest.json"
+    facts = json.loads(path.read_text())
+    facts["config"]["split_by"] = "year"
+    path.write_text(json.dumps(facts))
+    (finding,) = check_data_set(tmp_path)
+    assert "share the year 2022" in finding.problem
 
 
 def test_a_manifest_that_points_elsewhere_or_does_not_fit_is_refused(farm, tmp_path):

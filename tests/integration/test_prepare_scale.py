@@ -10,6 +10,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+import rasterio.env
 import shapely
 import yaml
 from typer.testing import CliRunner
@@ -176,3 +177,32 @@ def test_a_worker_that_dies_is_explained(scenes, tmp_path, monkeypatch):
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_most_work_comes_first_and_changes_nothing(whole, scenes, tmp_path, monkeypatch):
+    done = []
+    finish = prepare.finish_unit
+
+    def noting(unit, **how):
+        done.append(unit)
+        return finish(unit, **how)
+
+    monkeypatch.setattr("agrilape.samples.prepare.finish_unit", noting)
+    prepare_dataset("sim", CONFIG, tmp_path / "again", scenes, 1)
+    reads = [unit.reads for unit in done]
+    assert reads == sorted(reads, reverse=True)
+    assert reads[0] > reads[-1] > 0
+    assert content(tmp_path / "again") == whole
+
+
+def test_decoded_tiles_are_kept_up_to_bytes_worth_keeping(scenes, tmp_path, monkeypatch):
+    caches = []
+    examples = prepare._examples
+
+    def asking(*all):
+        caches.append(rasterio.env.getenv()["GDAL_CACHEMAX"])  # in bytes, whatever GDAL's own manual says
+        return examples(*all)
+
+    monkeypatch.setattr(prepare, "_examples", asking)
+    prepare_dataset("sim", CONFIG, tmp_path / "x", scenes, 1)
+    assert {32 << 20 <= cache <= 256 << 20 for cache in caches} == {True}

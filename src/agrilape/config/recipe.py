@@ -86,7 +86,7 @@ class DatasetConfig(Settings):
         (), description="Facts of the image that every question begins with, as far as they are known."
     )
     split: tuple[float, float, float] = Field((0.8, 0.05, 0.15), description="Shares of train, val, test.")
-    split_by: Literal["scene", "block", "published"] = Field(
+    split_by: Literal["scene", "block", "year", "published"] = Field(
         "scene", description="What a split never divides; published: as the release itself is divided."
     )
     buffer_m: float = Field(0.0, ge=0, description="Ground left out between blocks, in metres.")

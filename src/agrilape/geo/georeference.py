@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,10 +153,7 @@ class Georeference:
         parts, owners = shapely.get_parts(geometries, return_index=True)
         solid = (shapely.get_type_id(parts) == _POLYGON) & ~shapely.is_empty(parts)
         degrees = shapely.transform(shapely.force_2d(parts[solid]), lambda xy: _project(to_degrees, xy))
-        areas = [
-            abs(geod.geometry_area_perimeter(part)[0]) / SQUARE_METRES_PER_HECTARE
-            for part in shapely.orient_polygons(degrees)
-        ]
+        areas = np.abs(_signed_areas_m2(geod, shapely.orient_polygons(degrees))) / SQUARE_METRES_PER_HECTARE
         total = np.zeros(len(geometries))
         np.add.at(total, owners[solid], areas)
         return total
@@ -260,6 +258,20 @@ def _earth(crs: str) -> tuple[CRS, Geod, Transformer]:
     if geod is None or geodetic is None:
         raise DataError(f"{system.name!r} has no place on the Earth", "assign the image's true CRS")
     return system, geod, Transformer.from_crs(system, geodetic, always_xy=True)
+
+
+def _signed_areas_m2(geod: Geod, polygons: NDArray[np.object_]) -> NDArray[np.float64]:
+    """Geodesic area of each polygon in degrees: of its outer ring less its holes, which run the other way."""
+    rings, owners = shapely.get_rings(polygons, return_index=True)
+    longitude, latitude = shapely.get_coordinates(rings).T.copy()
+    ends = np.cumsum(shapely.get_num_coordinates(rings)).tolist()
+    areas = [
+        geod.polygon_area_perimeter(longitude[start:end], latitude[start:end])[0]
+        for start, end in pairwise([0, *ends])
+    ]
+    total = np.zeros(len(polygons))
+    np.add.at(total, owners, areas)
+    return total
 
 
 def apply_affine(transform: Affine, xy: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from agrilape.errors import AgrilapeError, DataError
 from agrilape.geo.shapes import Box, Instant, Part, Polygon, Span
-from agrilape.samples.leaks import Trace, check_leakage, trace
+from agrilape.samples.leaks import Trace, check_split, trace
 from agrilape.samples.manifest import NAME, Manifest, Shard, hash_file, read_manifest
 from agrilape.samples.store import SCHEMA, Store
 from agrilape.samples.types import Chip, Example, Sample
@@ -63,7 +63,7 @@ def check_data_set(folder: Path) -> list[Finding]:
 
     Checked are the manifest; that its files lie in the folder, with the size and hash it states; their
     schema; every row, with its pictures and coordinates; that names are unique; that the counts agree; and
-    that the splits share neither pictures nor parcels nor ground.
+    that the splits share neither pictures nor parcels, nor ground or years.
 
     Args:
         folder: The data set, with its manifest.
@@ -85,9 +85,8 @@ def check_data_set(folder: Path) -> list[Finding]:
     ]
     for kind, names in (("chip", seen.chips), ("sample", seen.samples)):
         findings += [Finding(name, f"{kind} id stands {n} times") for name, n in names.items() if n > 1]
-    buffer_m = manifest.config.buffer_m if manifest.config.split_by == "block" else 0.0
     try:
-        check_leakage(seen.traces, buffer_m)
+        check_split(seen.traces, manifest.config)
     except DataError as error:
         findings.append(Finding(str(folder), error.problem))
     return findings

@@ -12,7 +12,7 @@ from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import DataError
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.samples.digest import Digest
-from agrilape.samples.leaks import Trace, check_leakage
+from agrilape.samples.leaks import Trace, check_split
 from agrilape.samples.manifest import Manifest, Origin, Shard, Skip, SplitCounts
 from agrilape.samples.splits import SPLITS, Split
 
@@ -55,7 +55,7 @@ def conclude(
     traces: dict[str, list[Trace]] = {
         split: [each for one in ours for each in one.digest.traces] for split, ours in found.items()
     }
-    check_leakage(traces, config.buffer_m if config.split_by == "block" else 0.0)
+    check_split(traces, config)
     skipped: Counter[str] = Counter()
     broken: dict[str, str] = {}
     for one in written:

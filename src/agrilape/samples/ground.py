@@ -23,6 +23,7 @@ from agrilape.sources.scene import Observation, Parcel, PixelWindow, Scene, Zone
 
 ROWS = 1024  # of a row group, the least that is read
 _KINDS: Final[Mapping[str, type[Any]]] = {"parcels": Parcel, "observations": Observation, "zones": Zone}
+_NAMES = {kind: tuple(one.name for one in fields(kind)) for kind in _KINDS.values()}
 _DATES = {kind: {one.name for one in fields(kind) if "date" in str(one.type)} for kind in _KINDS.values()}
 
 
@@ -87,7 +88,7 @@ def _edges(window: PixelWindow) -> tuple[int, int, int, int]:
 
 def _row(label: Parcel | Observation | Zone) -> tuple[str, Geometry]:
     """A label as JSON, and where it is."""
-    facts = {one.name: getattr(label, one.name) for one in fields(label)}
+    facts = {name: getattr(label, name) for name in _NAMES[type(label)]}
     shape = facts.pop("outline", None) or shapely.Point(facts["x"], facts["y"])
     return json.dumps(facts, default=_plain, ensure_ascii=False), shape
 

@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import combinations
 from typing import TypeVar
 
@@ -14,9 +15,10 @@ import shapely
 from numpy.typing import NDArray
 from shapely import Geometry
 
+from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import DataError
 from agrilape.samples.splits import TOLERANCE, footprint, overlap
-from agrilape.samples.types import Example
+from agrilape.samples.types import Chip, Example
 
 _DEGREE_M = 111_195.0  # of latitude, on a sphere of the mean radius
 _PICTURE_BYTES = 16  # of a picture's hash; a pair that is equal by chance is out of the question
@@ -34,6 +36,7 @@ class Trace:
         parcels: Ids of the parcels that its answers tell of.
         outline: Its ground in WGS 84 degrees; None for pixels only.
         pixels: Its outline in pixels of the scene, where it has no ground.
+        years: Calendar years of its pictures, as far as they have dates.
     """
 
     chip: str
@@ -42,6 +45,7 @@ class Trace:
     parcels: tuple[str, ...]
     outline: Geometry | None = None
     pixels: Geometry | None = None
+    years: tuple[int, ...] = ()
 
 
 def trace(example: Example) -> Trace:
@@ -62,22 +66,46 @@ def trace(example: Example) -> Trace:
         ),
         outline=outline,
         pixels=pixels,
+        years=_years(chip),
     )
 
 
-def check_leakage(splits: Mapping[str, Iterable[Trace]], buffer_m: float = 0.0) -> None:
+def _years(chip: Chip) -> tuple[int, ...]:
+    """Of a series the years of its pictures; of a still, whose picture has no time, that of its facts."""
+    days = [picture.acquired for picture in chip.pictures if picture.acquired]
+    if not days and "acquired" in chip.meta:
+        days = [date.fromisoformat(chip.meta["acquired"])]
+    return tuple(sorted({day.year for day in days}))
+
+
+def check_split(splits: Mapping[str, Iterable[Trace]], config: DatasetConfig) -> None:
+    """Make sure that the splits of a data set do not share what its configuration says they must not.
+
+    Raises:
+        DataError: See `check_leakage`.
+    """
+    buffer_m = config.buffer_m if config.split_by == "block" else 0.0
+    check_leakage(splits, buffer_m, by_year=config.split_by == "year")
+
+
+def check_leakage(
+    splits: Mapping[str, Iterable[Trace]], buffer_m: float = 0.0, by_year: bool = False
+) -> None:
     """Make sure that no split shows what another split shows.
 
     Looks for the same picture, the same parcel as an answer, ground nearer than the buffer, and the same
-    scene where nothing says which part of it a chip shows.
+    scene where nothing says which part of it a chip shows. Where years are what divides the splits, it looks
+    for the same year instead of the same ground, which may well be seen again in another year.
 
     Args:
         splits: Traces of each split.
         buffer_m: Least ground between the chips of two splits, in metres.
+        by_year: May splits share ground, but no year?
 
     Raises:
-        DataError: Two splits share something; the message names the first chips.
+        DataError: Two splits share something, or a chip has no year; the message names the first chips.
     """
+    years: dict[int, tuple[str, str]] = {}
     pictures: dict[bytes, tuple[str, str]] = {}
     parcels: dict[tuple[str, str], tuple[str, str]] = {}
     scenes: dict[str, tuple[str, str]] = {}
@@ -90,13 +118,16 @@ def check_leakage(splits: Mapping[str, Iterable[Trace]], buffer_m: float = 0.0) 
                 _claim(pictures, picture, here, "the same picture")
             for parcel in one.parcels:
                 _claim(parcels, (one.scene, parcel), here, f"parcel {parcel}")
+            if by_year:
+                _claim_years(years, one, here)
             if one.outline is not None:
                 places[split].append((one.chip, one.outline))
             elif one.pixels is not None:
                 pixels[one.scene][split].append((one.chip, one.pixels))
             else:
                 _claim(scenes, one.scene, here, f"scene {one.scene}")
-    _check_ground(places, buffer_m)
+    if not by_year:
+        _check_ground(places, buffer_m)
     for chips in pixels.values():
         _check_ground(chips, 0.0)
 
@@ -105,6 +136,15 @@ def _claim(owners: dict[K, tuple[str, str]], key: K, here: tuple[str, str], what
     there = owners.setdefault(key, here)
     if there[0] != here[0]:
         raise _leak(what, there, here)
+
+
+def _claim_years(owners: dict[int, tuple[str, str]], one: Trace, here: tuple[str, str]) -> None:
+    if not one.years:
+        raise DataError(
+            f"chip {one.chip} has no date, but the splits are told apart by year", "use `split_by: scene`"
+        )
+    for year in one.years:
+        _claim(owners, year, here, f"the year {year}")
 
 
 def _check_ground(places: Mapping[str, Sequence[tuple[str, Geometry]]], buffer_m: float) -> None:
@@ -143,5 +183,5 @@ def _distances_m(ours: NDArray[np.object_], theirs: NDArray[np.object_]) -> NDAr
 def _leak(what: str, there: tuple[str, str], here: tuple[str, str]) -> DataError:
     return DataError(
         f"{there[0]} and {here[0]} share {what}: chips {there[1]} and {here[1]}",
-        "split by block with a buffer, or give scenes of one place the same `group`",
+        "split by block with a buffer, give scenes of one place the same `group`, or images their true dates",
     )

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
 from itertools import islice
 from multiprocessing import get_context, parent_process
 from types import TracebackType
@@ -39,7 +40,9 @@ class Crew:
         self.workers = workers or min(os.cpu_count() or 1, MOST_WORKERS)
 
     def __enter__(self) -> Self:
-        """Processes start when there is work for them."""
+        """Processes that were asked for start at once; others when there is work for them."""
+        if self._client is None and self._asked is not None and self._asked > 1:
+            self._executor().submit(_ready)
         return self
 
     def __exit__(
@@ -88,9 +91,7 @@ class Crew:
     def _executor(self) -> Executor:
         if self._pool is None:
             if self._client is None:  # spawned, since threads of this process do not survive a fork
-                self._pool = ProcessPoolExecutor(
-                    self.workers, get_context("spawn"), initializer=_leave_with_parent
-                )
+                self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), initializer=_begin)
             else:
                 self.workers = sum(self._client.nthreads().values())
                 if not self.workers:
@@ -122,11 +123,16 @@ class Crew:
                 turn += 1
 
 
-def _leave_with_parent() -> None:
-    """What a worker does first."""
+def _begin() -> None:
+    """What a worker does first: the rest of the imports while the scenes are still being opened."""
     parent = parent_process()
     if parent is not None and parent.pid is not None:
         end_with(parent.pid)
+    import_module("agrilape.samples.prepare")
+
+
+def _ready() -> None:
+    """Work that starts the processes."""
 
 
 def _connect(address: str) -> Any:

@@ -14,10 +14,24 @@ from numpy.typing import NDArray
 from agrilape.config.recipe import DatasetConfig
 from agrilape.samples.chips import plan_windows
 from agrilape.samples.ground import Ground
-from agrilape.samples.splits import SPLITS, BlockGrid, Split, assign, blocks, official_splits, scene_groups
+from agrilape.samples.splits import (
+    SPLITS,
+    BlockGrid,
+    Split,
+    assign,
+    blocks,
+    official_splits,
+    scene_groups,
+    year_groups,
+)
+from agrilape.sources.kept import parts_of
 from agrilape.sources.scene import Parcel, PixelWindow
 
 UNIT_CHIPS = 256
+YEARS_REMEDY = (
+    "add images of other years, put each year's into a folder of its own (the years of one scene stay "
+    "together), or use a split with zeros such as [0.8, 0, 0.2], or `split_by: block`"
+)
 PATCH = 2048  # pixels; windows are cut patch by patch, so that a decoded tile of the image serves several
 
 
@@ -85,6 +99,11 @@ class Unit:
         """Number of windows to look at."""
         return sum(len(piece.windows) for piece in self.pieces)
 
+    @property
+    def reads(self) -> int:
+        """Number of tiles of imagery to read, of every date: what makes one unit more work than another."""
+        return sum(len(parts_of(piece.windows)) * len(piece.ground.scene.frames) for piece in self.pieces)
+
 
 def plan(grounds: Sequence[Ground], config: DatasetConfig) -> list[Unit]:
     """Divide scenes into units of at most `UNIT_CHIPS` windows of one split.
@@ -104,10 +123,14 @@ def plan(grounds: Sequence[Ground], config: DatasetConfig) -> list[Unit]:
 
 
 def _by_scene(grounds: Sequence[Ground], config: DatasetConfig) -> Mapping[Split, list[Piece]]:
-    groups = scene_groups([ground.scene for ground in grounds])
+    scenes = [ground.scene for ground in grounds]
+    groups = year_groups(scenes) if config.split_by == "year" else scene_groups(scenes)
     if config.split_by == "published":
         names = [ground.scene.meta.get("split") for ground in grounds]
         splits = official_splits(zip(groups, names, strict=True))
+    elif config.split_by == "year":
+        what = f"group(s) of years ({', '.join(sorted(set(groups)))})"
+        splits = assign(groups, config.split, config.seed, what, YEARS_REMEDY)
     else:
         splits = assign(groups, config.split, config.seed)
     pieces: dict[Split, list[Piece]] = defaultdict(list)

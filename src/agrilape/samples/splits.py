@@ -1,8 +1,9 @@
-"""Splits that share no ground: by scene, or by blocks of a scene with a gap between them."""
+"""Splits that share no ground: by scene, or by blocks of a scene with a gap between them; or no year."""
 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -51,7 +52,13 @@ def official_splits(groups: Iterable[tuple[str, str | None]]) -> dict[str, Split
     return found
 
 
-def assign(groups: Iterable[str], shares: tuple[float, float, float], seed: int) -> dict[str, Split]:
+def assign(
+    groups: Iterable[str],
+    shares: tuple[float, float, float],
+    seed: int,
+    what: str = "place(s)",
+    remedy: str = "use more scenes, `split_by: block`, or a split with zeros such as [1, 0, 0]",
+) -> dict[str, Split]:
     """Give each group to one split, in the wanted shares as nearly as whole groups allow.
 
     A split with a share above zero gets at least one group.
@@ -60,6 +67,8 @@ def assign(groups: Iterable[str], shares: tuple[float, float, float], seed: int)
         groups: Names of what must not be divided.
         shares: Shares of train, val and test.
         seed: Decides which groups go where.
+        what: What groups are, for the message.
+        remedy: What to do about too few of them.
 
     Raises:
         DataError: There are fewer groups than splits.
@@ -67,10 +76,7 @@ def assign(groups: Iterable[str], shares: tuple[float, float, float], seed: int)
     names = sorted(set(groups), key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
     wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share > 0]
     if len(names) < len(wanted):
-        raise DataError(
-            f"{len(names)} separate place(s) cannot be divided into {', '.join(wanted)}",
-            "use more scenes, `split_by: block`, or a split with zeros such as [1, 0, 0]",
-        )
+        raise DataError(f"{len(names)} separate {what} cannot be divided into {', '.join(wanted)}", remedy)
     exact = np.array(shares) / sum(shares) * len(names)
     counts = np.where(exact > 0, np.maximum(np.floor(exact), 1), 0).astype(int)
     while counts.sum() < len(names):
@@ -91,6 +97,43 @@ def scene_groups(scenes: Sequence[Scene]) -> list[str]:
         (name, scene.georeference) for name, scene in zip(names, scenes, strict=True) if scene.georeference
     ]
     places = [footprint(georeference) for _, georeference in mapped]
+    one, other = shapely.STRtree(places).query(places, predicate="intersects") if places else _NO_PAIRS
+    same = overlap(np.array(places)[one], np.array(places)[other])
+    together = zip(one[same].tolist(), other[same].tolist(), strict=True)
+    root = _joined(names, ((mapped[here][0], mapped[there][0]) for here, there in together))
+    return [root[name] for name in names]
+
+
+def year_groups(scenes: Sequence[Scene]) -> list[str]:
+    """The calendar years that each scene stays together with.
+
+    A scene is never divided, since its labels and curves are those of all its dates: where its dates lie in
+    several years, as those of a winter crop do, these years stay on one side, with all other scenes of them.
+
+    Returns:
+        One group per scene, named after its years: `2021`, or `2021+2022`.
+
+    Raises:
+        DataError: A scene has no date.
+    """
+    years = [sorted({frame.acquired.year for frame in scene.frames if frame.acquired}) for scene in scenes]
+    if undated := [scene.id for scene, found in zip(scenes, years, strict=True) if not found]:
+        raise DataError(
+            f"{len(undated)} scene(s) have no date to split by year, {undated[0]} among them",
+            "put the date into the images' file names or their tag ACQUISITION_DATE, or `split_by: scene`",
+        )
+    root = _joined(
+        (str(year) for found in years for year in found),
+        ((str(found[0]), str(year)) for found in years for year in found[1:]),
+    )
+    members: dict[str, list[str]] = defaultdict(list)
+    for year in sorted(root):
+        members[root[year]].append(year)
+    return ["+".join(members[root[str(found[0])]]) for found in years]
+
+
+def _joined(names: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """For each name, the first in order of all that pairs join it with."""
     parent = {name: name for name in names}
 
     def root(name: str) -> str:
@@ -98,12 +141,10 @@ def scene_groups(scenes: Sequence[Scene]) -> list[str]:
             name = parent[name]
         return name
 
-    one, other = shapely.STRtree(places).query(places, predicate="intersects") if places else _NO_PAIRS
-    same = overlap(np.array(places)[one], np.array(places)[other])
-    for here, there in zip(one[same].tolist(), other[same].tolist(), strict=True):
-        first, second = sorted((root(mapped[here][0]), root(mapped[there][0])))
+    for pair in pairs:
+        first, second = sorted(map(root, pair))
         parent[second] = first
-    return [root(name) for name in names]
+    return {name: root(name) for name in parent}
 
 
 @dataclass(frozen=True)

@@ -193,5 +193,6 @@ def _unique(parcels: Sequence[Parcel]) -> list[Parcel]:
     for number, parcel in enumerate(parcels):
         name = parcel.id or str(number)
         seen[name] += 1
-        unique.append(replace(parcel, id=name if seen[name] == 1 else f"{name}-{seen[name]}"))
+        name = name if seen[name] == 1 else f"{name}-{seen[name]}"
+        unique.append(parcel if name == parcel.id else replace(parcel, id=name))
     return unique

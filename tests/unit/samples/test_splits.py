@@ -1,3 +1,6 @@
+from dataclasses import replace
+from datetime import date
+
 import pytest
 from affine import Affine
 from hypothesis import given
@@ -6,7 +9,7 @@ from hypothesis import strategies as st
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.samples.leaks import check_leakage, trace
-from agrilape.samples.splits import assign, blocks, scene_groups
+from agrilape.samples.splits import assign, blocks, scene_groups, year_groups
 from agrilape.samples.types import Chip, Example, Picture, Sample
 
 NAMES = [f"g{i}" for i in range(40)]
@@ -64,17 +67,34 @@ def test_a_buffer_in_metres_needs_metres(make_scene):
         blocks(make_scene(), 64, 100.0)
 
 
-def example(name, picture=b"", easting=None, parcel=None, window=None):
+def dated(scene, *years):
+    frame = scene.frames[0]
+    frames = tuple(replace(frame, acquired=date(year, 6, 1)) for year in years)
+    return replace(scene, frames=frames or (replace(frame, acquired=None),))
+
+
+def test_years_of_one_scene_stay_together(make_scene):
+    years = [(2019,), (2020, 2021), (2021, 2022), (2023,), (2019,)]
+    scenes = [dated(make_scene(str(number)), *found) for number, found in enumerate(years)]
+    assert year_groups(scenes) == ["2019", "2020+2021+2022", "2020+2021+2022", "2023", "2019"]
+    with pytest.raises(DataError, match=r"1 scene\(s\) have no date .*, bare among them"):
+        year_groups([*scenes, dated(make_scene("bare"))])
+
+
+def example(name, picture=b"", easting=None, parcel=None, window=None, days=(), still=None):
     grid = (
         None if easting is None else Georeference("EPSG:32632", Affine(10, 0, easting, 0, -10, 5e6), 64, 64)
     )
     meta = {} if window is None else {"pixel_window": window}
+    if still:
+        meta["acquired"] = still
+    pictures = tuple(Picture(f"{name}{day}".encode(), date.fromisoformat(day)) for day in days)
     samples = (
         ()
         if parcel is None
         else (Sample(f"{name}/t/0", name, "t", (), (), provenance={"parcels": [parcel]}),)
     )
-    chip = Chip(name, "scene", "fake", (Picture(picture or name.encode()),), grid, meta=meta)
+    chip = Chip(name, "scene", "fake", pictures or (Picture(picture or name.encode()),), grid, meta=meta)
     return trace(Example(chip, samples))
 
 
@@ -99,3 +119,16 @@ def test_neighbours_do_not_leak():
     check_leakage({"train": [example("a", easting=500_000)], "test": [example("b", easting=500_640)]})
     apart = {"train": [example("a", easting=500_000)], "test": [example("b", easting=500_740)]}
     check_leakage(apart, buffer_m=100)
+
+
+def test_by_year_the_same_ground_is_no_leak_but_the_same_year_is():
+    learnt = example("a", easting=500_000, days=["2021-05-01", "2021-07-01"])
+    tested = example("b", easting=500_000, still="2022-07-01")
+    check_leakage({"train": [learnt], "test": [tested]}, by_year=True)
+    with pytest.raises(DataError, match="the same ground"):
+        check_leakage({"train": [learnt], "test": [tested]})
+    for late in (example("c", still="2021-12-31"), example("c", days=["2021-12-31", "2022-01-16"])):
+        with pytest.raises(DataError, match="train and test share the year 2021: chips a and c"):
+            check_leakage({"train": [learnt], "test": [tested, late]}, by_year=True)
+    with pytest.raises(DataError, match="chip d has no date"):
+        check_leakage({"train": [learnt], "test": [example("d")]}, by_year=True)
