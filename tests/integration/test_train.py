@@ -93,6 +93,11 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
+def test_training_leaves_the_attention_out_whose_gradient_is_nan_under_masks(trained) -> None:
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+    assert torch.backends.cuda.mem_efficient_sdp_enabled()
+
+
 def test_stages_leave_checkpoints_logs_and_stability(trained) -> None:
     first, second = (load_checkpoint(trained / "stages" / name) for name in ("1-align", "2-warm"))
     assert lape_of(first.model) is None

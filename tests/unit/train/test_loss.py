@@ -79,6 +79,16 @@ def test_sums_are_split_by_kind_and_summarised() -> None:
     assert values["position_accuracy"] == pytest.approx(float(sums[1:, 2].sum()) / len(places))
 
 
+def test_answers_may_be_pointed_out_so_that_nothing_waits_for_the_device() -> None:
+    logits, labels, targets, _ = batch()
+    criterion = AnswerCriterion(LossConfig(), LAPE)
+    answered = (labels.flatten() != -100).nonzero().squeeze(1)
+    found, told = (criterion(logits, labels, targets, answered=given) for given in (None, answered))
+    torch.testing.assert_close(told, found)
+    some = criterion(logits, labels, targets, answered=answered[:2])
+    assert some.sums[:, 1].sum() == 2
+
+
 def test_accumulated_batches_add_up_to_one_batch() -> None:
     logits, labels, targets, _ = batch()
     criterion = AnswerCriterion(LossConfig(), LAPE)

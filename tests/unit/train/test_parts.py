@@ -6,7 +6,8 @@ from agrilape.errors import DataError
 from agrilape.geo.shapes import Box
 from agrilape.samples.types import Chip, Example, Picture, Sample
 from agrilape.tokens import TrainingItem
-from agrilape.train.parts import PART_ROWS, alike, in_parts, spare_tokens
+from agrilape.tokens.packing import IGNORED
+from agrilape.train.parts import PART_ROWS, alike, in_parts, places_of_answers, spare_tokens
 
 
 def item(number: int, pictures: int = 1, words: int = 1) -> TrainingItem:
@@ -88,3 +89,12 @@ def test_small_models_on_accelerators_take_a_batch_in_one_part() -> None:
     assert [len(part) for part in alike(measured, spare_tokens(4_000_000, on_cpu=False))] == [32]
     assert [len(part) for part in alike(measured, spare_tokens(7_000_000_000, on_cpu=False))] == [28, 4]
     assert spare_tokens(4_000_000, on_cpu=True) == 0
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=5, max_size=5), min_size=1, max_size=6))
+def test_places_of_answers_lead_back_to_the_labels(answers) -> None:
+    labels = torch.where(torch.tensor(answers), torch.arange(len(answers) * 5).view(-1, 5), IGNORED)
+    found = places_of_answers(labels)
+    following = labels[:, 1:][:, found["scored"]].flatten()[found["answered"]]
+    assert following.tolist() == labels[:, 1:][labels[:, 1:] != IGNORED].tolist()
+    assert all((labels[:, 1:] != IGNORED).any(0)[found["scored"]])
