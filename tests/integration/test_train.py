@@ -313,13 +313,13 @@ def test_divergence_stops_and_says_where_the_last_good_checkpoint_is(
 @pytest.mark.parametrize(
     ("rate", "weight", "sentence"),
     [(1e-9, 2.0, "Position tokens hardly learn: the expected coordinate is off by"),
-     (0.3, 1000.0, "Position tokens crowd out text: its loss rose from")],
+     (0.1, 1000.0, "Position tokens crowd out text: its loss rose from")],
 )  # fmt: skip
 def test_positions_that_never_learn_or_crowd_out_text_are_said_so(
     data, tmp_path, capsys, rate, weight, sentence
 ) -> None:
     """On the console, in the stage's figures and in the report; by a log that shows it."""
-    warm = case.recipe(tmp_path, steps=42).stages[1].model_dump(mode="json")
+    warm = case.recipe(tmp_path, steps=64).stages[1].model_dump(mode="json")
     warm |= {"learning_rates": {"llm": rate, "lape": 1e-12}, "warmup_steps": 40, "schedule": "constant"}
     warm |= {"checkpoint_every": 1000}
     recipe = case.recipe(tmp_path, stages=[warm], loss={"spatial_pos_weight": weight}, report_to=[])
@@ -328,6 +328,7 @@ def test_positions_that_never_learn_or_crowd_out_text_are_said_so(
     assert f"stage warm: {sentence}" in " ".join(capsys.readouterr().err.split())
     stability = json.loads((tmp_path / "stages" / "1-warm" / "stability.json").read_text())
     assert any(said.startswith(sentence) for said in stability["advice"])
+    assert len(stability["advice"]) == 1 or rate > 1e-9  # where nothing trains, nothing is crowded out
     assert sentence in write_report(tmp_path).read_text()
     name = "coordinate_error" if "learn" in sentence else "loss_text"
     values = [row[name] for row in log_of(tmp_path, "1-warm") if name in row]

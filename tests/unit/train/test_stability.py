@@ -1,4 +1,7 @@
 import math
+import random
+
+import pytest
 
 from agrilape.train.stability import advice, measure, spikes
 
@@ -49,6 +52,31 @@ def test_advice_when_positions_never_learn_and_when_text_is_crowded_out() -> Non
         loss_text=[2 - 0.01 * i for i in range(n)],
     )
     assert advice(well) == []
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_text_loss_that_only_scatters_crowds_nothing_out(seed) -> None:
+    """As where hardly anything trains: few text tokens a step, some hard and some easy."""
+    rng = random.Random(seed)
+    n = 2000
+    falls = [30.0 - 0.01 * i for i in range(n)]
+    scattered = rows(
+        falling(n), coordinate_error=falls, loss_text=[rng.choice((4.0, 11.0)) for _ in range(n)]
+    )
+    rare = rows(falling(n), coordinate_error=falls, loss_text=[4.0 * (rng.random() < 0.1) for _ in range(n)])
+    assert advice(scattered) == advice(rare) == []
+
+
+def test_a_gate_that_opens_is_not_blamed_on_position_tokens() -> None:
+    """The injection disturbs a model that cannot adapt; once it is whole, the text loss stays."""
+    n = 200
+    gate = [min(1.0, i / 60) for i in range(n)]
+    falls = [30.0 - 0.1 * i for i in range(n)]
+    disturbed = rows(falling(n), coordinate_error=falls, gate=gate, loss_text=[0.3 + 0.5 * g for g in gate])
+    assert advice(disturbed) == []
+    risen = [0.3 + 0.5 * g + 0.01 * max(0, i - 60) for i, g in enumerate(gate)]
+    crowded = rows(falling(n), coordinate_error=falls, gate=gate, loss_text=risen)
+    assert ["crowd out" in s for s in advice(crowded)] == [True]
 
 
 def test_data_that_were_not_used_are_counted_and_said():
