@@ -7,13 +7,15 @@ kinds of questions, on one thread of the CPU (or a GPU). Its weights are random,
 itself and every answer has the same number of tokens: batches gain nothing from answers that end early, nor
 lose by waiting for late ones. Both cases answer the same questions, in turns, and must give the same texts.
 
-Scoring is that of `agrilape evaluate` and `agrilape score`, from rows to scores with intervals.
+Scoring is that of `agrilape evaluate` and `agrilape score`, from rows to scores with intervals; boxes of
+tiles are joined as by `agrilape predict`.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import math
 import platform
 import time
 from collections.abc import Callable
@@ -21,6 +23,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import shapely
 import torch
 from page import add_options, publish, verdict
 from PIL import Image
@@ -34,11 +37,14 @@ from agrilape.evaluate.scores import score_tasks
 from agrilape.geo.shapes import Box, Instant, Point
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.model import Checkpoint, attach, build_preset
+from agrilape.samples.chips import plan_windows
 from agrilape.samples.types import Chip, Example, Picture, Sample
+from agrilape.serve.merge import Piece, merge
 from agrilape.tokens import add_position_tokens
 
 TARGETS = {"batches": 3.0, "scoring": 10.0}  # times as fast as one by one; seconds
 SIDE = 128
+TILE, FIELD, SLIVER = 128, 40, 3  # pixels
 SCENES = 50
 BOXES_PER_ROW = 8
 SEASON = TimeWindow(date(2021, 3, 1), date(2021, 10, 31))
@@ -167,6 +173,7 @@ def time_scoring(options: argparse.Namespace) -> dict[str, float]:
     listed = rows("crop_boxes", one, several, BOXES_PER_ROW)
     moments = rows("greenest", one, several, 1)
     turned = np.hstack([one, rng.uniform(-90, 90, (len(one), 1))])
+    seen = pieces(options.boxes, rng)
     other = np.hstack([several, rng.uniform(-90, 90, (len(one), 1))])
     cases: dict[str, Callable[[], Any]] = {
         "one box per question: 7 metrics": lambda: score_tasks(single),
@@ -175,6 +182,7 @@ def time_scoring(options: argparse.Namespace) -> dict[str, float]:
         f"rotated boxes, {BOXES_PER_ROW} per question, matched one to one": lambda: match_rotated(
             turned, other
         ),
+        f"boxes of tiles of {TILE} px, joined to the fields of a scene": lambda: merge(seen),
     }
     return {name: min(seconds(case) for _ in range(options.rounds)) for name, case in cases.items()}
 
@@ -220,6 +228,23 @@ def match_rotated(given: np.ndarray, wanted: np.ndarray) -> int:
     return sum(count_matches(iou).true_positives for iou in polygon_iou_matrices(pairs))
 
 
+def pieces(count: int, rng: np.random.Generator) -> list[Piece]:
+    """What tiles see of fields of a third of their side, each edge some pixels off."""
+    span = TILE // FIELD + 2  # fields that a tile may see from side to side
+    side = TILE * math.ceil(math.sqrt(count) / (span - 2))
+    found: list[Piece] = []
+    for tile in plan_windows(side, side, TILE, 0.25):
+        low, high = np.array(tile[:2]), np.array(tile[:2]) + TILE
+        for offset in np.ndindex(span, span):
+            corner = (low // FIELD + offset) * FIELD
+            near, far = (np.clip(corner + size + rng.normal(0, 2, 2), low, high) for size in (0, FIELD))
+            if (far - near).min() > SLIVER:
+                found.append(Piece(shapely.box(*near, *far), tile))
+        if len(found) >= count:
+            break
+    return found[:count]
+
+
 # -- the page -----------------------------------------------------------------------------------------------
 
 
@@ -238,7 +263,7 @@ def render(result: dict[str, Any]) -> str:
         f"| batched | {rates['batched']:,.1f} | {gain:.1f} times | at least {TARGETS['batches']:.0f} times: "
         f"{verdict(gain >= TARGETS['batches'])} |",
         "",
-        f"| scoring {facts['boxes']:,} boxes or dates | seconds | target |",
+        f"| scoring or joining {facts['boxes']:,} boxes or dates | seconds | target |",
         "| --- | ---: | ---: |",
         *(
             f"| {name} | {took:.2f} | at most {TARGETS['scoring']:.0f}: "

@@ -20,10 +20,10 @@ def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch
     benchmark.main()
     printed = capsys.readouterr().out
     assert "| batched |" in printed
-    assert printed.count("PASS") + printed.count("MISS") == 5
+    assert printed.count("PASS") + printed.count("MISS") == 6
     measured = json.loads(numbers.read_text())
     assert all(rate > 0 for rates in measured["generation"].values() for rate in rates)
-    assert len(measured["scoring"]) == 4
+    assert len(measured["scoring"]) == 5
     assert page.read_text().count("<!-- predict -->") == 1
     assert "Kept." in page.read_text()
 

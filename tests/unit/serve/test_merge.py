@@ -60,10 +60,76 @@ def test_a_slightly_different_view_of_the_same_field_is_the_same_field():
     assert whole.tiles == 2
 
 
+CORNERS = [PixelWindow(left, top, 100, 100) for top in (0, 75) for left in (0, 75)]
+
+
+def test_a_box_as_large_as_its_tile_does_not_chain_what_its_neighbours_saw():
+    """It agrees with whatever covers half of the ground in common; two fields are not one through it."""
+    a, b, c, _ = CORNERS
+    whole, right, below = box(0, 0, 100, 100), box(75, 0, 170, 60), box(0, 80, 60, 175)
+    found = merge([Piece(whole, a), Piece(right, b), Piece(below, c)])
+    assert sorted(one.outline.bounds for one in found) == sorted(o.bounds for o in (whole, right, below))
+
+
+def test_a_field_that_fills_a_tile_is_put_together_all_the_same():
+    field = box(-20, 10, 160, 150)
+    (whole,) = merge(seen(field, CORNERS))
+    assert whole.outline.bounds == (0, 10, 160, 150)
+    assert whole.tiles == 4
+
+
+def test_a_chain_round_a_corner_does_not_join_two_fields_of_one_tile():
+    """Each link agrees, but the tile that the chain comes back to told two fields apart."""
+    a, b, c, d = CORNERS
+    chain = [
+        Piece(box(60, 10, 100, 70), a),
+        Piece(box(75, 10, 120, 100), b),
+        Piece(box(75, 75, 120, 120), d),
+        Piece(box(10, 75, 100, 120), c),
+        Piece(box(10, 60, 58, 100), a),
+    ]
+    assert [(one.tiles, one.outline.bounds) for one in merge(chain)] == [
+        (4, (10, 10, 120, 120)),
+        (1, (10, 60, 58, 100)),
+    ]
+
+
+def test_a_field_that_a_tile_names_twice_is_one():
+    twice = [Piece(box(60, 20, 100, 60), LEFT), Piece(box(61, 20, 100, 61), LEFT)]
+    assert [one.tiles for one in merge([*twice, Piece(box(75, 21, 130, 60), RIGHT)])] == [2]
+
+
+@given(st.lists(st.floats(-6, 6), min_size=400, max_size=400))
+def test_a_large_field_seen_by_many_tiles_with_slips_is_one(slips):
+    errors = iter(slips)
+    pieces = []
+    for piece in seen(box(40, 50, 350, 330), plan_windows(400, 400, 128, 0.25), least=300):
+        left, top, width, height = piece.tile
+        view = box(left, top, left + width, top + height)
+        edges = [edge + next(errors) for edge in piece.outline.bounds]
+        pieces.append(Piece(box(*edges).intersection(view), piece.tile))
+    assert max(one.tiles for one in merge(pieces)) >= 0.8 * len(pieces)
+
+
 def test_outlines_that_are_no_boxes_keep_their_shape():
     field = box(60, 20, 140, 60).union(box(60, 60, 90, 80))
     (whole,) = merge(seen(field, [LEFT, RIGHT]))
     assert whole.outline.equals(field)
+
+
+def test_tiles_that_see_no_common_ground_join_nothing():
+    far = PixelWindow(200, 0, 100, 100)
+    for outline in (box(90, 10, 260, 60), box(90, 10, 260, 60).difference(box(90, 10, 100, 20))):
+        assert len(merge([Piece(outline, LEFT), Piece(outline, far)])) == 2
+
+
+def test_boxes_and_other_outlines_are_compared_alike():
+    whole = box(60, 20, 140, 60)
+    bitten = whole.difference(box(60, 20, 62, 22))
+    for first, second in ((whole, bitten), (bitten, whole), (bitten, bitten)):
+        pieces = [*seen(first, [LEFT]), *seen(second, [RIGHT])]
+        assert [one.tiles for one in merge(pieces)] == [2]
+        assert len(merge([*seen(first, [LEFT]), *seen(box(60, 42, 140, 82), [RIGHT])])) == 2
 
 
 def test_nothing_seen_is_nothing_found():
