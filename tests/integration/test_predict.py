@@ -12,6 +12,7 @@ from shapely.geometry import box
 
 from agrilape.config import LapeConfig
 from agrilape.errors import DataError, ModelError, RecipeError
+from agrilape.evaluate.predict import Decoding
 from agrilape.evaluate.rows import Prediction
 from agrilape.geo.shapes import Box, Instant, Span
 from agrilape.model import attach, build_preset, save_checkpoint
@@ -56,15 +57,31 @@ def write_image(path, rng, dates=None, crs="EPSG:25832", blank=False):
 def answers(monkeypatch):
     """Let a function answer in place of the model; the rest of the road stays as it is."""
 
+    asked = []
+
     def install(answer):
-        def predict_samples(checkpoint, examples, *, batch_size):
+        def predict_samples(checkpoint, examples, *, batch_size, decoding):
+            asked.append(decoding)
             for example in examples:
                 sample = example.samples[0]
                 yield [Prediction.of(example.chip, sample, answer(example.chip, sample))]
 
         monkeypatch.setattr(predict, "predict_samples", predict_samples)
+        return asked
 
     return install
+
+
+@pytest.mark.parametrize(
+    ("question", "outlines"),
+    [(QUESTION, False), ("Which field is at 10.624, 55.921?", False), ("Sing.", True)],
+)
+def test_coordinates_are_well_formed_and_outlines_where_they_may_be(
+    checkpoint, image, answers, tmp_path, question, outlines
+) -> None:
+    asked = answers(lambda chip, sample: (Box(0.1, 0.1, 0.5, 0.5),))
+    predict_raster(checkpoint, image, question, tmp_path / "out.geojson")
+    assert asked == [Decoding(expectation=True, constrained=True, outlines=outlines)]
 
 
 def field_seen_by(field):

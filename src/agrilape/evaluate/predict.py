@@ -46,11 +46,13 @@ class Decoding(NamedTuple):
         max_new_tokens: Longest answer in tokens; longer ones are cut and read as far as they go.
         expectation: Read each position from the distribution over its axis instead of its likeliest token.
         constrained: Write only well-formed coordinates.
+        outlines: May an outline be among them?
     """
 
     max_new_tokens: int = MAX_NEW_TOKENS
     expectation: bool = False
     constrained: bool = False
+    outlines: bool = True
 
     @classmethod
     def of(cls, settings: EvaluationConfig) -> Decoding:
@@ -191,9 +193,9 @@ class Answerer:
     def _grammar(self, length: int) -> list[CoordinateGrammar]:
         if not self.decoding.constrained or self._positions is None:
             return []
-        return [
-            CoordinateGrammar(self.chat.tokenizer, self._positions, length + self.decoding.max_new_tokens)
-        ]
+        longest = length + self.decoding.max_new_tokens
+        corners = {} if self.decoding.outlines else {"max_vertices": 0}
+        return [CoordinateGrammar(self.chat.tokenizer, self._positions, longest, **corners)]
 
 
 def _interval_ends(scores: torch.Tensor) -> torch.Tensor:

@@ -11,9 +11,10 @@ from pathlib import Path
 from agrilape import __version__
 from agrilape.console import progress, warn
 from agrilape.errors import DataError, RecipeError, did_you_mean
-from agrilape.evaluate.predict import predict_samples
+from agrilape.evaluate.predict import Decoding, predict_samples
 from agrilape.evaluate.rows import Prediction
 from agrilape.model import Checkpoint, find_checkpoint, load_checkpoint
+from agrilape.samples.tasks import TASKS
 from agrilape.serve.features import determination, features_of
 from agrilape.serve.geofile import Feature, write_geojson, write_geopackage
 from agrilape.serve.question import Question, known_questions, understand
@@ -148,10 +149,17 @@ def _doubts(tiles: Tiles) -> Iterator[str]:
 def _answers(checkpoint: Checkpoint, tiles: Tiles, batch_size: int) -> list[Prediction]:
     rows: list[Prediction] = []
     with progress("predict", len(tiles), "tiles") as track:
-        for batch in predict_samples(checkpoint, tiles, batch_size=batch_size):
+        for batch in predict_samples(checkpoint, tiles, batch_size=batch_size, decoding=_decoding(tiles)):
             rows += batch
             track(len(batch))
     return rows
+
+
+def _decoding(tiles: Tiles) -> Decoding:
+    """Coordinates that can be drawn, finer than a token, and boxes where the task was taught with boxes."""
+    task = TASKS.get(tiles.question.task or "")
+    boxes = task is not None and task.answer in ("box", "boxes")
+    return Decoding(expectation=True, constrained=True, outlines=not boxes)
 
 
 def _summary(features: Sequence[Feature], tiles: Tiles, rows: Sequence[Prediction], path: Path) -> str:
