@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from agrilape.errors import DataError
 from agrilape.evaluate.rows import Prediction
 from agrilape.files import write_text
 
@@ -17,7 +19,8 @@ STATE = ".state.json"
 class Journal:
     """A `predictions.jsonl` under construction, with its key and speed in a file beside it.
 
-    Rows made under another key (another checkpoint, other data) are discarded; so is a line that a kill cut.
+    Rows made under another key (another checkpoint, other data) are discarded; so are lines that a kill or a
+    crash damaged.
 
     Args:
         path: The rows.
@@ -89,8 +92,10 @@ class Journal:
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
             os.truncate(self.path, len(whole))
-        rows = [Prediction.from_json(json.loads(line)) for line in whole.splitlines()]
-        self.rows = {row.id: row for row in rows}
+        for line in whole.splitlines():
+            with suppress(ValueError, DataError):  # a crash may leave anything in a line
+                row = Prediction.from_json(json.loads(line))
+                self.rows[row.id] = row
 
     def _save_state(self) -> None:
         write_text(self._state, json.dumps({"key": self.key, "seconds": self.seconds}))

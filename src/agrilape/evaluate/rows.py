@@ -198,8 +198,12 @@ def read_rows(path: Path) -> list[Prediction]:
     """
     if not path.is_file():
         raise DataError(f"{path} is not there", "run `agrilape evaluate` first")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text: {error}", "give the rows of `agrilape evaluate`") from error
     rows: list[Prediction] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         try:
             rows.append(Prediction.from_json(json.loads(line)))
         except (json.JSONDecodeError, DataError) as error:

@@ -232,7 +232,7 @@ class Comparison:
 
 
 class Breakdown(NamedTuple):
-    """Scores of one task split by one property: rows of (value of the property, scores).
+    """Scores of one task split by one property: rows of (value of the property, scores, number of samples).
 
     `left_out` values with the fewest samples are not in the rows.
     """
@@ -240,7 +240,7 @@ class Breakdown(NamedTuple):
     task: str
     by: str
     metrics: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Score | None, ...]], ...]
+    rows: tuple[tuple[str, tuple[Score | None, ...], int], ...]
     left_out: int = 0
 
 
@@ -382,11 +382,16 @@ def _scores(record: Mapping[str, Any], metrics: Iterable[str]) -> tuple[Score | 
 
 def _breakdown(task: str, by: str, values: Mapping[str, Mapping[str, Any]]) -> Breakdown:
     metrics = tuple(dict.fromkeys(metric for record in values.values() for metric in record))
-    rows = [(value, _scores(record, metrics)) for value, record in values.items()]
-    sizes = sorted((-max((score.n for score in scores if score), default=0), value) for value, scores in rows)
+    rows = [(value, _scores(record, metrics), _samples(record)) for value, record in values.items()]
+    sizes = sorted((-n, value) for value, _, n in rows)
     shown = {value for _, value in sizes[:MOST_VALUES]}
     kept = tuple(row for row in rows if row[0] in shown)
     return Breakdown(task, by, metrics, kept, len(rows) - len(kept))
+
+
+def _samples(record: Mapping[str, Any]) -> int:
+    """Samples behind the scores of a task, also where their value is not defined."""
+    return max((int(score.get("n") or 0) for score in record.values()), default=0)
 
 
 def turned(gain: Score, metric: str) -> Score:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from agrilape.errors import AgrilapeError, DataError
+from agrilape.evaluate.export import export_run
 from agrilape.evaluate.metrics.text import find_name, find_number
 from agrilape.evaluate.peers import FORMATS, score_file
 from agrilape.evaluate.peers.agromind import read_option, read_region
@@ -148,6 +149,57 @@ def test_rows_on_another_scale_are_refused(rows, likely, make_row, tmp_path):
     path.write_text("\n".join(map(json.dumps, lines)))
     with pytest.raises(DataError, match=f"more likely {likely}:"):
         score_file("agrilape", path)
+
+
+REVERSED = "1 of 1 true boxes are reversed"
+
+
+@pytest.mark.parametrize(
+    ("style", "row"),
+    [
+        ("earthdial", {"answer": "[[1, 2, 30, 40, 0]]", "gt_bbox": "[[30, 2, 1, 40, 0]]"}),
+        ("geochat", {"answer": "{<1><2><30><40>}", "ground_truth": "{<1><40><30><2>}"}),
+        ("llava_st", {"outputs": "[0.1,0.2,0.3,0.4]", "gt_bbox": [0.3, 0.2, 0.1, 0.4]}),
+        (
+            "agromind",
+            {**IDS, "item_id": 1, "answer": [0.3, 0.2, 0.1, 0.4], "prediction": "[0.1,0.2,0.3,0.4]"},
+        ),
+    ],
+)
+def test_true_boxes_that_are_reversed_are_refused_and_given_ones_are_wrong(style, row, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row))
+    with pytest.raises(DataError, match=REVERSED):
+        score_file(style, path)
+    given, wanted = {"agromind": ("prediction", "answer"), "llava_st": ("outputs", "gt_bbox")}.get(
+        style, ("answer", "gt_bbox" if style == "earthdial" else "ground_truth")
+    )
+    turned = {**row, given: str(row[wanted]), wanted: row[given]}
+    if isinstance(row[wanted], list):
+        turned[wanted] = json.loads(row[given])
+    path.write_text(json.dumps(turned))
+    scores = score_file(style, path)
+    assert (scores["acc_50"], scores["n"]) == (0, 1)
+
+
+def test_true_boxes_of_agrilape_and_coco_that_are_reversed_are_refused(make_row, tmp_path):
+    path, truth = tmp_path / "rows.jsonl", tmp_path / "truth.json"
+    path.write_text(json.dumps(make_row("crop_box", [Box(0.5, 0, 0.1, 1)], []).to_json()))
+    with pytest.raises(DataError, match=REVERSED):
+        score_file("agrilape", path)
+    box = {"image_id": 1, "category_id": 1}
+    truth.write_text(json.dumps({"images": [{"id": 1}], "annotations": [{**box, "bbox": [10, 20, -3, 40]}]}))
+    path.write_text(json.dumps([{**box, "bbox": [10, 20, 3, 40]}]))
+    with pytest.raises(DataError, match=REVERSED):
+        score_file("coco", path, truth)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\0" * 9, b"[1]", b"null"])
+def test_rows_that_are_no_text_are_refused(content, tmp_path):
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation" / "predictions.jsonl").write_bytes(content)
+    with pytest.raises(DataError, match=r"predictions\.jsonl"):
+        export_run(tmp_path, "csv")
 
 
 def test_coco_fractions_are_refused(tmp_path):

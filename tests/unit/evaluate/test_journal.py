@@ -25,6 +25,19 @@ def test_goes_on_after_a_kill_in_the_middle_of_a_line(tmp_path, rows):
     assert again.samples_per_second == pytest.approx(5 / 3)
 
 
+@pytest.mark.parametrize("damage", [b"\0" * 40, b"{]", b'{"id": "1"}', b"\xff\xfe"])
+def test_what_a_crash_left_of_a_line_is_predicted_anew(tmp_path, rows, damage):
+    path = tmp_path / "predictions.jsonl"
+    Journal(path, "key").append(rows[:3], 1.0)
+    lines = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([lines[0], damage, lines[2], b""]))
+    again = Journal(path, "key")
+    assert list(again.rows) == ["0", "2"]
+    again.append([rows[1], *rows[3:]], 1.0)
+    again.sort(row.id for row in rows)
+    assert read_rows(path) == rows
+
+
 def test_another_key_starts_anew(tmp_path, rows):
     path = tmp_path / "predictions.jsonl"
     Journal(path, "old").append(rows, 1)

@@ -119,6 +119,17 @@ def test_two_scenes_that_both_gain_are_not_called_ahead(run):
         assert "Fewer than 6 scenes in scene: neither interval nor verdict" in text
 
 
+def test_a_breakdown_shows_n_also_where_its_first_score_is_undefined(run):
+    path = run / "evaluation/metrics.json"
+    metrics = json.loads(path.read_text())
+    empty = {"value": None, "low": None, "high": None, "n": 1234, "scenes": 3}
+    for record in metrics["by"]["crop"].values():
+        record["crop_box"] = {"position_error_m": empty, "miou": {**record["crop_box"]["miou"], "n": 1234}}
+    path.write_text(json.dumps(metrics))
+    text = " ".join(read(write_report(run)).text)
+    assert text.count("1\u202f234") == len(metrics["by"]["crop"])
+
+
 def test_an_image_outside_the_run_is_never_shown(run):
     (run / "secret.png").write_bytes(b"secret")
     path = run / "evaluation/predictions.jsonl"

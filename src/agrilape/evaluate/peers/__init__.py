@@ -13,7 +13,7 @@ from agrilape.evaluate.metrics.boxes import accuracy_at, box_iou_matrices
 from agrilape.evaluate.metrics.matching import count_matches, f1_score, precision, recall
 from agrilape.evaluate.peers import agromind, coco, grounding
 from agrilape.evaluate.peers.files import read_joined
-from agrilape.evaluate.peers.scale import check_scale
+from agrilape.evaluate.peers.scale import check_order, check_scale
 from agrilape.evaluate.read import all_boxes
 from agrilape.evaluate.rows import Prediction, read_rows
 from agrilape.evaluate.summary import summarise
@@ -35,11 +35,13 @@ def _agrilape(predictions: Path, truth: Path | None) -> dict[str, Any]:
         rows = [Prediction.from_json(row) for row in read_joined(predictions, truth, "prediction")]
     if not rows:
         raise DataError(f"{predictions} is empty", "give a file with at least one row")
-    for side, answers in (
-        ("true", [row.answer for row in rows]),
-        ("predicted", [row.prediction for row in rows]),
-    ):
-        check_scale("agrilape", 1, np.concatenate([all_boxes(parts) for parts in answers]), side)
+    true, given = (
+        np.concatenate([all_boxes(parts) for parts in answers])
+        for answers in ([row.answer for row in rows], [row.prediction for row in rows])
+    )
+    check_scale("agrilape", 1, true, "true")
+    check_order("agrilape", true)
+    check_scale("agrilape", 1, given, "predicted")
     scores = summarise(rows, {})
     failed = scores["parse_failures"]["total"]
     return {

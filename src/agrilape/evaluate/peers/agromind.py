@@ -17,7 +17,7 @@ from agrilape.evaluate.metrics.arrays import floats
 from agrilape.evaluate.metrics.boxes import box_iou
 from agrilape.evaluate.metrics.text import find_name, find_number
 from agrilape.evaluate.peers.files import read_table
-from agrilape.evaluate.peers.scale import check_scale
+from agrilape.evaluate.peers.scale import check_order, check_scale
 
 Row: TypeAlias = Mapping[str, Any]
 _KEY = ("level1_id", "level2_id", "level3_id", "type_id", "item_id")
@@ -136,6 +136,7 @@ def _score_boxes(rows: list[tuple[Row, str]]) -> dict[str, Any]:
     if not np.isfinite(wanted).all():
         raise DataError("a true box is not made of numbers", "give the questions as published")
     check_scale("agromind", 1, wanted, "true")
+    check_order("agromind", wanted)
     check_scale("agromind", 1, floats(boxes), "predicted")
     iou = box_iou(boxes, wanted)
     return {

@@ -22,6 +22,7 @@ from agrilape.evaluate.metrics.matching import (
     recall,
 )
 from agrilape.evaluate.peers.files import read_json, read_table
+from agrilape.evaluate.peers.scale import check_order
 
 Boxes: TypeAlias = defaultdict[tuple[Any, Any], list[list[float]]]
 MOST_PER_IMAGE = 100
@@ -46,6 +47,7 @@ def score(predictions: Path, truth: Path | None) -> dict[str, Any]:
     if not wanted:
         raise DataError(f"{truth} holds no objects", "give the annotations of the split that was predicted")
     _check_units(given, wanted)
+    check_order("coco", np.concatenate([_table(found)[:, :4] for found in wanted.values()]))
     if strangers := {image for image, _ in given} - set(images):
         raise DataError(
             f"{len(strangers)} images of {predictions} are not in {truth}", "give the truth of the same split"

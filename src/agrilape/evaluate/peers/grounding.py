@@ -21,7 +21,7 @@ from agrilape.evaluate.metrics.matching import Matches, count_matches, f1_score,
 from agrilape.evaluate.metrics.polygons import polygon_iou_matrices, rotated_boxes
 from agrilape.evaluate.metrics.time import recall_at_1, temporal_iou
 from agrilape.evaluate.peers.files import read_joined
-from agrilape.evaluate.peers.scale import check_scale
+from agrilape.evaluate.peers.scale import check_order, check_scale
 
 _NUMBER = r"\s*(-?\d{1,6}(?:\.\d{1,9})?)\s*"
 _LIST_OF_5 = re.compile(rf"\[{','.join([_NUMBER] * 5)}\]")
@@ -106,7 +106,9 @@ def _score(notation: Notation, pairs: list[tuple[Floats, Floats]]) -> dict[str, 
             f"{empty} of {len(pairs)} rows have no readable true box",
             f"check that the file is of {notation.name}",
         )
-    check_scale(notation.name, notation.scale, np.concatenate([true for _, true in pairs])[:, :4], "true")
+    wanted = np.concatenate([true for _, true in pairs])[:, :4]
+    check_scale(notation.name, notation.scale, wanted, "true")
+    check_order(notation.name, wanted)
     check_scale(
         notation.name, notation.scale, np.concatenate([found for found, _ in pairs])[:, :4], "predicted"
     )

@@ -27,3 +27,18 @@ def check_scale(name: str, scale: float, boxes: Floats, side: str) -> None:
             f"{side} boxes reach {largest.max():g}, but {name} writes 0 to {scale:g}",
             f"the scale is more likely {likely}: convert the file, or choose another --format",
         )
+
+
+def check_order(name: str, boxes: Floats) -> None:
+    """Check that no true box `[N, 4]` is reversed: nothing that is answered could ever match it.
+
+    A given box that is reversed is a wrong answer.
+
+    Raises:
+        DataError: One is.
+    """
+    if number := int((boxes[:, :2] > boxes[:, 2:]).any(axis=1).sum()):
+        raise DataError(
+            f"{number} of {len(boxes)} true boxes are reversed: left or top lies beyond right or bottom",
+            f"correct the truths, or choose another --format than {name}",
+        )
