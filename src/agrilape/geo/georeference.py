@@ -13,8 +13,8 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from shapely import Geometry
-from shapely.geometry import LineString, mapping, shape
 from shapely.geometry import Polygon as ShapelyPolygon
+from shapely.geometry import mapping
 
 from agrilape.errors import DataError
 from agrilape.geo.shapes import Box, Point, Polygon
@@ -134,11 +134,12 @@ class Georeference:
         """Width and height along the middle lines of the image, in metres on the WGS 84 ellipsoid."""
         from pyproj import Geod
 
-        earth = Geod(ellps="WGS84")
-        ends = ((Point(0, 0.5), Point(1, 0.5)), (Point(0.5, 0), Point(0.5, 1)))
-        lines = [LineString([self.to_map(point) for point in pair]) for pair in ends]
-        width, height = (earth.geometry_length(shape(self.to_geojson(line))) for line in lines)
-        return float(width), float(height)
+        middles = np.array([(0, 0.5), (0.5, 0), (1, 0.5), (0.5, 1)]) * (self.width, self.height)
+        on_map = apply_affine(self.transform, middles)
+        degrees = np.round(_project(_transformer(self.crs, "OGC:CRS84"), on_map), WGS84_DECIMALS)
+        _, _, metres = Geod(ellps="WGS84").inv(*degrees[:2].T, *degrees[2:].T)
+        width, height = metres.tolist()
+        return width, height
 
     def area_ha(self, geometry: Geometry) -> float:
         """Area of a map geometry on the ellipsoid in hectares; holes are not counted.

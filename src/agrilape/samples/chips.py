@@ -15,14 +15,13 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image
-from rasterio.features import rasterize
-from scipy import sparse
 from shapely import Geometry
 
 from agrilape.config.recipe import DatasetConfig
 from agrilape.geo.shapes import Box, Instant, Point, Span
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.samples import seasons
+from agrilape.samples.burn import burn
 from agrilape.samples.metadata import shown_facts
 from agrilape.samples.types import Chip, Picture
 from agrilape.samples.view import Field, Spot, Stress, Timing, View
@@ -51,11 +50,13 @@ class Look:
         frame: The acquisition.
         seen: Share of the chip (of its labelled region, if there is one) that is neither cloud nor no data.
         ndvi: Vegetation index, `[height, width]`, NaN where unseen; None if the bands do not give it.
+        gaps: Is anything of the chip unseen, in its labelled region or not?
     """
 
     frame: Frame
     seen: float
     ndvi: NDArray[np.float32] | None
+    gaps: bool
 
 
 def plan_windows(width: int, height: int, side: int, overlap: float = 0.0) -> list[PixelWindow]:
@@ -330,8 +331,10 @@ def encode_png(picture: NDArray[np.uint8], side: int | None = None) -> bytes:
 def _look(frame: Frame, window: PixelWindow, mask: NDArray[np.bool_] | None) -> Look:
     has_index = "ndvi" in frame.bands
     values = frame.read(window, ("ndvi",) if has_index else frame.bands[:1])[0]
-    seen = np.isfinite(values if mask is None else values[mask])
-    return Look(frame, np.count_nonzero(seen) / seen.size, values if has_index else None)
+    finite = np.isfinite(values)
+    seen = finite if mask is None else finite[mask]
+    share = np.count_nonzero(seen) / seen.size
+    return Look(frame, share, values if has_index else None, gaps=not finite.all())
 
 
 def _greenness(look: Look) -> float:
@@ -366,32 +369,31 @@ def _field_curves(
     if not outlines or not looks:
         return curves
     numbers = _burn(outlines, window).ravel()
-    # One row per outline, with a one for each of its pixels: all sums of a date at once.
-    pixels_of = sparse.csr_array(
-        (np.ones(numbers.size), numbers, np.arange(numbers.size + 1)), (numbers.size, len(outlines) + 1)
-    ).T.tocsr()[1:]
-    pixels = np.diff(pixels_of.indptr)
+    # An outline's pixels lie in runs, one a row: runs are added up, then those of each outline.
+    starts = np.flatnonzero(np.concatenate(([True], numbers[1:] != numbers[:-1])))
+    owners = numbers[starts]
+
+    def sums(values: NDArray[Any]) -> NDArray[np.float64]:
+        runs = np.add.reduceat(values, starts, dtype=np.float64)
+        return np.bincount(owners, runs, len(outlines) + 1)[1:]
+
+    pixels = sums(np.ones(numbers.size, bool))
     for number, look in enumerate(looks):
         values = np.asarray(look.ndvi, np.float32).ravel()
-        seen = np.isfinite(values)
         counts = pixels
-        if not seen.all():
-            counts = pixels_of @ seen
+        if look.gaps:
+            seen = np.isfinite(values)
+            counts = sums(seen)
             values = np.where(seen, values, np.float32(0))
         enough = (counts > 0) & (counts >= 0.5 * pixels)
-        curves[enough, number] = (pixels_of @ values)[enough] / counts[enough]
+        curves[enough, number] = sums(values)[enough] / counts[enough]
     return curves
 
 
 def _burn(outlines: Sequence[Geometry], window: PixelWindow) -> NDArray[np.int32]:
     """Number (from 1) of the outline at each pixel of a window, `[height, width]`; 0 for none."""
-    burnt: NDArray[np.int32] = rasterize(
-        [(outline, number) for number, outline in enumerate(outlines, start=1)],
-        (window.height, window.width),
-        transform=Affine.translation(window.column, window.row),
-        dtype="int32",
-    )
-    return burnt
+    place = Affine.translation(window.column, window.row)
+    return burn(outlines, range(1, len(outlines) + 1), (window.height, window.width), place)
 
 
 def _hcat(parcel: Parcel) -> str | None:

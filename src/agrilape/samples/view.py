@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shapely import Geometry
 
 from agrilape.geo.shapes import Box, Instant, Point, Span
+from agrilape.samples.burn import burn
 from agrilape.samples.types import Chip
 
 MARGIN = 0.01  # share of the image
@@ -212,20 +213,14 @@ class View:
     @cached_property
     def crop_raster(self) -> NDArray[np.int32]:
         """Index + 1 into `by_crop` of what grows in each cell, `[RASTER, RASTER]`; 0 where it is not told."""
-        from rasterio.features import rasterize  # not where only prepared samples are read
-
         shapes = [
             (field.outline, number)
             for number, fields in enumerate(self.by_crop.values(), start=1)
             for field in fields
             if not field.stranger
         ]
-        if not shapes:
-            return np.zeros((RASTER, RASTER), np.int32)
-        raster: NDArray[np.int32] = rasterize(
-            shapes, (RASTER, RASTER), transform=Affine.scale(1 / RASTER), dtype="int32", fill=0
-        )
-        return raster
+        outlines, numbers = zip(*shapes, strict=True) if shapes else ((), ())
+        return burn(outlines, numbers, (RASTER, RASTER), Affine.scale(1 / RASTER))
 
     def crop_share(self, box: Box, crop: str) -> float:
         """Share of a box that a crop covers."""
