@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from agrilape.cli import app
 from agrilape.config.recipe import DatasetConfig
 from agrilape.samples.check import check_data_set
-from agrilape.samples.manifest import hash_file
+from agrilape.samples.formats import FORMATS, WRITERS, Omissions
+from agrilape.samples.manifest import hash_file, read_store
 from agrilape.samples.prepare import prepare_dataset
 
 SETTINGS = {
@@ -202,3 +203,26 @@ def test_the_sheet_can_be_a_picture_of_one_task(prepared, tmp_path):
     wrong = run("show", prepared, "-o", tmp_path / "a.gif")
     assert "use .html or .png" in str(wrong.exception)
     assert "choose among the tasks" in str(run("show", prepared, "--task", "nothing").exception)
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_a_split_is_exported_and_reads_back(prepared, tmp_path, name):
+    stills = SETTINGS | {"series": 0, "tasks": ["crop_boxes", "crop_in_box", "field_at_point", "count"]}
+    prepare_dataset("stills", DatasetConfig.model_validate(stills), tmp_path / "in", prepared.parent, 1)
+    done = run("export", tmp_path / "in", "--to", name, "--split", "test", "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    examples = list(FORMATS[name](tmp_path / "out", Omissions()))
+    ours = list(read_store(tmp_path / "in", "test"))
+    assert [one.chip.pictures for one in examples] == [one.chip.pictures for one in ours]
+    asked = sum(len(one.samples) for one in ours)
+    missing = 0 if name == "llava" else sum(s.task == "field_at_point" for one in ours for s in one.samples)
+    assert sum(len(one.samples) for one in examples) == asked - missing
+    assert ("no sign for a point" in done.output) == (missing > 0)
+    again = run("export", tmp_path / "in", "--to", name, "-o", tmp_path / "out")
+    assert again.exit_code == 1
+
+
+def test_an_unknown_format_brings_up_the_nearest(prepared, tmp_path):
+    done = run("export", prepared, "--to", "geochad", "-o", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "did you mean 'geochat'?" in str(done.exception)

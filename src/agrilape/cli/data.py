@@ -1,4 +1,4 @@
-"""Commands that look into prepared data sets: show, stats, check."""
+"""Commands about prepared data sets: show, stats, check, export."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LISTED = 20  # findings of one data set that are printed
 
 commands = typer.Typer()
-group = typer.Typer(no_args_is_help=True, help="Look at prepared data sets: draw, count, check.")
+group = typer.Typer(no_args_is_help=True, help="Look at prepared data sets: draw, count, check, export.")
 commands.add_typer(group, name="data", rich_help_panel="Look inside")
 
 Folder = Annotated[
@@ -94,6 +94,28 @@ def check(folder: Folder, as_json: AsJson = False) -> None:
             say(f"{name}: {f'{len(wrong)} problem(s)' if wrong else 'sound'}")
     if any(found.values()):
         raise typer.Exit(1)
+
+
+@group.command()
+def export(
+    folder: Folder,
+    to: Annotated[
+        str, typer.Option("--to", metavar="FORMAT", help="geochat, geochat_bench, llava or vrsbench.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A folder for it, new or empty.")],
+    split: Annotated[str, typer.Option(help="Which one: train, val or test.")] = "train",
+) -> None:
+    """Write a split for other systems, in a published format; what that cannot say is counted."""
+    from agrilape.samples.check import find_prepared
+    from agrilape.samples.export import export_split
+
+    found = find_prepared(folder)
+    for one in found:
+        place = output / one.name if len(found) > 1 else output
+        rows, omissions = export_split(one, split, to, place)
+        say(f"{place}: {rows:,} rows")
+        for reason, count in omissions.counts.most_common():
+            say(f"left out {count:,} x {reason}")
 
 
 def _token_counter(model: str) -> CountTokens:

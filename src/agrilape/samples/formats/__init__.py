@@ -71,7 +71,12 @@ CITATIONS: dict[str, str] = {
     "vrsbench": "Li, Ding, Elhoseiny (2024) VRSBench, NeurIPS",
 }
 """Whom to cite for a release of questions; its licence is the publishers' to say."""
-WRITERS: dict[str, Writer] = {"geochat": geochat.write, "llava": llava.write, "vrsbench": vrsbench.write}
+WRITERS: dict[str, Writer] = {
+    "geochat": geochat.write,
+    "geochat_bench": geochat_bench.write,
+    "llava": llava.write,
+    "vrsbench": vrsbench.write,
+}
 
 
 def check_format(source: FormatSource) -> None:

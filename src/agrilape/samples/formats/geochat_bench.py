@@ -7,22 +7,34 @@
 - `lrben.jsonl`, `hrben.jsonl`: `image`, `text`, `category`; their answers are RSVQA's and are not in the
   release, so they are left out: read RSVQA itself;
 - `grounding_description.jsonl`: `image_id`, `description`.
+
+Written are `referring.jsonl`, `region_captioning.jsonl` and, for all that is asked and answered in words, a
+`questions.jsonl` with the fields of `aid.jsonl`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from agrilape.geo.shapes import Part
-from agrilape.samples.formats.common import Asked, Shown, picture_examples
+from agrilape.files import write_text
+from agrilape.geo.shapes import Box, Part, Point, Polygon
+from agrilape.geo.timewindow import TimeWindow
+from agrilape.samples.formats.common import Asked, Shown, encoded, picture_examples
 from agrilape.samples.formats.conventions import Size, pixels
 from agrilape.samples.formats.conversations import told_task, untagged
 from agrilape.samples.formats.notation import GEOCHAT
-from agrilape.samples.types import Example
+from agrilape.samples.formats.writing import write_pictures
+from agrilape.samples.types import Example, Sample
 from agrilape.sources.formats.common import Omissions, PictureFolder, published, read_rows
 
+REFERRING, REGIONS, QUESTIONS = "referring.jsonl", "region_captioning.jsonl", "questions.jsonl"
+PICTURES = "images"
+_WHERE = re.compile(r"^where (?:is|are) (.*?)\??$", re.IGNORECASE)
 FAR = 1.0  # images from the centre, beyond which no annotator cuts through an object
 
 
@@ -54,7 +66,7 @@ def _ask(row: Mapping[str, Any], size: Size) -> Iterator[Asked]:
     text = row["question"] if "question" in row else row["text"]
     tag, question = untagged(text)
     parts = GEOCHAT.parse(question, size)
-    if any(not isinstance(part, str) for part in parts):
+    if all(not isinstance(part, str) for part in parts):
         yield Asked("identify", ("What is at ", *parts, "?"), (str(found),), truth, origin)
     else:
         yield Asked(tag or told_task(question), parts, (str(found),), truth, origin)
@@ -74,3 +86,68 @@ def _outlines(found: list[Any], size: Size) -> tuple[Part, ...]:
     if not outlines:
         raise ValueError("no object is given")
     return tuple(outlines)
+
+
+def write(examples: Iterable[Example], folder: Path, omissions: Omissions) -> int:
+    """Write a file of rows for each kind of question, and the pictures; the number of pictures.
+
+    Boxes among words go into the question as GeoChat writes them. A question is left out, and counted, if its
+    answer is neither words alone nor boxes and outlines of four corners alone.
+    """
+    used: Counter[str] = Counter()
+    rows: dict[str, list[str]] = defaultdict(list)
+    (folder / PICTURES).mkdir(parents=True, exist_ok=True)
+    for example in examples:
+        if len(example.chip.pictures) > 1:
+            omissions.add(folder, "the format has one picture to a question", example.chip.id)
+        elif said := list(_rows(example, folder, omissions)):
+            (name,) = write_pictures(example, folder / PICTURES, used)
+            for file, row in said:
+                image = {"image": name} if file == QUESTIONS else {"image_id": Path(name).stem}
+                rows[file].append(json.dumps(image | row, ensure_ascii=False))
+    for file, lines in rows.items():
+        write_text(folder / file, "\n".join(lines) + "\n")
+    return used.total()
+
+
+def _rows(example: Example, folder: Path, omissions: Omissions) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of an example's questions, each with the file that it belongs to."""
+    size = encoded(example.chip.pictures[0].data)[1]
+    for sample in example.samples:
+        try:
+            file, row = _row(sample, size, example.chip.window)
+        except ValueError as error:
+            omissions.add(folder, error, sample.id)
+        else:
+            yield file, {"question_id": sample.id} | row
+
+
+def _row(sample: Sample, size: Size, window: TimeWindow | None) -> tuple[str, dict[str, Any]]:
+    question = GEOCHAT.write(sample.question, size, window)
+    if not any(isinstance(part, Point | Box | Polygon) for part in sample.answer):
+        found = GEOCHAT.write(sample.answer, size, window)
+        match sample.question:
+            case ("What is at ", Box() | Polygon() as place, "?"):
+                return REGIONS, {"question": GEOCHAT.write((place,), size), "ground_truth": found}
+            case _:
+                return QUESTIONS, {"text": question, "ground_truth": found}
+    if any(isinstance(part, Box | Polygon) for part in sample.question):
+        raise ValueError("the format refers to objects in words alone")
+    group = sample.truth.get("size_group", sample.truth.get("size"))
+    return REFERRING, {
+        "question": _WHERE.sub(r"\1", question),
+        "type": "ref" if len(sample.answer) == 1 else "grounding",
+        "ground_truth": [_corners(part, size) for part in sample.answer],
+    } | ({} if group is None else {"size_group": group})
+
+
+def _corners(part: Part, size: Size) -> list[list[float]]:
+    """Four corners in pixels."""
+    match part:
+        case Box(left, top, right, bottom):
+            corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        case Polygon(points) if len(points) == 4:
+            corners = [(point.x, point.y) for point in points]
+        case _:
+            raise ValueError("the format has outlines of four corners alone")
+    return [[round(x * size.width, 3), round(y * size.height, 3)] for x, y in corners]

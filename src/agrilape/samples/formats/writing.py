@@ -58,7 +58,7 @@ def write_conversations(
             for example in examples:
                 conversation = _conversation(example, notation, path, omissions, tag, series)
                 if conversation:
-                    names = _write_pictures(example, path.parent / pictures, used)
+                    names = write_pictures(example, path.parent / pictures, used)
                     row = _row(example, names, conversation)
                     file.write(("," if rows else "") + "\n" + json.dumps(row, ensure_ascii=False))
                     rows += 1
@@ -97,8 +97,17 @@ def _row(example: Example, names: Sequence[str], conversation: list[Mapping[str,
     return row
 
 
-def _write_pictures(example: Example, folder: Path, used: Counter[str]) -> list[str]:
-    """Write a chip's pictures under names made from its id, which may hold anything."""
+def write_pictures(example: Example, folder: Path, used: Counter[str]) -> list[str]:
+    """Write a chip's pictures under names made from its id, which may hold anything.
+
+    Args:
+        example: The chip.
+        folder: Where to, a folder that exists.
+        used: Names that were used before, with how often.
+
+    Returns:
+        Names of the files.
+    """
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", example.chip.id).strip("_") or "chip"
     used[stem.lower()] += 1
     if used[stem.lower()] > 1:

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from agrilape.errors import DataError
-from agrilape.geo.shapes import Box, Point, Polygon
-from agrilape.samples.formats import EXAMPLE_FORMATS, FORMATS, Omissions
+from agrilape.geo.shapes import Box, Instant, Point, Polygon
+from agrilape.samples.formats import EXAMPLE_FORMATS, FORMATS, WRITERS, Omissions
 from agrilape.samples.formats.conventions import Size
 from agrilape.samples.formats.notation import EARTHDIAL
+from agrilape.samples.types import Chip, Example, Picture, Sample
 from agrilape.sources.kits import kits_folder
 
 PEERS = kits_folder().parent / "peers"
@@ -70,6 +71,41 @@ def test_geochat_bench_of_every_task(tmp_path, paint, write_json, omissions):
     assert by_task["identify"].question == ("What is at ", Box(0.1, 0.1, 0.3, 0.5), "?")
     assert by_task["classify"].answer == ("Church",)
     assert by_task["grounding"].answer == ("Two ships.",)
+
+
+def test_geochat_bench_is_written_as_it_is_read(tmp_path, omissions):
+    asked = [
+        ("refer", ("Where is the ship?",), (Box(0.125, 0.25, 0.5, 0.75),)),
+        ("refer", ("Where is the kite?",),
+         (Polygon((Point(0.5, 0.25), Point(0.75, 0.5), Point(0.5, 0.75), Point(0.25, 0.5))),)),
+        ("identify", ("What is at ", Box(0.25, 0.25, 0.5, 0.75), "?"), ("maize",)),
+        ("crop_in_box", ("What grows in ", Box(0.25, 0.25, 0.5, 0.75), "?"), ("maize",)),
+        ("vqa", ("Is it rural?",), ("yes",)),
+        ("greenest", ("When is it greenest?",), (Instant(0.5),)),
+        ("field_outline", ("Where is it?",), (Polygon((Point(0, 0), Point(1, 0), Point(1, 1))),)),
+        ("field_at_point", ("Which field is at ", Point(0.5, 0.5), "?"), (Box(0.25, 0.25, 0.5, 0.75),)),
+    ]  # fmt: skip
+    image = io.BytesIO()
+    Image.new("RGB", (64, 32)).save(image, "PNG")
+    samples = [Sample(f"c/{n}", "c", task, q, a, {"size": "small"}) for n, (task, q, a) in enumerate(asked)]
+    chip = Chip("../c", "farm", "own", (Picture(image.getvalue()),), None)
+    assert WRITERS["geochat_bench"]([Example(chip, tuple(samples))], tmp_path, omissions) == 1
+    assert omissions.counts == {
+        "a time without a calendar": 1,
+        "the format has outlines of four corners alone": 1,
+        "the format has no sign for a point": 1,
+    }
+    (again,) = read("geochat_bench", tmp_path, Omissions())
+    assert again.chip.pictures == chip.pictures
+    found = {sample.question: sample for sample in again.samples}
+    assert len(found) == 5
+    for sample in samples[:5]:
+        if sample.question != ("Where is the ship?",):
+            assert found[sample.question].answer == sample.answer
+    ship = found["Where is the ship?",]
+    assert ship.truth["size_group"] == "small"
+    corners = [(0.125, 0.25), (0.5, 0.25), (0.5, 0.75), (0.125, 0.75)]
+    assert ship.answer == (Polygon(tuple(Point(*corner) for corner in corners)),)
 
 
 VOC = """<annotation><filename>{name}.jpg</filename>{objects}</annotation>"""
