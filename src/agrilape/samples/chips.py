@@ -373,9 +373,10 @@ def _field_curves(
     starts = np.flatnonzero(np.concatenate(([True], numbers[1:] != numbers[:-1])))
     owners = numbers[starts]
 
-    def sums(values: NDArray[Any]) -> NDArray[np.float64]:
+    def sums(values: NDArray[Any]) -> NDArray[Any]:
         runs = np.add.reduceat(values, starts, dtype=np.float64)
-        return np.bincount(owners, runs, len(outlines) + 1)[1:]
+        added: NDArray[Any] = np.bincount(owners, runs, len(outlines) + 1)
+        return added[1:]
 
     pixels = sums(np.ones(numbers.size, bool))
     for number, look in enumerate(looks):
