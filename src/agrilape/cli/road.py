@@ -176,7 +176,8 @@ def report(
     ] = None,
     style: Annotated[str, typer.Option("--format", help="html or markdown.")] = "html",
     compare: Annotated[
-        list[Path] | None, typer.Option(help="Another run to set beside it; may be repeated.")
+        list[Path] | None,
+        typer.Option(help="Another run, or a file of rows with id and prediction; may be repeated."),
     ] = None,
     study: Annotated[
         list[Path] | None, typer.Option(help="A study's folder instead of a run; may be repeated.")

@@ -37,7 +37,8 @@ def write_report(run: Path, compare: Sequence[Path] = (), output: Path | None = 
 
     Args:
         run: A run folder; what is missing from it is said on the page.
-        compare: Folders of other runs to set beside it, on the samples that both answered.
+        compare: Folders of other runs, or files of another model's answers (`compare_runs`), to set beside
+            it on the samples that both answered.
         output: Another place for the page.
 
     Returns:
@@ -66,7 +67,8 @@ def write_markdown(run: Path, compare: Sequence[Path] = (), output: Path | None 
 
     Args:
         run: A run folder.
-        compare: Folders of other runs to set beside it, on the samples that both answered.
+        compare: Folders of other runs, or files of another model's answers (`compare_runs`), to set beside
+            it on the samples that both answered.
         output: Another place for the file.
 
     Returns:
@@ -81,7 +83,8 @@ def write_markdown(run: Path, compare: Sequence[Path] = (), output: Path | None 
 def _render(template: str, run: Run, compare: Sequence[Path], **extra: Any) -> str:
     jinja = environment()
     jinja.filters |= {"failures": failures, "about": about}
-    tables = task_scores(run.metrics)
+    versus = compare_runs(run.folder, compare)
+    tables = task_scores(run.metrics, [(other.name, other.scores) for other in versus])
     against = comparisons(run.metrics)
     return jinja.get_template(template).render(
         run=run,
@@ -90,7 +93,7 @@ def _render(template: str, run: Run, compare: Sequence[Path], **extra: Any) -> s
         comparisons={comparison.task: comparison for comparison in against},
         tables=tables,
         breakdowns=breakdowns(run.metrics),
-        versus=compare_runs(run.folder, compare),
+        versus=versus,
         version=__version__,
         stages=stage_rows(run),
         steadiness=steadiness(run.stages),

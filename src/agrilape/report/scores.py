@@ -138,7 +138,7 @@ class TaskScores:
     Attributes:
         task: Task name.
         metrics: Names of its metrics, the deciding one first.
-        rows: Name of the answerer (`model` first, then baselines) and its scores, one per metric.
+        rows: Name of the answerer (`model` first, baselines last) and its scores, one per metric.
     """
 
     task: str
@@ -288,12 +288,19 @@ def show(value: float, metric: str, unit: bool = True) -> str:
     return (f"{value:.1f}" if how.unit else f"{value:.2f}") + f" {how.unit}".rstrip() * unit
 
 
-def task_scores(metrics: Mapping[str, Any]) -> list[TaskScores]:
-    """Score table of every task, the model's row before the baselines'."""
+def task_scores(
+    metrics: Mapping[str, Any], others: Sequence[tuple[str, Mapping[str, Any]]] = ()
+) -> list[TaskScores]:
+    """Score table of every task: the model's row, those of other models, those of the baselines.
+
+    Args:
+        metrics: As `metrics.json` holds them.
+        others: Name and scores of other models, the latter like `metrics["tasks"]`.
+    """
     baselines: Mapping[str, Mapping[str, Any]] = metrics.get("baselines") or {}
     tables = []
     for task, own in (metrics.get("tasks") or {}).items():
-        rivals = [(name, tasks[task]) for name, tasks in baselines.items() if task in tasks]
+        rivals = [(name, tasks[task]) for name, tasks in (*others, *baselines.items()) if task in tasks]
         rows = [(name, _scores(record, own)) for name, record in [("model", own), *rivals]]
         tables.append(TaskScores(task, tuple(own), tuple(rows)))
     return [table for table in tables if table.metrics]

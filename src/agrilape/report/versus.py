@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from agrilape.evaluate.metrics.intervals import Difference, Outcome, holm, outcome
+from agrilape.evaluate.peers.files import read_joined, read_table
 from agrilape.evaluate.rows import Prediction, read_rows
-from agrilape.evaluate.scores import by_task, metrics_of
+from agrilape.evaluate.scores import by_task, metrics_of, score_tasks
+from agrilape.evaluate.summary import to_json
 from agrilape.report.scores import Score, describe, label, turned
 
 
@@ -59,30 +62,38 @@ class RunComparison:
     """A run beside another.
 
     Attributes:
-        name: Folder name of the other run.
+        name: Folder name of the other run, or name of the file of another model's answers.
         shared: Number of samples that both answered.
         left_out: Number of samples that only one of them answered.
         tasks: The tasks that both have.
+        scores: The other's scores on the samples that both answered: task -> metric -> `{value, low, high,
+            n, scenes}`.
     """
 
     name: str
     shared: int
     left_out: int
     tasks: tuple[RunDifference, ...]
+    scores: Mapping[str, Mapping[str, Any]]
 
 
 def compare_runs(run: Path, others: Sequence[Path]) -> list[RunComparison]:
     """A run beside each of the others, on the samples that both answered.
 
+    Args:
+        run: A run folder.
+        others: Run folders, or files of another model's answers: rows as in `predictions.jsonl`, or only `id`
+            and `prediction`.
+
     Raises:
-        DataError: A run has no predictions.
+        DataError: A run has no predictions, or a file is damaged or answers what was not asked.
     """
-    own = _rows(run) if others else {}
-    return [_compare(own, other) for other in others]
+    own = _rows(_predictions(run)) if others else {}
+    return [_compare(run, own, other) for other in others]
 
 
-def _compare(own: dict[str, Prediction], other: Path) -> RunComparison:
-    rival = _rows(other)
+def _compare(run: Path, own: dict[str, Prediction], other: Path) -> RunComparison:
+    rival = _rows(_predictions(other)) if other.is_dir() else _answers(other, _predictions(run))
     shared = [name for name in own if name in rival and own[name].answer == rival[name].answer]
     first, second = by_task([own[name] for name in shared]), by_task([rival[name] for name in shared])
     drafts = [_difference(task, first[task], second[task]) for task in first]
@@ -94,7 +105,13 @@ def _compare(own: dict[str, Prediction], other: Path) -> RunComparison:
         )
         for (task, metric, a, b, difference), p in zip(found, adjusted, strict=True)
     )
-    return RunComparison(other.resolve().name, len(shared), len(own) + len(rival) - 2 * len(shared), tasks)
+    return RunComparison(
+        _name(other),
+        len(shared),
+        len(own) + len(rival) - 2 * len(shared),
+        tasks,
+        to_json(score_tasks([rival[name] for name in shared])),
+    )
 
 
 def _difference(
@@ -107,5 +124,24 @@ def _difference(
     return task, metric.name, *scores, metric.difference(other, own)
 
 
-def _rows(run: Path) -> dict[str, Prediction]:
-    return {row.id: row for row in read_rows(run / "evaluation" / "predictions.jsonl")}
+def _predictions(run: Path) -> Path:
+    return run / "evaluation" / "predictions.jsonl"
+
+
+def _rows(path: Path) -> dict[str, Prediction]:
+    return {row.id: row for row in read_rows(path)}
+
+
+def _answers(path: Path, asked: Path) -> dict[str, Prediction]:
+    """Another model's answers; what its rows lack is taken from those of the run."""
+    names = {str(row.get("id")) for row in read_table(path)}
+    rows = map(Prediction.from_json, read_joined(path, asked, "prediction"))
+    return {row.id: row for row in rows if row.id in names}
+
+
+def _name(other: Path) -> str:
+    """What tells runs apart: the folder, or the file unless it is called as in every run."""
+    if other.is_dir() or other.name != "predictions.jsonl":
+        return other.resolve().name if other.is_dir() else other.stem
+    folder = other.resolve().parent
+    return folder.parent.name if folder.name == "evaluation" else folder.name

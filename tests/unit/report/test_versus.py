@@ -1,10 +1,12 @@
 """Runs beside each other."""
 
 import json
+import re
 import shutil
 
 import pytest
 
+from agrilape.errors import DataError
 from agrilape.evaluate.metrics.intervals import holm
 from agrilape.report import write_markdown, write_report
 from agrilape.report.versus import compare_runs
@@ -58,6 +60,31 @@ def test_the_page_and_the_markdown_show_it(runs, tmp_path):
     text = write_markdown(runs[0], [runs[1]], tmp_path / "docs" / "kits.md").read_text()
     assert "| crop in box | accuracy | 100.0 % | 0.0 % | +100.0 points" in text
     assert not (runs[0] / "report.md").exists()
+
+
+def test_rows_of_any_other_model_are_a_run_too(runs, tmp_path):
+    """A file of whole rows, and one of ids and answers only, of some samples."""
+    (expected,) = compare_runs(runs[0], [runs[1]])
+    theirs = runs[1] / "evaluation" / "predictions.jsonl"
+    (whole,) = compare_runs(runs[0], [theirs])
+    assert (whole.name, whole.tasks) == ("bad", expected.tasks)
+    rows = [json.loads(line) for line in theirs.read_text().splitlines()]
+    few = [{"id": row["id"], "prediction": row["prediction"]} for row in rows if row["task"] != "greenest"]
+    path = tmp_path / "other_model.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in few))
+    (found,) = compare_runs(runs[0], [path])
+    assert (found.name, found.shared, found.left_out) == ("other_model", 45, 9)
+    assert {row.task: row.other for row in found.tasks}["crop_in_box"] == 0
+    with pytest.raises(DataError, match=r"no\.jsonl"):
+        compare_runs(runs[0], [tmp_path / "no.jsonl"])
+
+
+def test_another_model_stands_in_the_table_of_scores(runs, tmp_path):
+    page = write_report(runs[0], [runs[1]], tmp_path / "page.html").read_text()
+    table = page[page.index("<h3>Crop in box") :].partition("<tbody>")[2].partition("</tbody>")[0]
+    rows = re.findall(r"<tr[^>]*><th>(.*?)</th>\s*<td>\s*<b>(.*?)</b>", table, re.DOTALL)
+    assert [name for name, _ in rows] == ["model", "bad", "majority"]
+    assert rows[1][1] == "0.0 %"
 
 
 def test_holm_by_hand():
