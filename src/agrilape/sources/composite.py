@@ -153,6 +153,7 @@ def _derivable(role: str, available: tuple[str, ...]) -> bool:
     return index is not None and set(inputs_of(index.formula)) <= set(available)
 
 
+@lru_cache(maxsize=64)  # asked of every frame at every window
 def derivable_indices(available: tuple[str, ...]) -> tuple[str, ...]:
     """Known indices that can be computed from the bands."""
     return tuple(name for name in INDICES if name not in available and _derivable(name, available))
@@ -178,9 +179,9 @@ def render(
     low, high = np.array([_range_of(role, stretch) for role in bands], np.float32).T[:, :, None, None]
     steps = values - low
     steps *= STEPS / (high - low)
-    missing = np.isnan(steps).any(0)
-    gaps = bool(missing.any())
-    if gaps:
+    lost = np.isnan(steps)
+    missing = lost.any(0) if lost.any() else None
+    if missing is not None:
         steps[:, missing] = 0
     at = np.clip(np.rint(steps, out=steps), 0, STEPS, out=steps).astype(np.intp)
     picture = np.empty((*values.shape[1:], 3), np.uint8)
@@ -189,7 +190,7 @@ def render(
     else:
         for channel, tones in enumerate(_tone(GAMMA if stretch else 1.0).take(at)):
             picture[..., channel] = tones
-    if gaps:
+    if missing is not None:
         picture[missing] = NO_DATA_GREY
     return picture
 

@@ -101,7 +101,8 @@ class RasterFrame:
         for role in needed:
             band, physical = self.layers[role], found[role]
             physical *= np.float32(band.scale)
-            physical += np.float32(band.offset)
+            if band.offset:
+                physical += np.float32(band.offset)
             for mask in cloudy:
                 physical[mask] = np.nan
             values[role] = physical

@@ -20,19 +20,28 @@ PAIRS = 6  # of fields that are compared, in a chip
 
 def random_point(area: Geometry, rng: random.Random, attempts: int = 50) -> Point:
     """A random point in an area, by trial; after too many trials, one point that surely lies inside."""
+    return random_points(area, rng, 1, attempts)[0]
+
+
+def random_points(area: Geometry, rng: random.Random, count: int, attempts: int = 50) -> list[Point]:
+    """Several random points in an area, each as `random_point` finds it."""
     left, top, right, bottom = area.bounds
     shapely.prepare(area)
-    for _ in range(attempts):
-        x, y = rng.uniform(left, right), rng.uniform(top, bottom)
-        if shapely.contains_xy(area, x, y):
-            return Point(x, y)
-    inside = area.representative_point()
-    return Point(inside.x, inside.y)
+
+    def found() -> Point:
+        for _ in range(attempts):
+            x, y = rng.uniform(left, right), rng.uniform(top, bottom)
+            if shapely.contains_xy(area, x, y):
+                return Point(x, y)
+        inside = area.representative_point()
+        return Point(inside.x, inside.y)
+
+    return [found() for _ in range(count)]
 
 
 def points_in(one: Field, rng: random.Random) -> list[Point]:
     """Several random points in a field."""
-    return [random_point(one.interior, rng) for _ in range(POINTS_PER_FIELD)]
+    return random_points(one.interior, rng, POINTS_PER_FIELD)
 
 
 def unambiguous(view: View) -> Iterator[tuple[str, list[Field]]]:
