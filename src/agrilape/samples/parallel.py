@@ -42,7 +42,8 @@ class Crew:
     def __enter__(self) -> Self:
         """Processes that were asked for start at once; others when there is work for them."""
         if self._client is None and self._asked is not None and self._asked > 1:
-            self._executor().submit(_ready)
+            for _ in range(self.workers):
+                self._executor().submit(_ready)
         return self
 
     def __exit__(
@@ -132,7 +133,7 @@ def _begin() -> None:
 
 
 def _ready() -> None:
-    """Work that starts the processes."""
+    """Work that starts a process."""
 
 
 def _connect(address: str) -> Any:

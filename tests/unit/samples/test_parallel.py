@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from agrilape.samples.parallel import Crew
 
 SCRIPT = """
 import os, sys, time
@@ -51,3 +54,12 @@ def test_no_worker_outlives_a_killed_process(tmp_path: Path) -> None:
     process.wait()
     workers = [int(path.name) for path in pids.iterdir()]
     assert _waits_for(lambda: not any(map(_runs, workers)), 10)
+
+
+def test_processes_that_were_asked_for_start_before_there_is_work():
+    before = len(multiprocessing.active_children())
+    with Crew(2):
+        assert len(multiprocessing.active_children()) == before + 2
+    for crew in (Crew(1), Crew()):
+        with crew:
+            assert len(multiprocessing.active_children()) == before
