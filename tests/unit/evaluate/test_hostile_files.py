@@ -182,6 +182,34 @@ def test_true_boxes_that_are_reversed_are_refused_and_given_ones_are_wrong(style
     assert (scores["acc_50"], scores["n"]) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"outputs": "{0.1,0.5}", "gt": [0.5, 0.1]}, "1 of 1 true spans are reversed"),
+        ({"outputs": "{0.1,0.5}", "gt": [12.0, 47.5]}, "true spans reach 47.5.*\n.*seconds"),
+        ({"outputs": "{12.5,1047.5}", "gt": [0.1, 0.5]}, "predicted spans reach 1047.5.*\n.*seconds"),
+    ],
+)
+def test_spans_that_are_reversed_or_in_seconds_are_refused(row, said, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row))
+    with pytest.raises(DataError, match=said):
+        score_file("llava_st", path)
+
+
+@pytest.mark.parametrize(
+    ("style", "row"),
+    [
+        ("earthdial", {"answer": "[[0, 0, 0, 0, 0]]", "gt_bbox": "[[1, 2, 30, 40, 0]]"}),
+        ("llava_st", {"outputs": "[0, 0, 0.01, 0.01]", "gt_bbox": [0.3, 0.2, 0.4, 0.4]}),
+    ],
+)
+def test_a_model_that_always_answers_the_corner_is_wrong_and_not_of_another_scale(style, row, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row))
+    assert score_file(style, path)["acc_50"] == 0
+
+
 def test_true_boxes_of_agrilape_and_coco_that_are_reversed_are_refused(make_row, tmp_path):
     path, truth = tmp_path / "rows.jsonl", tmp_path / "truth.json"
     path.write_text(json.dumps(make_row("crop_box", [Box(0.5, 0, 0.1, 1)], []).to_json()))

@@ -39,9 +39,9 @@ def _agrilape(predictions: Path, truth: Path | None) -> dict[str, Any]:
         np.concatenate([all_boxes(parts) for parts in answers])
         for answers in ([row.answer for row in rows], [row.prediction for row in rows])
     )
-    check_scale("agrilape", 1, true, "true")
+    check_scale("agrilape", 1, true, "true boxes")
     check_order("agrilape", true)
-    check_scale("agrilape", 1, given, "predicted")
+    check_scale("agrilape", 1, given, "predicted boxes")
     scores = summarise(rows, {})
     failed = scores["parse_failures"]["total"]
     return {

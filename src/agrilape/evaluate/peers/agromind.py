@@ -135,9 +135,9 @@ def _score_boxes(rows: list[tuple[Row, str]]) -> dict[str, Any]:
     wanted = floats([row["answer"] for row, _ in rows]).reshape(-1, 4)
     if not np.isfinite(wanted).all():
         raise DataError("a true box is not made of numbers", "give the questions as published")
-    check_scale("agromind", 1, wanted, "true")
+    check_scale("agromind", 1, wanted, "true boxes")
     check_order("agromind", wanted)
-    check_scale("agromind", 1, floats(boxes), "predicted")
+    check_scale("agromind", 1, floats(boxes), "predicted boxes")
     iou = box_iou(boxes, wanted)
     return {
         "acc_50": float((iou >= 0.5).mean()),

@@ -107,10 +107,10 @@ def _score(notation: Notation, pairs: list[tuple[Floats, Floats]]) -> dict[str, 
             f"check that the file is of {notation.name}",
         )
     wanted = np.concatenate([true for _, true in pairs])[:, :4]
-    check_scale(notation.name, notation.scale, wanted, "true")
+    check_scale(notation.name, notation.scale, wanted, "true boxes")
     check_order(notation.name, wanted)
     check_scale(
-        notation.name, notation.scale, np.concatenate([found for found, _ in pairs])[:, :4], "predicted"
+        notation.name, notation.scale, np.concatenate([found for found, _ in pairs])[:, :4], "predicted boxes"
     )
     matrices = polygon_iou_matrices([(list(rotated_boxes(a)), list(rotated_boxes(b))) for a, b in pairs])
     total = Matches(*np.sum([count_matches(iou) for iou in matrices], axis=0))
@@ -140,7 +140,11 @@ def _score_spans(answers: Iterable[str], truths: Iterable[list[float]]) -> dict[
         raise DataError("a true span is not made of numbers", "correct the file")
     found = [_PAIR.search(text) for text in answers]
     spans = floats([[float(n) for n in match.groups()] if match else [np.nan] * 2 for match in found])
-    iou = temporal_iou(spans.reshape(-1, 2), wanted)
+    spans = spans.reshape(-1, 2)
+    check_scale(LLAVA_ST.name, LLAVA_ST.scale, wanted, "true spans")
+    check_order(LLAVA_ST.name, wanted, "spans")
+    check_scale(LLAVA_ST.name, LLAVA_ST.scale, spans, "predicted spans")
+    iou = temporal_iou(spans, wanted)
     return {
         "tiou": float(iou.mean()),
         **{f"recall_{round(100 * level)}": recall_at_1(iou, level) for level in (0.3, 0.5, 0.7)},
