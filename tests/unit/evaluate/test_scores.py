@@ -140,6 +140,25 @@ def test_several_outlines(make_row):
     assert (found["sq"], found["pq"]) == pytest.approx((1, found["rq"]))
 
 
+def test_an_outline_at_exactly_half_is_not_yet_the_object(make_row):
+    """Panoptic quality asks for more than 0.5; boxes count from 0.5 on."""
+    whole = Polygon((Point(0.0, 0.0), Point(0.5, 0.0), Point(0.5, 0.5), Point(0.0, 0.5)))
+    half = Polygon((Point(0.0, 0.0), Point(0.25, 0.0), Point(0.25, 0.5), Point(0.0, 0.5)))
+    found = scores(make_row("users_outlines", [whole, square(0.6, 0.6)], [half, square(0.6, 0.6)]))
+    assert found["f1"] == found["rq"] == pytest.approx(1 / 2)
+    boxes = scores(make_row("crop_boxes", [Box(0, 0, 0.5, 0.5)], [Box(0, 0, 0.25, 0.5)]))
+    assert boxes["f1"] == 1
+
+
+def test_scenes_of_two_sources_that_share_a_name_are_two(make_row):
+    rows = [
+        make_row("count", ["3"], ["3"], id=f"{source}{n}", source=source, scene=f"scene_{n}")
+        for source in ("naip", "simulate")
+        for n in range(3)
+    ]
+    assert score_tasks(rows)["count"]["exact"].scenes == 6
+
+
 def test_which_field_and_when(make_row):
     """Half of the place for half of the time, and an answer without a time."""
     found = scores(
