@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ from agrilape.errors import RecipeError
 from agrilape.evaluate import evaluate_run, predict_samples
 from agrilape.evaluate.predict import Answerer, Decoding
 from agrilape.evaluate.rows import read_rows
+from agrilape.evaluate.run import answer_blindly
 from agrilape.geo.shapes import Box
 from agrilape.model import lape_of, load_checkpoint
 
+from . import evaluate_case
 from .evaluate_case import EXAMPLES, make_run, recipe
 
 SHORT = Decoding(max_new_tokens=6)
@@ -135,6 +138,19 @@ def test_evaluation_of_a_run(run):
     for picks in metrics["examples"].values():
         for name in picks.values():
             assert Image.open(run / "evaluation" / "images" / f"{chips[name]}.png").size == (64, 64)
+
+
+def test_blind_guesses_are_learnt_from_the_train_split_alone(tmp_path, monkeypatch):
+    """Where the test split grows something else, the most frequent answer of training is wrong there."""
+    other = [
+        replace(one, samples=tuple(replace(sample, answer=("oats",)) for sample in one.samples[1:2]))
+        for one in EXAMPLES[4:]
+    ]
+    monkeypatch.setattr(evaluate_case, "EXAMPLES", [*EXAMPLES[:4], *other])
+    evaluate_case.write_data(tmp_path)
+    guesses, rivals = answer_blindly(recipe(tmp_path), tmp_path)
+    assert [(row.answer, row.prediction) for row in guesses["majority"]] == [(("oats",), ("maize",))] * 4
+    assert rivals["crop_in_box"] == "majority"
 
 
 def test_second_evaluation_predicts_nothing_anew(run, monkeypatch):
