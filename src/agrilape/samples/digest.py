@@ -1,9 +1,9 @@
-"""What a shard holds, read back from the file itself: counts, its hash, and what could leak."""
+"""What a shard holds: counts, its hash, and what could leak."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from agrilape.samples.leaks import Trace, trace
 from agrilape.samples.manifest import hash_file
 from agrilape.samples.store import Store, read_facts
+from agrilape.samples.types import Example
 
 
 @dataclass(frozen=True)
@@ -34,22 +35,39 @@ class Digest:
     facts: Mapping[str, Any]
 
 
+class Digester:
+    """Learns what a shard holds while its chips pass by."""
+
+    def __init__(self) -> None:
+        self._tasks: Counter[str] = Counter()
+        self._traces: list[Trace] = []
+
+    def watch(self, examples: Iterable[Example]) -> Iterator[Example]:
+        """The same chips, in order."""
+        for example in examples:
+            self._tasks.update(sample.task for sample in example.samples)
+            self._traces.append(trace(example))
+            yield example
+
+    def digest(self, file: Path) -> Digest:
+        """What the shard of these chips holds, now that it is written."""
+        return Digest(
+            sha256=hash_file(file),
+            bytes=file.stat().st_size,
+            pictures=sum(len(one.pictures) for one in self._traces),
+            tasks=self._tasks,
+            traces=tuple(self._traces),
+            facts=read_facts(file),
+        )
+
+
 def digest(file: Path) -> Digest:
     """Read a shard.
 
     Raises:
         DataError: It cannot be read.
     """
-    tasks: Counter[str] = Counter()
-    traces = []
-    for example in Store([file]):
-        tasks.update(sample.task for sample in example.samples)
-        traces.append(trace(example))
-    return Digest(
-        sha256=hash_file(file),
-        bytes=file.stat().st_size,
-        pictures=sum(len(one.pictures) for one in traces),
-        tasks=tasks,
-        traces=tuple(traces),
-        facts=read_facts(file),
-    )
+    digester = Digester()
+    for _ in digester.watch(Store([file])):
+        pass
+    return digester.digest(file)

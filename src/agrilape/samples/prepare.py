@@ -25,7 +25,7 @@ from agrilape.console import progress, say, warn
 from agrilape.errors import AgrilapeError, DataError, RecipeError
 from agrilape.samples.chips import Cutter
 from agrilape.samples.conclude import Written, conclude, first_reasons, whole_window
-from agrilape.samples.digest import Digest, digest
+from agrilape.samples.digest import Digest, Digester, digest
 from agrilape.samples.formats import check_format
 from agrilape.samples.manifest import Manifest, Origin, describe_splits, read_manifest
 from agrilape.samples.origins import RASTER_CACHE_BYTES, Opened, fingerprint, open_source
@@ -153,11 +153,13 @@ def _cut_all(
 def finish_unit(unit: Unit, config: DatasetConfig, folder: Path, key: str) -> Digest:
     """Write the shard of a unit if it is not there yet, and say what it holds."""
     file = folder / unit.file
-    if not is_finished(file, key):
-        tally = Tally()
-        with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_BYTES):
-            write_rows(file, _examples(unit, config, tally), lambda: {"key": key, **tally.facts})
-    return digest(file)
+    if is_finished(file, key):
+        return digest(file)
+    tally, digester = Tally(), Digester()
+    with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_BYTES):
+        examples = digester.watch(_examples(unit, config, tally))
+        write_rows(file, examples, lambda: {"key": key, **tally.facts})
+    return digester.digest(file)
 
 
 @dataclass
