@@ -104,8 +104,8 @@ class Study:
     def chosen(self) -> dict[str, Settling]:
         """What tuning or a search chose, by variant: the best mean score on the val split.
 
-        Variants whose candidates have not all been run are left out, so that no budget is smaller than
-        another; a candidate that diverged has been run, and lost.
+        The plan may say it, if they were tuned before. Variants whose candidates have not all been run are
+        left out, so that no budget is smaller than another; a candidate that diverged has been run, and lost.
         """
         found: dict[str, Settling] = {}
         for variant in self.plan.all_variants():
@@ -116,6 +116,8 @@ class Study:
                     found[variant.name] = settling
             elif self.plan.tune is None:
                 found[variant.name] = {}
+            elif self.plan.tune.chosen:
+                found[variant.name] = self.plan.tune.chosen[variant.name]
             elif scored and not self._is_pending(variant.name):
                 found[variant.name] = best(self.plan.tune.on, scored)
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -66,6 +67,9 @@ class Tune(Settings):
     )
     on: str = Field(description="What decides, e.g. field_at_point.miou, on the val split.")
     seeds: tuple[int, ...] = Field((99,), min_length=1, description="Seeds of the candidates' runs.")
+    chosen: dict[str, Settling] = Field(
+        {}, description="What it chose before, by variant: taken as it is, and no candidate is run."
+    )
 
 
 class Range(Settings):
@@ -138,6 +142,8 @@ class Plan(Settings):
             raise ValueError(f"the baseline '{self.baseline}' is no variant: {hint}")
         if self.tune is not None and self.search is not None:
             raise ValueError("tune compares variants fairly, search looks for the best: use one of them")
+        if self.tune is not None and self.tune.chosen:
+            _check_chosen(self.tune.chosen, {v.name: candidates(self, v) for v in self.all_variants()})
         for variant in self.all_variants():
             budget = len(candidates(self, variant))
             if self.tune is not None and budget != len(combinations(self.tune.parameters)):
@@ -228,6 +234,16 @@ def _read(file: Path, heirs: tuple[Path, ...] = ()) -> dict[str, Any]:
             f"{file}: set is a list in it or in {older}, which cannot be extended", "write key: value instead"
         )
     return {**base, **raw, "set": {**common[0], **common[1]}}
+
+
+def _check_chosen(chosen: Mapping[str, Settling], tried: Mapping[str, Sequence[Settling]]) -> None:
+    """What tuning is said to have chosen must be a candidate of each variant."""
+    for name, settings in tried.items():
+        if chosen.get(name) not in settings:
+            known = " or ".join(map(str, settings))
+            raise ValueError(f"tune.chosen gives {chosen.get(name)} for variant {name}: it must be {known}")
+    if strangers := sorted(set(chosen) - set(tried)):
+        raise ValueError(f"tune.chosen names {', '.join(strangers)}, which no variant is called")
 
 
 def candidates(plan: Plan, variant: Variant) -> list[Settling]:

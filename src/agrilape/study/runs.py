@@ -49,8 +49,8 @@ class Run:
 
 
 def tune_runs(plan: Plan) -> list[Run]:
-    """The runs of every variant's candidates; none where a variant has no choice."""
-    if plan.tune is None:
+    """The runs of every variant's candidates; none if nothing is tuned, or the plan says what was chosen."""
+    if plan.tune is None or plan.tune.chosen:
         return []
     return [
         Run(variant.name, seed, "tune", number, chosen)

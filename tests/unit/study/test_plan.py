@@ -7,6 +7,7 @@ import yaml
 
 from agrilape.config.load import recipe_folder
 from agrilape.errors import RecipeError
+from agrilape.study.folder import Study
 from agrilape.study.plan import candidates, load_plan
 from agrilape.study.runs import Run, recipe_of, test_runs, tune_runs
 
@@ -108,6 +109,35 @@ def test_another_parameter_with_the_same_budget_may_be_tuned(tmp_path):
     tune = {"parameters": {"stages.*.learning_rates": [0.5, 2]}, "on": "field_at_point.miou"}
     plan, _ = load_plan(write(tmp_path, variants=variants, tune=tune))
     assert candidates(plan, plan.variant("b")) == [{"lape.ntp": "value"}, {"lape.ntp": "gradient"}]
+
+
+def tuned_before(chosen):
+    parameters = {"stages.*.learning_rates": [0.5, 1]}
+    return {"parameters": parameters, "on": "field_at_point.miou", "chosen": chosen}
+
+
+def test_what_tuning_chose_before_is_taken_without_running_a_candidate(tmp_path):
+    slow, fast = {"stages.*.learning_rates": 0.5}, {"stages.*.learning_rates": 1}
+    file = write(tmp_path, tune=tuned_before({"a": slow, "b": fast}))
+    plan, _ = load_plan(file)
+    study = Study.open(str(file), tmp_path / "output", tmp_path / "work")
+    assert tune_runs(plan) == []
+    assert study.chosen() == {"a": slow, "b": fast}
+    rates = {run.variant: study.recipe(run).stages[2].learning_rates.llm for run in study.test_runs()}
+    assert rates["a"] == rates["b"] / 2
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"a": {"stages.*.learning_rates": 0.5}}, "None for variant b"),
+        ({"a": {"stages.*.learning_rates": 3}, "b": {"stages.*.learning_rates": 1}}, "3} for variant a"),
+        ({name: {"stages.*.learning_rates": 1} for name in "abc"}, "names c"),
+    ],
+)
+def test_what_tuning_chose_must_be_candidates_of_the_variants(tmp_path, chosen, said):
+    with pytest.raises(RecipeError, match=said):
+        load_plan(write(tmp_path, tune=tuned_before(chosen)))
 
 
 @pytest.mark.parametrize(
