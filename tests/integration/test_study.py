@@ -197,7 +197,7 @@ def test_another_baseline_turns_the_comparison_round(finished) -> None:
 @pytest.mark.slow
 def test_the_published_evidence_is_what_its_files_say(tmp_path: Path) -> None:
     root = Path(__file__).parents[2] / "docs"
-    folders = [root / "studies" / name for name in ("headline", "smollm2", "real", "choices")]
+    folders = [root / "studies" / name for name in ("headline", "smollm2", "real", "smollm2_real", "choices")]
     written = write_study_markdown(folders, tmp_path / "evidence.md")
     assert written.read_text() == (root / "evidence.md").read_text(), "make it again: see docs/studies.md"
 
