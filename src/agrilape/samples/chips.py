@@ -8,11 +8,11 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from math import isnan
 from typing import Any
 
 import numpy as np
 import shapely
-from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image
 from shapely import Geometry
@@ -23,6 +23,7 @@ from agrilape.geo.timewindow import TimeWindow
 from agrilape.samples import seasons
 from agrilape.samples.burn import burn
 from agrilape.samples.metadata import shown_facts
+from agrilape.samples.seasons import Course
 from agrilape.samples.types import Chip, Picture
 from agrilape.samples.view import Field, Spot, Stress, Timing, View
 from agrilape.sources.scene import Frame, Observation, Parcel, PixelWindow, Scene, Zone
@@ -232,38 +233,42 @@ class Cutter:
         dates = [look.frame.acquired for look in looks if look.frame.acquired]
         shapes = _normalise(np.array(outlines, object), window)
         return tuple(
-            self._field(part, shape, Box(*edges), dates, curve, ndvi)
-            for part, shape, edges, curve, ndvi in zip(
-                parts, shapes, shapely.bounds(shapes).tolist(), curves, greenness, strict=True
+            self._field(part, shape, Box(*edges), self._season(part, dates, curve, course), ndvi)
+            for part, shape, edges, curve, course, ndvi in zip(
+                parts, shapes, shapely.bounds(shapes).tolist(), curves, seasons.courses(dates, curves),
+                greenness.tolist(), strict=True,
             )
-        )
+        )  # fmt: skip
+
+    def _season(
+        self, part: _Part, dates: list[date], curve: NDArray[np.float32], course: Course
+    ) -> dict[str, Any]:
+        """When a part is green, as attributes of `Field`; of one in doubt nothing is asked."""
+        calendar = self.scene.window
+        if not (calendar and dates and self._is_clear(part)):
+            return {}
+        measured = _measured(calendar, dates, curve, course, self._counts_cycles)
+        return measured | _recorded(part.parcel, calendar)
+
+    def _is_clear(self, part: _Part) -> bool:
+        return part.clear and part.parcel.id not in self.strangers
 
     def _field(
-        self,
-        part: _Part,
-        outline: Geometry,
-        box: Box,
-        dates: list[date],
-        curve: NDArray[np.float32],
-        ndvi: NDArray[np.float32],
+        self, part: _Part, outline: Geometry, box: Box, season: dict[str, Any], ndvi: Sequence[float]
     ) -> Field:
         parcel = part.parcel
-        clear = part.clear and parcel.id not in self.strangers
-        season: dict[str, Any] = {}
-        if clear and dates and self.scene.window:  # of others nothing is asked
-            season = _timings(parcel, self.scene.window, dates, curve, self._counts_cycles)
         return Field(
             id=parcel.id,
             crop=parcel.crop,
             outline=outline,
             box=box,
-            clear=clear,
+            clear=self._is_clear(part),
             hcat=_hcat(parcel),
             stranger=parcel.id in self.strangers,
             area_ha=parcel.area_ha,
             whole=part.visible >= WHOLE,
             rows=_row_angle(parcel, self.scene),
-            ndvi=tuple(None if np.isnan(value) else float(value) for value in ndvi),
+            ndvi=tuple(None if isnan(value) else value for value in ndvi),
             **season,
         )
 
@@ -306,7 +311,8 @@ class Cutter:
                 continue
             column, row = int(seen.x) - window.column, int(seen.y) - window.row
             curve = np.array([look.ndvi[row, column] for look in looks if look.ndvi is not None], np.float32)
-            season = _measured(calendar, dates, curve, self._counts_cycles) if calendar else {}
+            (course,) = seasons.courses(dates, curve[None])
+            season = _measured(calendar, dates, curve, course, self._counts_cycles) if calendar else {}
             point = Point((seen.x - window.column) / window.width, (seen.y - window.row) / window.height)
             spots.append(Spot(point, seen.kind, seen.value, _when(seen, calendar), **season))
         return tuple(spots)
@@ -332,9 +338,10 @@ def _look(frame: Frame, window: PixelWindow, mask: NDArray[np.bool_] | None) -> 
     has_index = "ndvi" in frame.bands
     values = frame.read(window, ("ndvi",) if has_index else frame.bands[:1])[0]
     finite = np.isfinite(values)
+    if finite.all():  # as most are, and counting what is seen takes as long again
+        return Look(frame, 1.0, values if has_index else None, gaps=False)
     seen = finite if mask is None else finite[mask]
-    share = np.count_nonzero(seen) / seen.size
-    return Look(frame, share, values if has_index else None, gaps=not finite.all())
+    return Look(frame, np.count_nonzero(seen) / seen.size, values if has_index else None, gaps=True)
 
 
 def _greenness(look: Look) -> float:
@@ -393,8 +400,9 @@ def _field_curves(
 
 def _burn(outlines: Sequence[Geometry], window: PixelWindow) -> NDArray[np.int32]:
     """Number (from 1) of the outline at each pixel of a window, `[height, width]`; 0 for none."""
-    place = Affine.translation(window.column, window.row)
-    return burn(outlines, range(1, len(outlines) + 1), (window.height, window.width), place)
+    corner = np.array([window.column, window.row])
+    inside = shapely.transform(np.array(outlines, object), lambda xy: xy - corner)
+    return burn(inside, range(1, len(outlines) + 1), (window.height, window.width))
 
 
 def _hcat(parcel: Parcel) -> str | None:
@@ -440,11 +448,9 @@ def _is_seen(zone: Zone, parcel: Parcel, look: Look, window: PixelWindow) -> boo
     return bool(np.nanmean(around) - np.nanmean(inside) >= STRESS_NDVI)
 
 
-def _timings(
-    parcel: Parcel, calendar: TimeWindow, dates: list[date], curve: NDArray[np.float32], cycles: bool
-) -> dict[str, Any]:
-    """The season of a parcel, as attributes of `Field`: recorded dates where it has them, else measured."""
-    season = _measured(calendar, dates, curve, cycles)
+def _recorded(parcel: Parcel, calendar: TimeWindow) -> dict[str, Any]:
+    """What the records of a parcel say of its season, as attributes of `Field`."""
+    season: dict[str, Any] = {}
     if parcel.peak:
         season["greenest"] = _instant(calendar, parcel.peak, "recorded peak date", recorded=True)
     if parcel.emergence and parcel.harvest:
@@ -456,18 +462,18 @@ def _timings(
 
 
 def _measured(
-    calendar: TimeWindow, dates: list[date], curve: NDArray[np.float32], cycles: bool
+    calendar: TimeWindow, dates: list[date], curve: NDArray[np.float32], course: Course, cycles: bool
 ) -> dict[str, Any]:
     """What a vegetation index says of a season, as attributes of `Field` and `Spot`; cycles if wanted."""
-    top = seasons.greenest(dates, curve)
-    span = seasons.span_around(dates, curve) if top else None
     found: dict[str, Any] = {"cycles": seasons.green_cycles(dates, curve)} if cycles else {}
-    if top:
+    if course.top:
         rule = "date of the highest mean NDVI among the clear dates"
-        found["greenest"] = _instant(calendar, top, rule)
-    if span:
-        found["green"] = _span(calendar, *span, "mean NDVI above the middle of its range")
-        found["green_up"] = _instant(calendar, span[0], "mean NDVI rises above the middle of its range")
+        found["greenest"] = _instant(calendar, course.top, rule)
+    if course.span:
+        found["green"] = _span(calendar, *course.span, "mean NDVI above the middle of its range")
+        found["green_up"] = _instant(
+            calendar, course.span[0], "mean NDVI rises above the middle of its range"
+        )
     return found
 
 

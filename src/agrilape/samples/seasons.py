@@ -5,7 +5,9 @@ Only curves that leave no doubt give an answer: enough dates, a clear rise and f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,60 +23,76 @@ CYCLE = 0.35  # share of the curve's range by which a cycle stands out
 DOUBT = 0.6  # share of that from which a peak is neither one nor none
 
 
-def greenest(dates: list[date], index: NDArray[np.float32]) -> date | None:
-    """Date of the highest vegetation index.
+class Course(NamedTuple):
+    """The season of one field.
+
+    Attributes:
+        top: Date of the highest vegetation index; None if it is the first or last one known (the true peak
+            may lie outside), or if the curve is too short, too flat, or nearly as high at another time.
+        span: Dates between which the index stays above the middle of its range, around its peak; None
+            without a clear peak that the curve falls from on both sides.
+    """
+
+    top: date | None
+    span: tuple[date, date] | None
+
+
+def courses(dates: Sequence[date], curves: NDArray[np.float32]) -> list[Course]:
+    """The seasons of several fields.
+
+    Where a curve crosses the middle of its range is interpolated linearly between acquisitions, the
+    half-maximum rule of land-surface phenology (White et al. 1997, Global Biogeochem. Cycles 11, 217-234).
 
     Args:
         dates: Acquisition dates in order.
-        index: NDVI at each date, `[dates]`; NaN where it is not known.
-
-    Returns:
-        The date; None if it is the first or last one known (the true peak may lie outside), or if the curve
-        is too short, too flat, or nearly as high at another time of the year.
+        curves: NDVI of each field at each date, `[fields, dates]`; NaN where it is not known.
     """
-    known = np.flatnonzero(np.isfinite(index))
-    if len(known) < MIN_DATES:
-        return None
-    curve = index[known]
-    days = np.array([dates[i].toordinal() for i in known])
-    top = int(curve.argmax())
-    if top in (0, len(known) - 1) or curve[top] - curve.min() < MIN_AMPLITUDE:
-        return None
-    rivals = (np.abs(days - days[top]) > RIVAL_DAYS) & (curve > curve[top] - RIVAL_MARGIN)
-    return None if rivals.any() else dates[known[top]]
+    if not dates:
+        return [Course(None, None)] * len(curves)
+    days, places, known = (
+        np.array([day.toordinal() for day in dates]),
+        np.arange(len(dates)),
+        np.isfinite(curves),
+    )
+    low, high = np.where(known, curves, np.inf).min(1), np.where(known, curves, -np.inf).max(1)
+    top = np.where(known, curves, -np.inf).argmax(1)
+    peak = top[:, None]
+    inner = (known & (places < peak)).any(1) & (known & (places > peak)).any(1)
+    far = np.abs(days - days[peak]) > RIVAL_DAYS
+    rivals = (far & (curves > (high - RIVAL_MARGIN)[:, None])).any(1)
+    clear = inner & (known.sum(1) >= MIN_DATES) & (high - low >= MIN_AMPLITUDE) & ~rivals
+    found = [Course(None, None)] * len(curves)
+    spans = _spans(days, curves[clear], top[clear])
+    for field, span in zip(np.flatnonzero(clear).tolist(), spans, strict=True):
+        found[field] = Course(dates[top[field]], span)
+    return found
 
 
-def green_span(dates: list[date], index: NDArray[np.float32]) -> tuple[date, date] | None:
-    """Dates between which the index stays above the middle of its range, around its peak.
+def _spans(
+    days: NDArray[np.intp], curves: NDArray[np.float32], top: NDArray[np.intp]
+) -> list[tuple[date, date] | None]:
+    """The green spans of curves with clear peaks."""
+    known, places, peak = np.isfinite(curves), np.arange(len(days)), top[:, None]
+    level = (np.nanmin(curves, 1).astype(float) + np.nanmax(curves, 1).astype(float)) / 2
+    below = curves < level.astype(np.float32)[:, None]
+    before, after = below & (places < peak), below & (places > peak)
+    rise, fall = np.where(before, places, -1).max(1), np.where(after, places, len(days)).min(1)
+    falls = np.flatnonzero(before.any(1) & after.any(1))
+    # The known dates next to them on the peak's side.
+    risen = np.where(known & (places > rise[:, None]), places, len(days)).min(1)
+    fallen = np.where(known & (places < fall[:, None]), places, -1).max(1)
 
-    The crossings are interpolated linearly between acquisitions, the half-maximum rule of land-surface
-    phenology (White et al. 1997, Global Biogeochem. Cycles 11, 217-234).
+    def crossing(one: NDArray[np.intp], other: NDArray[np.intp]) -> list[int]:
+        first, second = (curves[falls, place[falls]].astype(float) for place in (one, other))
+        start, end = days[one[falls]], days[other[falls]]
+        day = (end - start) / (second - first) * (level[falls] - first) + start
+        rounded: list[int] = day.round().astype(int).tolist()
+        return rounded
 
-    Args:
-        dates: Acquisition dates in order.
-        index: NDVI at each date, `[dates]`; NaN where it is not known.
-
-    Returns:
-        First and last date; None without a clear peak that the curve falls from on both sides.
-    """
-    return None if greenest(dates, index) is None else span_around(dates, index)
-
-
-def span_around(dates: list[date], index: NDArray[np.float32]) -> tuple[date, date] | None:
-    """The green span of a curve that is known to have a clear peak; see `green_span`."""
-    known = np.flatnonzero(np.isfinite(index))
-    curve = index[known]
-    days = np.array([dates[i].toordinal() for i in known], dtype=float)
-    level = (float(curve.min()) + float(curve.max())) / 2
-    top = int(curve.argmax())
-    below = np.flatnonzero(curve < level)
-    before, after = below[below < top], below[below > top]
-    if not len(before) or not len(after):
-        return None
-    rise, fall = int(before[-1]), int(after[0])
-    start = np.interp(level, curve[[rise, rise + 1]], days[[rise, rise + 1]])
-    end = np.interp(-level, -curve[[fall - 1, fall]], days[[fall - 1, fall]])
-    return date.fromordinal(round(start)), date.fromordinal(round(end))
+    spans: list[tuple[date, date] | None] = [None] * len(curves)
+    for field, start, end in zip(falls.tolist(), crossing(rise, risen), crossing(fallen, fall), strict=True):
+        spans[field] = date.fromordinal(start), date.fromordinal(end)
+    return spans
 
 
 def green_cycles(dates: list[date], index: NDArray[np.float32]) -> int | None:

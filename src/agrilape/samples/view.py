@@ -9,7 +9,6 @@ from functools import cached_property
 
 import numpy as np
 import shapely
-from affine import Affine
 from numpy.typing import NDArray
 from shapely import Geometry
 
@@ -76,13 +75,17 @@ class Field:
     harvest: Timing | None = None
     cycles: int | None = None
 
+    def renamed(self, crop: str) -> Field:
+        """The same with another name of its crop."""
+        return self if crop == self.crop else replace(self, crop=crop)
+
     @cached_property
     def interior(self) -> Geometry:
         """The outline less a margin, where it is wide enough: points in it leave no doubt."""
         inner = self.outline.buffer(-MARGIN, quad_segs=1)
         return self.outline if inner.is_empty else inner
 
-    @property
+    @cached_property
     def size(self) -> str:
         """Size class by the share of the image that its outline covers: below 2 %, below 8 %, more."""
         share = self.outline.area
@@ -189,9 +192,7 @@ class View:
         """The same with crops, causes and labels in the words of another language."""
         return replace(
             self,
-            fields=tuple(
-                replace(one, crop=None if one.crop is None else crop(one.crop)) for one in self.fields
-            ),
+            fields=tuple(one if one.crop is None else one.renamed(crop(one.crop)) for one in self.fields),
             spots=tuple(
                 replace(spot, value=crop(spot.value)) if isinstance(spot.value, str) else spot
                 for spot in self.spots
@@ -220,7 +221,8 @@ class View:
             if not field.stranger
         ]
         outlines, numbers = zip(*shapes, strict=True) if shapes else ((), ())
-        return burn(outlines, numbers, (RASTER, RASTER), Affine.scale(1 / RASTER))
+        cells = shapely.transform(np.array(outlines, object), lambda xy: xy * RASTER)
+        return burn(cells, numbers, (RASTER, RASTER))
 
     def crop_share(self, box: Box, crop: str) -> float:
         """Share of a box that a crop covers."""

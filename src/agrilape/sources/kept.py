@@ -79,17 +79,17 @@ class KeptFrame:
     def read(self, window: PixelWindow, bands: tuple[str, ...]) -> NDArray[np.float32]:
         """What the frame itself would give for a window; not to be written to."""
         values = np.empty((len(bands), window.height, window.width), np.float32)
-        return self._gather(window, values, bands, lambda tile: self.frame.read(tile, bands))
+
+        def bands_last(tile: PixelWindow) -> NDArray[np.float32]:
+            return np.moveaxis(self.frame.read(tile, bands), 0, -1)
+
+        return np.moveaxis(self._gather(window, np.moveaxis(values, 0, -1), bands, bands_last), -1, 0)
 
     def picture(self, window: PixelWindow, composite: str) -> NDArray[np.uint8]:
         """The frame's own picture of a window; not to be written to."""
         picture = np.empty((window.height, window.width, 3), np.uint8)
-
-        def channels_first(tile: PixelWindow) -> NDArray[np.uint8]:
-            return np.moveaxis(self.frame.picture(tile, composite), -1, 0)
-
-        found = self._gather(window, np.moveaxis(picture, -1, 0), composite, channels_first)
-        return np.ascontiguousarray(np.moveaxis(found, 0, -1))
+        found = self._gather(window, picture, composite, lambda tile: self.frame.picture(tile, composite))
+        return np.ascontiguousarray(found)
 
     def _gather(
         self,
@@ -98,18 +98,18 @@ class KeptFrame:
         what: object,
         read: Callable[[PixelWindow], NDArray[Any]],
     ) -> NDArray[Any]:
-        """A window `[bands, height, width]` put together from tiles, or as a part of the only one."""
+        """A window `[height, width, ...]` put together from tiles, or as a part of the only one."""
         left, top, width, height = window
         for tile in self._touched(window):
             part = self._tile(tile, what, read)
             first_row, last_row = max(tile.row, top), min(tile.row + tile.height, top + height)
             first, last = max(tile.column, left), min(tile.column + tile.width, left + width)
             inside = part[
-                :, first_row - tile.row : last_row - tile.row, first - tile.column : last - tile.column
+                first_row - tile.row : last_row - tile.row, first - tile.column : last - tile.column
             ]
             if inside.shape == into.shape:
                 return inside
-            into[:, first_row - top : last_row - top, first - left : last - left] = inside
+            into[first_row - top : last_row - top, first - left : last - left] = inside
         return into
 
     def _touched(self, window: PixelWindow) -> Iterator[PixelWindow]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agrilape.samples.seasons import green_cycles, green_span, greenest
+from agrilape.samples.seasons import courses, green_cycles
 
 DATES = [date(2022, 1, 1) + timedelta(days=20 * i) for i in range(12)]
 
@@ -14,9 +14,14 @@ def curve(*values):
     return np.array(values, np.float32)
 
 
+def course(dates, index):
+    (found,) = courses(dates, index[None])
+    return found
+
+
 def test_greenest_is_the_highest_clear_date():
     index = curve(0.2, 0.3, 0.6, np.nan, 0.8, 0.5, 0.3, 0.2)
-    assert greenest(DATES[:8], index) == DATES[4]
+    assert course(DATES[:8], index).top == DATES[4]
 
 
 @pytest.mark.parametrize(
@@ -30,20 +35,34 @@ def test_greenest_is_the_highest_clear_date():
     ],
 )
 def test_doubtful_curves_have_no_peak_and_no_span(index):
-    assert greenest(DATES[: len(index)], index) is None
-    assert green_span(DATES[: len(index)], index) is None
+    assert course(DATES[: len(index)], index) == (None, None)
 
 
 def test_span_crosses_the_middle_by_interpolation():
     index = curve(0.2, 0.2, 0.6, 0.8, 0.6, 0.2, 0.2)  # the middle, 0.5, lies 3/4 of the way up and 1/4 down
-    assert green_span(DATES[:7], index) == (DATES[1] + timedelta(days=15), DATES[4] + timedelta(days=5))
+    assert course(DATES[:7], index).span == (DATES[1] + timedelta(days=15), DATES[4] + timedelta(days=5))
 
 
 @given(st.lists(st.floats(-0.25, 1, width=32) | st.just(float("nan")), min_size=1, max_size=12))
 def test_a_span_holds_its_peak(values):
     dates, index = DATES[: len(values)], np.array(values, np.float32)
-    if span := green_span(dates, index):
-        assert span[0] <= greenest(dates, index) <= span[1]
+    top, span = course(dates, index)
+    if span:
+        assert span[0] <= top <= span[1]
+
+
+@given(
+    st.lists(
+        st.lists(st.floats(-0.25, 1, width=32) | st.just(float("nan")), min_size=8, max_size=8), max_size=6
+    )
+)
+def test_fields_do_not_change_each_other(rows):
+    curves = np.array(rows, np.float32).reshape(len(rows), 8)
+    assert courses(DATES[:8], curves) == [course(DATES[:8], one) for one in curves]
+
+
+def test_without_dates_there_is_no_season():
+    assert courses([], np.zeros((2, 0), np.float32)) == [(None, None)] * 2
 
 
 def waves(*peaks, count=23, step=16):

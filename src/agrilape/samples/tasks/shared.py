@@ -27,16 +27,19 @@ def random_points(area: Geometry, rng: random.Random, count: int, attempts: int 
     """Several random points in an area, each as `random_point` finds it."""
     left, top, right, bottom = area.bounds
     shapely.prepare(area)
-
-    def found() -> Point:
-        for _ in range(attempts):
-            x, y = rng.uniform(left, right), rng.uniform(top, bottom)
-            if shapely.contains_xy(area, x, y):
-                return Point(x, y)
-        inside = area.representative_point()
-        return Point(inside.x, inside.y)
-
-    return [found() for _ in range(count)]
+    points: list[Point] = []
+    missed = 0
+    while (missing := count - len(points)) > 0:
+        # Every point takes a trial at least, so all that are missing can be tried at once.
+        tried = [Point(rng.uniform(left, right), rng.uniform(top, bottom)) for _ in range(missing)]
+        for point, inside in zip(tried, shapely.contains_xy(area, tried).tolist(), strict=True):
+            missed = 0 if inside else missed + 1
+            if inside:
+                points.append(point)
+            elif missed == attempts:
+                points.append(Point(*area.representative_point().coords[0]))
+                missed = 0
+    return points
 
 
 def points_in(one: Field, rng: random.Random) -> list[Point]:
