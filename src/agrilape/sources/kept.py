@@ -77,19 +77,20 @@ class KeptFrame:
         return self.frame.bands
 
     def read(self, window: PixelWindow, bands: tuple[str, ...]) -> NDArray[np.float32]:
-        """What the frame itself would give for a window; not to be written to."""
+        """What the frame itself would give for a window."""
         values = np.empty((len(bands), window.height, window.width), np.float32)
 
         def bands_last(tile: PixelWindow) -> NDArray[np.float32]:
             return np.moveaxis(self.frame.read(tile, bands), 0, -1)
 
-        return np.moveaxis(self._gather(window, np.moveaxis(values, 0, -1), bands, bands_last), -1, 0)
+        self._gather(window, np.moveaxis(values, 0, -1), bands, bands_last)
+        return values
 
     def picture(self, window: PixelWindow, composite: str) -> NDArray[np.uint8]:
-        """The frame's own picture of a window; not to be written to."""
+        """The frame's own picture of a window."""
         picture = np.empty((window.height, window.width, 3), np.uint8)
-        found = self._gather(window, picture, composite, lambda tile: self.frame.picture(tile, composite))
-        return np.ascontiguousarray(found)
+        self._gather(window, picture, composite, lambda tile: self.frame.picture(tile, composite))
+        return picture
 
     def _gather(
         self,
@@ -97,8 +98,8 @@ class KeptFrame:
         into: NDArray[Any],
         what: object,
         read: Callable[[PixelWindow], NDArray[Any]],
-    ) -> NDArray[Any]:
-        """A window `[height, width, ...]` put together from tiles, or as a part of the only one."""
+    ) -> None:
+        """Put a window `[height, width, ...]` together from tiles."""
         left, top, width, height = window
         for tile in self._touched(window):
             part = self._tile(tile, what, read)
@@ -107,10 +108,7 @@ class KeptFrame:
             inside = part[
                 first_row - tile.row : last_row - tile.row, first - tile.column : last - tile.column
             ]
-            if inside.shape == into.shape:
-                return inside
             into[first_row - top : last_row - top, first - left : last - left] = inside
-        return into
 
     def _touched(self, window: PixelWindow) -> Iterator[PixelWindow]:
         return (self.parts[place] for place in _places(window))
