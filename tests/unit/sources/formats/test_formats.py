@@ -189,9 +189,9 @@ def eurocrops(folder, columns):
     values = rng.integers(200, 4000, (4, SIDE, SIDE)).astype(np.uint16)
     write_tif(folder / "images/20190615.tif", values)
     boxes = [shapely.box(WEST + x, NORTH - 200, WEST + x + 100, NORTH - 50) for x in (50, 200, 350, 500)]
-    (folder / "DK").mkdir()
+    (folder / "DK_2019").mkdir()
     table = geopandas.GeoDataFrame(columns, geometry=boxes, crs="EPSG:32632")
-    table.to_file(folder / "DK/DK_2019_EuroCrops.gpkg", layer="parcels")
+    table.to_file(folder / "DK_2019/DK_2019_EC21.shp")
 
 
 def test_eurocrops_by_the_names_of_its_hierarchy(tmp_path, omissions):
@@ -221,6 +221,50 @@ def test_eurocrops_by_codes_of_the_country(tmp_path, omissions):
     (scene,) = read("eurocrops", tmp_path, omissions)
     assert [p.crop for p in scene.parcels] == ["spring barley", "winter wheat", "grassland", None]
     assert "999" in " ".join(scene.meta["notes"]), "an unknown code is said"
+
+
+# Other countries' tables lie beside it; some have no code for a spelling, or a second crop without either.
+OTHERS = {
+    "es_ne_2021": """original_code,original_name,translated_name,HCAT3_name,HCAT3_code
+1,VIÑEDO,VINEYARD,vineyards_wine_vine_rebland_grapes,3303060000
+,,ASOC. VINEYARD-NUTS,nuts,3303030000
+""",
+    "be_wal_all_years": """original_name,original_code,translated_name,HCAT3_name,HCAT3_code,HCAT2_name
+Froment d'hiver,311,Winter wheat,winter_common_soft_wheat,3301010101,winter_common_soft_wheat
+Froment d?'hiver,,Winter wheat,winter_common_soft_wheat,3301010101,winter_common_soft_wheat
+Sarrasin,,Buckwheat,buckwheat,3301150200,buckwheat
+""",
+}
+
+
+def write_tables(folder, **tables):
+    (folder / "csvs/country_mappings").mkdir(parents=True)
+    for name, text in tables.items():
+        (folder / f"csvs/country_mappings/{name}.csv").write_text(text, encoding="utf-8")
+
+
+def test_eurocrops_asks_the_country_s_own_table_alone(tmp_path, omissions):
+    eurocrops(tmp_path, {"Afgkode": ["1", "11", "252", ""], "empty": [""] * 4})
+    write_tables(tmp_path, dk_2019=COUNTRY, **OTHERS)
+    (scene,) = read("eurocrops", tmp_path, omissions)
+    assert [p.crop for p in scene.parcels] == ["spring barley", "winter wheat", "grassland", None]
+
+
+def test_eurocrops_by_names_of_the_country_where_it_has_no_codes(tmp_path, omissions):
+    names = ["Sarrasin", "Froment d'hiver", "Froment d?'hiver", ""]
+    eurocrops(tmp_path, {"CULT_NOM": names})
+    for file in (tmp_path / "DK_2019").iterdir():
+        file.rename(file.with_name(file.name.replace("DK_2019", "BE_WAL_2021")))
+    write_tables(tmp_path, dk_2019=COUNTRY, **OTHERS)
+    (scene,) = read("eurocrops", tmp_path, omissions)
+    assert [p.crop for p in scene.parcels] == ["buckwheat", "winter wheat", "winter wheat", None]
+
+
+def test_eurocrops_guesses_among_no_foreign_tables(tmp_path, omissions):
+    eurocrops(tmp_path, {"Afgkode": ["1", "11", "252", "1"]})
+    write_tables(tmp_path, **OTHERS)
+    assert read("eurocrops", tmp_path, omissions) == []
+    assert "HCAT" in next(iter(omissions.counts))
 
 
 def test_eurocrops_without_names_or_codes_says_what_is_needed(tmp_path, omissions):
