@@ -298,8 +298,27 @@ def test_earthdial_shards_of_detection_captions_and_conversations(tmp_path, omis
     assert isinstance(detection.answer[1], Polygon)
     assert detection.truth == {"ttype": "ref", "size_group": "small", "sensor": "hr_rgb_0.5"}
     assert [s.answer for s in samples["Captions"]] == [("A farm.",), ("Fields.",)]
-    assert samples["Training"][0].answer == ("rice ", Box(0.01, 0.02, 0.3, 0.4))
+    (training,) = samples["Training"]
+    assert (training.task, training.question) == ("grounding", ("Where is rice?",))
+    assert training.answer == ("rice ", Box(0.01, 0.02, 0.3, 0.4))
+    assert training.truth["sensor"] == "s2_10"
     assert sum(omissions.counts.values()) == 2
+
+
+def test_earthdial_rows_of_several_dates_and_of_bands(tmp_path, omissions):
+    """Change detection has `jpg_A` to `jpg_D`; multispectral rows hold arrays in place of a picture."""
+    before, after = ({"bytes": encoded(side, side), "path": None} for side in (80, 40))
+    question = "[changedet] [hr_rgb_temp_0.5] <image> <image> \\n Which disaster?"
+    asked = {"question": [question], "groundtruth": ["flood"]}
+    shard(tmp_path / "xBD/a.arrow", {"jpg_B": [after], "jpg_A": [before], **asked})
+    shard(tmp_path / "S2/b.arrow", {"tif_ms": [[[[1]]]], **asked})
+    (example,) = read("earthdial", tmp_path, omissions)
+    sizes = [Image.open(io.BytesIO(picture.data)).size for picture in example.chip.pictures]
+    assert sizes == [(80, 80)] * 2
+    assert example.chip.pictures[0].data == before["bytes"]
+    (sample,) = example.samples
+    assert (sample.task, sample.question, sample.answer) == ("changedet", ("Which disaster?",), ("flood",))
+    assert omissions.counts == {"the row has no picture in colour (jpg)": 1}
 
 
 @needs_peers
