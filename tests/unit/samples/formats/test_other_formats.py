@@ -108,7 +108,8 @@ def test_geochat_bench_is_written_as_it_is_read(tmp_path, omissions):
     assert ship.answer == (Polygon(tuple(Point(*corner) for corner in corners)),)
 
 
-VOC = """<annotation><filename>{name}.jpg</filename>{objects}</annotation>"""
+VOC = """<annotation><filename>{name}.jpg</filename><source><database>DIOR</database></source>
+<size><width>200</width><height>100</height><depth>3</depth></size>{objects}</annotation>"""
 THING = """<object><name>dam</name><pose>x</pose><bndbox><xmin>{0}</xmin><ymin>{1}</ymin><xmax>{2}</xmax>
 <ymax>{3}</ymax></bndbox><description>The {4} dam</description></object>"""
 
@@ -144,6 +145,28 @@ def test_dior_rsvg_splits_count_objects_through_sorted_files(tmp_path, paint, om
         assert scene == f"{number // 2 + 1:05d}"
     assert len({e.chip.id for e in examples}) == len(examples) == 6
     assert all(s.id.startswith(e.chip.id) and s.chip == e.chip.id for e in examples for s in e.samples)
+
+
+def test_dior_rsvg_boxes_fit_a_resized_copy_and_no_other_picture(tmp_path, paint, omissions):
+    dior_rsvg(tmp_path, paint)
+    paint("JPEGImages/00001.jpg", 50, 25)
+    paint("JPEGImages/00002.jpg", 100, 100)
+    first, last = read("dior_rsvg", tmp_path, omissions)
+    assert first.samples[1].answer == (pytest.approx(Box(0.05, 0.2, 0.25, 0.6)),)
+    assert last.chip.scene == "00003"
+    assert omissions.counts == {"the picture has other proportions than its annotations state": 2}
+
+
+@pytest.mark.parametrize(
+    ("test", "problem"),
+    [("1\n2\n6\n", "6 objects, but test.txt names no. 6"), ("1\n3\n", "no. 3 is in train and test")],
+)
+def test_dior_rsvg_refuses_splits_of_other_annotations(tmp_path, paint, omissions, test, problem):
+    dior_rsvg(tmp_path, paint)
+    (tmp_path / "train.txt").write_text("0\n3\n5\n")
+    (tmp_path / "test.txt").write_text(test)
+    with pytest.raises(DataError, match=problem):
+        read("dior_rsvg", tmp_path, omissions)
 
 
 def test_dior_rsvg_refuses_a_damaged_file_since_it_would_shift_all_numbers(tmp_path, paint, omissions):
@@ -251,6 +274,24 @@ def test_coco_boxes(tmp_path, paint, write_json, omissions):
         "locate": (Box(0.5, 0.0, 0.75, 0.05), Box(0.1, 0.1, 0.3, 0.6)), "count": ("2",)
     }  # fmt: skip
     assert sum(omissions.counts.values()) == 1
+
+
+def test_coco_boxes_fit_a_resized_copy_and_no_other_picture(tmp_path, paint, write_json, omissions):
+    coco(write_json, [{"category_id": 1, "bbox": [20, 10, 40, 50]}])
+    paint("train/a.png", 50, 25)
+    (example,) = read("coco", tmp_path, omissions)
+    assert example.samples[0].answer == (Box(0.1, 0.1, 0.3, 0.6),)
+    paint("train/a.png", 100, 200)
+    assert read("coco", tmp_path, omissions) == []
+    assert omissions.counts == {"the picture has other proportions than its annotations state": 1}
+
+
+def test_coco_asks_nothing_of_a_kind_with_a_crowd(tmp_path, paint, write_json, omissions):
+    paint("train/a.png")
+    one = {"category_id": 1, "bbox": [20, 10, 40, 50]}
+    coco(write_json, [one, {**one, "iscrowd": 1}, {"category_id": 2, "bbox": [0, 0, 10, 10]}])
+    (example,) = read("coco", tmp_path, omissions)
+    assert {sample.truth["object"] for sample in example.samples} == {"field"}
 
 
 def encoded(width=100, height=100):

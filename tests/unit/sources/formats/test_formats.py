@@ -354,3 +354,18 @@ def test_coco_fields_are_parcels_of_pictures(tmp_path, omissions):
     assert field.attributes == {"box_only": True}
     assert (scene.width, scene.height, scene.georeference) == (200, 100, None)
     assert sum(omissions.counts.values()) == 4
+
+
+def test_coco_fields_fit_a_resized_copy(tmp_path, omissions):
+    Image.fromarray(np.full((50, 100, 3), 90, np.uint8)).save(tmp_path / "a.png")
+    thing = {"id": 1, "image_id": 5, "category_id": 1, "bbox": [0, 0, 50, 40],
+             "segmentation": [[0, 0, 50, 0, 50, 40, 0, 40], [100, 0, 120, 0, 120, 20, 100, 20]]}  # fmt: skip
+    content = {
+        "images": [{"id": 5, "file_name": "a.png", "width": 200, "height": 100}],
+        "categories": [{"id": 1, "name": "maize"}],
+        "annotations": [thing],
+    }
+    (tmp_path / "fields.json").write_text(json.dumps(content))
+    (scene,) = read("coco_fields", tmp_path, omissions)
+    two_parts = shapely.union(shapely.box(0, 0, 25, 20), shapely.box(50, 0, 60, 10))
+    assert scene.parcels[0].outline.equals(two_parts)
