@@ -190,7 +190,12 @@ def test_rsvqa_joins_three_files_and_passes_over_other_splits(tmp_path, paint, w
     write_json("LR_split_val_questions.json", {"questions": questions})
     write_json(
         "LR_split_val_answers.json",
-        {"answers": [{"id": 1, "question_id": 1, "answer": "yes", "active": True}]},
+        {
+            "answers": [
+                {"id": 1, "question_id": 1, "answer": "yes", "active": True},
+                {"id": 9, "question_id": 2, "answer": "7", "active": False},
+            ]
+        },
     )
     write_json("LR_split_val_images.json", {"images": [{"id": 1, "active": True}]})
     write_json("all_questions.json", {"questions": "not read beside splits"})
@@ -216,7 +221,7 @@ def test_dota_is_cut_into_tiles_and_asks_only_what_it_knows(tmp_path, paint, omi
         "1 2 3 broken",
     ]  # fmt: skip
     (tmp_path / "labelTxt").mkdir()
-    (tmp_path / "labelTxt/P0001.txt").write_text("\n".join(lines))
+    (tmp_path / "labelTxt/P0001.txt").write_text("\n".join(lines), encoding="utf-8-sig")
     examples = read("dota", tmp_path, omissions)
     assert {e.chip.scene for e in examples} == {"P0001"}
     assert all(e.chip.meta == {"gsd_m": 0.25} for e in examples)
@@ -232,6 +237,14 @@ def test_dota_is_cut_into_tiles_and_asks_only_what_it_knows(tmp_path, paint, omi
     assert sum(omissions.counts.values()) == 1
 
 
+def test_dota_may_not_know_the_size_of_a_pixel(tmp_path, paint, omissions):
+    paint("images/P3.png", 200, 100)
+    (tmp_path / "labelTxt").mkdir()
+    (tmp_path / "labelTxt/P3.txt").write_text("imagesource:GF\ngsd:null\n10 10 90 10 90 90 10 90 ship 0\n")
+    (example,) = read("dota", tmp_path, omissions)
+    assert "gsd_m" not in example.chip.meta
+
+
 def test_dota_says_nothing_of_a_kind_that_a_tile_cuts(tmp_path, paint, omissions):
     paint("images/P2.png", 1500, 600)
     (tmp_path / "labelTxt").mkdir()
@@ -245,6 +258,19 @@ def test_dota_says_nothing_of_a_kind_that_a_tile_cuts(tmp_path, paint, omissions
         assert not any(
             s.truth["object"] == "ship" and s.answer == ("1",) for s in example.samples if left <= 10
         )
+
+
+def test_geochat_bench_outlines_of_other_pixels_are_left_out(tmp_path, paint, write_json, omissions):
+    """Of a picture of another size than the annotated one."""
+    paint("P1.png", 200, 100)
+    row = {"image_id": "P1", "question": "the ship", "type": "ref", "size_group": "small"}
+    cut = [[[180, 10], [220, 10], [220, 50], [180, 50]]]
+    beyond = [[[310, 10], [360, 10], [360, 50], [310, 50]]]
+    write_json("referring.jsonl", [{**row, "ground_truth": cut}, {**row, "ground_truth": beyond}])
+    (example,) = read("geochat_bench", tmp_path, omissions)
+    assert len(example.samples) == 1, "cut at the edge of the image"
+    (reason,) = omissions.counts
+    assert "far outside" in reason
 
 
 def coco(write_json, things):
@@ -274,6 +300,13 @@ def test_coco_boxes(tmp_path, paint, write_json, omissions):
         "locate": (Box(0.5, 0.0, 0.75, 0.05), Box(0.1, 0.1, 0.3, 0.6)), "count": ("2",)
     }  # fmt: skip
     assert sum(omissions.counts.values()) == 1
+
+
+def test_very_many_objects_are_counted_and_not_listed(tmp_path, paint, write_json, omissions):
+    paint("train/a.png")
+    coco(write_json, [{"category_id": 1, "bbox": [5 * n, 10, 4, 50]} for n in range(21)])
+    (example,) = read("coco", tmp_path, omissions)
+    assert [(sample.task, sample.answer) for sample in example.samples] == [("count", ("21",))]
 
 
 def test_coco_boxes_fit_a_resized_copy_and_no_other_picture(tmp_path, paint, write_json, omissions):
@@ -395,8 +428,8 @@ def test_agromind_of_every_kind(tmp_path, paint, write_json, omissions):
         paint(name, 200, 100 + n)
     options = {"A": "20-30%", "B": "60-70%"}
     point = (
-        "Knowing that the image has 512x512 pixels, what is the type of anomaly shown "
-        "at coordinates (256,128)?"
+        "Knowing that the image has 512x256 pixels, what is the type of anomaly shown "
+        "at coordinates (256,64)?"
     )
     rows = [
         agromind(1, options=options, answer="A"),
