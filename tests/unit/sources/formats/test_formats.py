@@ -18,6 +18,8 @@ from agrilape.samples.chips import Cutter
 from agrilape.sources import PixelWindow, read_observations
 from agrilape.sources.formats import SCENE_FORMATS, SERIES_FORMATS
 from agrilape.sources.formats.cropharvest import months
+from agrilape.sources.formats.instances import instance_outlines
+from agrilape.sources.formats.pastis import CROPS
 
 ALL = {**SCENE_FORMATS, **SERIES_FORMATS}
 WEST, NORTH = 600_000, 5_400_000
@@ -122,6 +124,27 @@ def test_pastis_leaves_out_a_damaged_patch(tmp_path, omissions):
     assert "patch 10000" in omissions.problems[0].reason
 
 
+def test_pastis_dates_are_put_in_order(tmp_path, omissions):
+    pastis(tmp_path)
+    table = json.loads((tmp_path / "metadata.geojson").read_text())
+    for feature in table["features"]:
+        feature["properties"]["dates-S2"] = {"0": 20190507, "1": 20180920, "2": 20181020}
+    (tmp_path / "metadata.geojson").write_text(json.dumps(table))
+    first = read("pastis", tmp_path, omissions)[0]
+    assert [f.acquired for f in first.frames] == [date(2018, 9, 20), date(2018, 10, 20), date(2019, 5, 7)]
+    stored = np.load(tmp_path / "DATA_S2/S2_10000.npy")
+    red = first.frames[2].read(PixelWindow(0, 4, 8, 8), ("red",))[0]
+    np.testing.assert_allclose(red, stored[0, 2, 4:12, :8] * 1e-4, rtol=1e-6)
+
+
+def test_pastis_classes_are_the_benchmark_s():
+    """In its order, 0 and 19 without a crop."""
+    assert list(CROPS) == list(range(1, 19))
+    assert [CROPS[code] for code in (1, 5, 9, 14, 17, 18)] == [
+        "meadow", "winter rapeseed", "beet", "leguminous fodder", "mixed cereal", "sorghum"
+    ]  # fmt: skip
+
+
 def test_pastis_scenes_can_be_cut_and_asked_about(tmp_path, omissions):
     pastis(tmp_path)
     config = DatasetConfig(source=KitSource(kind="kit", name="x"), tasks=("crop_box",), chip=64, series=3)
@@ -144,15 +167,15 @@ def write_tif(path, values, **profile):
         raster.write(values)
 
 
-def ftw(folder, country="france"):
+def ftw(folder, country="france", **place):
     rng = np.random.default_rng(0)
     instances = np.zeros((1, SIDE, SIDE), np.uint32)
     instances[0, 2:20, 2:20], instances[0, 2:20, 20:50] = 1, 2  # two fields that touch
     for name in ("g1", "g2"):
         for window in ("window_a", "window_b"):
             values = rng.integers(200, 4000, (4, SIDE, SIDE)).astype(np.uint16)
-            write_tif(folder / country / "s2_images" / window / f"{name}.tif", values)
-        write_tif(folder / country / "label_masks/instance" / f"{name}.tif", instances)
+            write_tif(folder / country / "s2_images" / window / f"{name}.tif", values, **place)
+        write_tif(folder / country / "label_masks/instance" / f"{name}.tif", instances, **place)
     chips = pandas.DataFrame({"aoi_id": ["g1", "g2"], "split": ["train", "test"]})
     chips.to_parquet(folder / country / f"chips_{country}.parquet")
 
@@ -179,6 +202,30 @@ def test_fields_of_the_world_knows_partly_labelled_countries_and_misses_no_windo
     assert len(scenes) == 3
     assert not any(scene.fully_labelled for scene in scenes)
     assert sum(omissions.counts.values()) == 1
+
+
+def test_fields_of_the_world_in_degrees_have_their_true_area(tmp_path, omissions):
+    degrees = {"crs": "EPSG:4326", "transform": Affine(9e-5, 0, 8.0, 0, -9e-5, 48.0)}
+    ftw(tmp_path, **degrees)
+    scene = read("fields_of_the_world", tmp_path, omissions)[0]
+    height, width = 9e-5 * 111_200, 9e-5 * 111_320 * np.cos(np.radians(48))
+    assert scene.parcels[0].area_ha == pytest.approx(18 * 18 * height * width / 1e4, rel=0.01)
+
+
+def test_fields_of_the_world_leaves_out_a_mask_of_other_ground(tmp_path, omissions):
+    ftw(tmp_path)
+    mask = np.ones((1, SIDE, SIDE), np.uint32)
+    beside = {"transform": Affine(10, 0, WEST + 10, 0, -10, NORTH)}
+    write_tif(tmp_path / "france/label_masks/instance/g1.tif", mask, **beside)
+    assert len(read("fields_of_the_world", tmp_path, omissions)) == 2
+    assert omissions.counts == {"a mask lies on other pixels than its image": 2}
+
+
+def test_fields_that_touch_at_a_corner_are_two_pieces():
+    numbers = np.array([[7, 0], [0, 7]])
+    ((number, outline),) = instance_outlines(numbers)
+    assert (number, outline.geom_type, outline.area) == (7, "MultiPolygon", 2)
+    assert outline.is_valid
 
 
 # --- EuroCrops --------------------------------------------------------------------------------------------
@@ -304,7 +351,8 @@ def test_cropharvest_series(tmp_path, omissions):
     assert (first.id, first.label, second.label) == ("0_togo", "maize", "no crop")
     assert (first.longitude, first.latitude) == (1.0, 8.0)
     assert first.values["ndvi"] == pytest.approx(np.linspace(0.1, 0.9, 12))
-    assert first.values["red"] == pytest.approx((np.arange(12) * 18 + 4) * 1e-4)
+    for role, band in (("blue", 2), ("red", 4), ("nir", 8), ("swir_2", 12)):  # of the 18, in their order
+        assert first.values[role] == pytest.approx((np.arange(12) * 18 + band) * 1e-4)
     assert first.dates == months(date(2021, 2, 1))
     assert first.dates[0] == date(2020, 2, 22)
     assert (date(2021, 2, 1) - first.dates[-1]).days == 15
