@@ -1,5 +1,6 @@
 """What `agrilape data` says of a prepared folder, and what it says of one that was tampered with."""
 
+import io
 import json
 
 import numpy as np
@@ -74,8 +75,10 @@ def test_a_prepared_folder_is_sound_and_so_is_the_run_around_it(prepared):
     assert run("check", prepared).exit_code == 0
     done = run("check", prepared.parent, "--json")
     assert json.loads(done.stdout) == {str(prepared): []}
+    empty = prepared.parent / "empty"
+    empty.mkdir()
     with pytest.raises(Exception, match="no prepared data set"):
-        CliRunner().invoke(app, ["data", "check", str(prepared / "x")], catch_exceptions=False)
+        CliRunner().invoke(app, ["data", "check", str(empty)], catch_exceptions=False)
 
 
 def sample_of(rows, key, value):
@@ -88,6 +91,16 @@ def sample_of(rows, key, value):
 
 def spoil_picture(rows):
     rows[0]["images"][0]["bytes"] = b"not a picture"
+
+
+def resize_a_picture(rows):
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 64)).save(buffer, "PNG")
+    rows[0]["images"][-1]["bytes"] = buffer.getvalue()
+
+
+def swap_dates(rows):
+    rows[0]["acquired"][:2] = rows[0]["acquired"][1::-1]
 
 
 def repeat_a_chip(rows):
@@ -104,6 +117,10 @@ ROWS = {
     "an empty question": lambda rows: sample_of(rows, "question", '[" "]'),
     "neither a text nor a place": lambda rows: sample_of(rows, "answer", '[{"circle":[0.5,0.5]}]'),
     "a picture cannot be read": spoil_picture,
+    "has pictures of several sizes": resize_a_picture,
+    "has pictures out of order in time": swap_dates,
+    "has a picture from outside its calendar": lambda rows: rows[0]["acquired"].__setitem__(-1, "2031-05-03"),
+    "the chip has no calendar": lambda rows: [row.update(window="null") for row in rows],
     "chip id stands 2 times": repeat_a_chip,
     "has no question": lambda rows: rows[0]["samples"].clear(),
     "the files hold": lambda rows: rows[0]["samples"].pop(),
@@ -114,6 +131,21 @@ ROWS = {
 def test_wrong_rows_are_found(copy, said):
     change_rows(copy, ROWS[said])
     assert any(said in problem for problem in problems(copy)), problems(copy)
+
+
+def test_a_chip_that_is_not_counted_is_found(copy):
+    """Though the samples of each task agree."""
+    change_rows(copy, lambda rows: rows.append(rows[0] | {"id": "another", "samples": []}))
+    said = problems(copy)
+    assert any("chips, not" in problem for problem in said)
+    assert any("says" in problem and "the files hold" in problem for problem in said)
+
+
+def test_a_folder_that_is_none_is_said_as_such(tmp_path):
+    (tmp_path / "recipe.yaml").touch()
+    for name in ("nowhere", "recipe.yaml"):
+        done = run("stats", tmp_path / name, "--model", "no/such")
+        assert f"{name} is not a folder" in str(done.exception)
 
 
 def test_a_wrong_folder_is_found(copy, prepared, tmp_path):
@@ -170,7 +202,9 @@ def test_stats_add_up(prepared):
     assert sum(stats["crops"].values()) == pytest.approx(1)
     assert sum(stats["sizes"].values()) == pytest.approx(1)
     assert stats["tasks"]["green_span"]["tokens"] is None
-    assert "field_at_point" in run("stats", prepared).stdout
+    printed = run("stats", prepared).stdout
+    assert "field_at_point" in printed
+    assert "tokens" not in printed.splitlines()[0], "no column for what is not counted"
 
 
 def test_stats_count_tokens_as_a_model_reads_them(prepared):

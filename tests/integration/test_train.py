@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -113,6 +114,7 @@ def test_stages_leave_checkpoints_logs_and_stability(trained) -> None:
     assert set(last["lape_gradient"]) == {"input", "output", "injection", "ntp"}
     assert last["lape_gradient"]["ntp"] > 0
     assert sum(last["mixture"].values()) == pytest.approx(1)
+    assert min(last["task_tokens"].values()) > 0
     stability = json.loads((trained / "stages" / "2-warm" / "stability.json").read_text())
     assert stability["steps"] == 6
     assert stability["switch"] is not None
@@ -198,6 +200,11 @@ def same_losses(run: Path, other: Path, stage: str) -> None:
     assert [row["loss"] for row in ours] == pytest.approx([row["loss"] for row in theirs], abs=1e-5)
     assert [row["grad_norm"] for row in ours] == pytest.approx([row["grad_norm"] for row in theirs], rel=1e-4)
     assert ours[-1]["mixture"] == theirs[-1]["mixture"]
+    told, also = (
+        sum((Counter(row.get("task_tokens")) for row in rows), Counter()) for rows in (ours, theirs)
+    )
+    assert told == also
+    assert told.total() > 0
     for name in ("lape_gradient", "lape_rows"):
         assert ours[-1].get(name, {}) == pytest.approx(theirs[-1].get(name, {}), rel=1e-3, abs=1e-5)
 

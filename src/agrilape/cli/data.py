@@ -68,8 +68,9 @@ def stats(
     from agrilape.samples.check import find_prepared
     from agrilape.samples.stats import data_stats
 
+    folders = find_prepared(folder)  # before a model is loaded
     count = _token_counter(model) if model else None
-    found = [data_stats(one, count) for one in find_prepared(folder)]
+    found = [data_stats(one, count) for one in folders]
     if as_json:
         out.print_json(json.dumps([one.model_dump(mode="json") for one in found]))
     else:
@@ -132,7 +133,9 @@ def _token_counter(model: str) -> CountTokens:
 
 def _print_stats(stats: Stats) -> None:
     splits = list(stats.splits)
-    table = Table(stats.name, *splits, "share", "question", "answer", "tokens", box=None)
+    counted = any(task.tokens is not None for task in stats.tasks.values())
+    lengths = ("per question", "per answer", "tokens") if counted else ()
+    table = Table(stats.name, *splits, "share", *lengths, box=None)
     for column in table.columns[1:]:
         column.justify = "right"
     total = sum(counts.samples for counts in stats.splits.values())
@@ -141,12 +144,11 @@ def _print_stats(stats: Stats) -> None:
     table.add_row("places", *(f"{len(stats.splits[split].groups):,}" for split in splits))
     table.add_row("samples", *(f"{stats.splits[split].samples:,}" for split in splits), end_section=True)
     for name, task in stats.tasks.items():
-        counted = [f"{one:,}" for one in (task.samples.get(split, 0) for split in splits)]
-        lengths = [
-            "" if mean is None else f"{mean:.1f}" for mean in (task.question_tokens, task.answer_tokens)
-        ]
-        tokens = "" if task.tokens is None else f"{task.tokens:,}"
-        table.add_row(name, *counted, f"{sum(task.samples.values()) / total:.1%}", *lengths, tokens)
+        cells = [f"{task.samples.get(split, 0):,}" for split in splits]
+        cells.append(f"{sum(task.samples.values()) / total:.1%}")
+        if counted:
+            cells += [f"{task.question_tokens:.1f}", f"{task.answer_tokens:.1f}", f"{task.tokens:,}"]
+        table.add_row(name, *cells)
     out.print(table)
     _print_shares("crops", list(stats.crops.items()))
     _print_shares("sizes", list(stats.sizes.items()))

@@ -26,6 +26,8 @@ class StageRow:
         lape: How LAPE takes part.
         length: Steps and batch.
         mixture: Data, the wanted share and, where logged, the achieved one.
+        task_tokens: Share of each task in the tokens of questions and answers, largest first; empty if that
+            is not logged.
         seconds: Wall time; None if not logged.
     """
 
@@ -34,6 +36,7 @@ class StageRow:
     lape: str
     length: str
     mixture: tuple[tuple[str, float, float | None], ...]
+    task_tokens: tuple[tuple[str, float], ...]
     seconds: float | None
 
 
@@ -79,8 +82,18 @@ def _stage_row(stage: Stage) -> StageRow:
             (name, entry.get("weight", 0) / total, drawn.get(f"mixture/{name}"))
             for name, entry in mixture.items()
         ),
+        _task_tokens(stage),
         _seconds(stage),
     )
+
+
+def _task_tokens(stage: Stage) -> tuple[tuple[str, float], ...]:
+    """Shares of the tasks in all that was learnt: each row counts since the one before."""
+    counts: Counter[str] = Counter()
+    for row in stage.log:
+        counts.update({key: value for key, value in row.items() if key.startswith("task_tokens/")})
+    total = counts.total()
+    return tuple((key.partition("/")[2], count / total) for key, count in counts.most_common())
 
 
 def _seconds(stage: Stage) -> float | None:

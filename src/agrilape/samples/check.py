@@ -52,6 +52,8 @@ def find_prepared(folder: Path) -> list[Path]:
     Raises:
         DataError: There are none.
     """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder", "name a prepared data set, or the run folder around it")
     for pattern in (NAME, f"*/{NAME}", f"data/*/{NAME}"):
         if found := sorted(folder.glob(pattern)):
             return [manifest.parent for manifest in found]

@@ -58,6 +58,8 @@ def unnamed_code(name: object, table: Mapping[str, str] | None = None) -> str | 
 def read_crop_table(path: Path) -> dict[str, str]:
     """Crop names by code, from a CSV file with the columns `code` and `name`, or a table of EuroCrops.
 
+    EuroCrops' tables list spellings without a code; all that they list is known by its original name too.
+
     Raises:
         DataError: The columns are missing.
     """
@@ -70,7 +72,9 @@ def read_crop_table(path: Path) -> dict[str, str]:
         name = next((columns[known] for known in _NAME_HEADINGS if known in columns), None)
         if code is None or name is None:
             raise DataError(f"{path} lacks the columns code and name", "write one line per crop: code,name")
-        return {(row[code] or "").strip(): row[name].strip() for row in rows if row[name]}
+        keys = [code, columns.get("original_name", code)]
+        named = [((row[key] or "").strip(), row[name].strip()) for row in rows if row[name] for key in keys]
+        return {said: crop for said, crop in named if said}  # an empty cell stands for no crop
 
 
 def _said(name: object) -> str:

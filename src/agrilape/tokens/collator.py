@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -46,6 +47,7 @@ class Collator:
     Attributes:
         chat: How chips and questions are written.
         dropped: Questions left out so far because they did not fit (by this process).
+        task_tokens: Tokens of the questions and answers written so far, by task (likewise).
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Collator:
         self.packing = packing
         self.max_length = max_length
         self.dropped = 0
+        self.task_tokens: Counter[str] = Counter()
         self._prefix_lengths: dict[Any, int] = {}
 
     def length(self, item: tuple[Example, Sequence[Sample]]) -> int:
@@ -133,8 +136,10 @@ class Collator:
 
     def _ask(self, row: Row, sample: Sample) -> bool:
         question, answer = self.chat.question(sample), self.chat.answer(sample)
-        if len(row.ids) + len(question.ids) + len(answer.ids) > self.max_length:
+        length = len(question.ids) + len(answer.ids)
+        if len(row.ids) + length > self.max_length:
             return False
+        self.task_tokens[sample.task] += length
         row.ask(question.ids, answer.ids, answer.positions)
         return True
 

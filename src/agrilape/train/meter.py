@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor
 
 from agrilape.train.loss import KINDS, summarise
@@ -71,6 +73,7 @@ class Tally:
     def __init__(self) -> None:
         self.reasons: list[str] = []
         self._counts = dict.fromkeys(("asked", "tokens", "left_out", "too_long"), 0)
+        self._task_tokens: Counter[str] = Counter()
 
     def add(self, batch: Mapping[str, Any]) -> None:
         """Count a batch as `agrilape.train.parts.in_parts` makes it."""
@@ -79,14 +82,18 @@ class Tally:
         self._counts["tokens"] += sum(part["input_ids"].numel() for part in batch["parts"])
         self._counts["left_out"] += len(batch["left_out"])
         self._counts["too_long"] += batch["too_long"]
+        self._task_tokens.update(batch["task_tokens"])
 
-    def drain(self, accelerator: Accelerator) -> dict[str, int]:
+    def drain(self, accelerator: Accelerator) -> dict[str, Any]:
         """Counts since the last call, of all processes together.
 
         Returns:
             `asked`: questions learnt from; `tokens`: in the rows, padding and visual tokens included;
-            `left_out`: chips that could not be used; `too_long`: questions that did not fit.
+            `left_out`: chips that could not be used; `too_long`: questions that did not fit; `task_tokens`:
+            tokens of questions and answers by task.
         """
         counts = torch.tensor(list(self._counts.values()), device=accelerator.device)
-        self.reasons, self._counts = [], dict.fromkeys(self._counts, 0)
-        return dict(zip(self._counts, accelerator.reduce(counts, "sum").tolist(), strict=True))
+        tasks = sum(gather_object([self._task_tokens]), Counter[str]())  # processes may know other tasks
+        self.reasons, self._counts, self._task_tokens = [], dict.fromkeys(self._counts, 0), Counter()
+        summed = zip(self._counts, accelerator.reduce(counts, "sum").tolist(), strict=True)
+        return {**dict(summed), "task_tokens": dict(sorted(tasks.items()))}

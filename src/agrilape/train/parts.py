@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,12 +28,14 @@ class _Made:
         asked: Questions in them.
         too_long: Questions that did not fit.
         left_out: Why chips are missing.
+        task_tokens: Tokens of the questions and answers in them, by task.
     """
 
     parts: list[dict[str, Any]] = field(default_factory=list)
     asked: int = 0
     too_long: int = 0
     left_out: list[str] = field(default_factory=list)
+    task_tokens: dict[str, int] = field(default_factory=dict)
 
 
 def in_parts(collator: Collator, collate: Collate | None = None, spare: int = 0) -> Collate:
@@ -48,7 +51,8 @@ def in_parts(collator: Collator, collate: Collate | None = None, spare: int = 0)
 
     Returns:
         Makes a batch: `parts`; `asked`, the number of questions in them; `too_long`, that of questions that
-        did not fit; `left_out`, why chips are missing.
+        did not fit; `left_out`, why chips are missing; `task_tokens`, tokens of the questions and answers by
+        task.
     """
     make = collate or collator
 
@@ -67,12 +71,13 @@ def in_parts(collator: Collator, collate: Collate | None = None, spare: int = 0)
 def _add(made: _Made, collator: Collator, make: Collate, items: Sequence[TrainingItem]) -> None:
     """Make a part of items."""
     if items:
-        before = collator.dropped
+        before, told = collator.dropped, collator.task_tokens.copy()
         part = make(items)
         made.parts.append({**part, **places_of_answers(part["labels"])})
         too_long = collator.dropped - before
         made.too_long += too_long
         made.asked += sum(len(item.samples) for item in items) - too_long
+        made.task_tokens = dict(Counter(made.task_tokens) + (collator.task_tokens - told))
 
 
 def _measured(

@@ -42,10 +42,14 @@ def test_seconds_are_summed_from_the_logged_speeds():
 
 
 def test_wanted_and_drawn_shares_stand_side_by_side():
-    log = ({"step": 10, "mixture/a": 0.5, "mixture/b": 0.5}, {"step": 20, "mixture/a": 0.7, "mixture/b": 0.3})
+    log = (
+        {"step": 10, "mixture/a": 0.5, "mixture/b": 0.5, "task_tokens/count": 20},
+        {"step": 20, "mixture/a": 0.7, "mixture/b": 0.3, "task_tokens/box": 60, "task_tokens/count": 20},
+    )
     settings = {"mixture": {"a": {"weight": 3.0}, "b": {"weight": 1.0}}}
     (row,) = stage_rows(run(stages=(Stage("align", settings, log),)))
     assert row.mixture == (("a", 0.75, 0.7), ("b", 0.25, 0.3))
+    assert row.task_tokens == (("box", 0.6), ("count", 0.4))
 
 
 def test_licences_are_given_once_per_source_and_their_absence_is_said():

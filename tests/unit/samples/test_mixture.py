@@ -50,6 +50,20 @@ def test_shares_are_exact(stores):
     assert mixture.shares(333) == {name: counted[name] / 333 for name in ENTRIES}
 
 
+def test_turns_differ_from_period_to_period_and_with_the_seed(stores):
+    mixture = Mixture(ENTRIES, stores, 0, 4)
+    turns = [[mixture.entry(period * PERIOD + i) for i in range(PERIOD)] for period in range(2)]
+    other = [Mixture(ENTRIES, stores, 1, 4).entry(i) for i in range(PERIOD)]
+    assert turns[0] != turns[1]
+    assert turns[0] != other
+    assert Counter(turns[0]) == Counter(turns[1]) == Counter(other)
+
+
+def test_an_entry_of_very_small_weight_gets_its_turn(stores):
+    entries = ENTRIES | {"rare": MixtureEntry(weight=1e-4, datasets=("a",))}
+    assert Mixture(entries, stores, 0, 4).shares(PERIOD)["rare"] == 1 / PERIOD
+
+
 def test_every_chip_comes_once_before_any_comes_again(stores):
     mixture = Mixture({"all": ENTRIES["general"]}, stores, 0, 1)
     assert mixture.sizes() == {"all": 80}

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
-from agrilape.samples.leaks import check_leakage, trace
-from agrilape.samples.splits import assign, blocks, scene_groups, year_groups
+from agrilape.samples.leaks import check_leakage, check_split, trace
+from agrilape.samples.splits import assign, blocks, official_split, scene_groups, year_groups
 from agrilape.samples.types import Chip, Example, Picture, Sample
 
 NAMES = [f"g{i}" for i in range(40)]
@@ -25,6 +25,15 @@ def test_every_group_gets_one_split_in_the_wanted_shares(count, shares, seed):
         got = list(splits.values()).count(split)
         assert abs(got - share / sum(shares) * count) <= 2
         assert (got > 0) == (share > 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [("train", "train"), ("Training", "train"), (None, "train"), ("Val", "val"), ("validation", "val"),
+     ("dev", "val"), ("TEST", "test"), ("test_phili", "test"), ("test-b", "test")],
+)  # fmt: skip
+def test_names_of_splits_as_releases_have_them(name, split):
+    assert official_split(name) == split
 
 
 def test_too_few_groups_are_refused():
@@ -81,10 +90,9 @@ def test_years_of_one_scene_stay_together(make_scene):
         year_groups([*scenes, dated(make_scene("bare"))])
 
 
-def example(name, picture=b"", easting=None, parcel=None, window=None, days=(), still=None):
-    grid = (
-        None if easting is None else Georeference("EPSG:32632", Affine(10, 0, easting, 0, -10, 5e6), 64, 64)
-    )
+def example(name, picture=b"", easting=None, parcel=None, window=None, days=(), still=None, northing=5e6):
+    place = Affine(10, 0, easting or 0, 0, -10, northing)
+    grid = None if easting is None else Georeference("EPSG:32632", place, 64, 64)
     meta = {} if window is None else {"pixel_window": window}
     if still:
         meta["acquired"] = still
@@ -119,6 +127,29 @@ def test_neighbours_do_not_leak():
     check_leakage({"train": [example("a", easting=500_000)], "test": [example("b", easting=500_640)]})
     apart = {"train": [example("a", easting=500_000)], "test": [example("b", easting=500_740)]}
     check_leakage(apart, buffer_m=100)
+
+
+def test_the_buffer_holds_near_the_pole_too():
+    """Where a degree of longitude is short."""
+    learnt, tested = (
+        example(name, easting=east, northing=7.6e6) for name, east in (("a", 5e5), ("b", 5.007e5))
+    )
+    with pytest.raises(DataError, match="within the buffer"):  # 60 m apart
+        check_leakage({"train": [learnt], "test": [tested]}, buffer_m=100)
+
+
+def test_what_may_not_leak_follows_from_how_a_data_set_is_split(config):
+    near = {"train": [example("a", easting=500_000)], "test": [example("b", easting=500_700)]}
+    check_split(near, config(split_by="scene", buffer_m=100))
+    with pytest.raises(DataError, match="within the buffer"):
+        check_split(near, config(split_by="block", buffer_m=100))
+    same_year = {
+        "train": [example("a", easting=500_000, still="2021-05-01")],
+        "test": [example("b", easting=600_000, still="2021-09-01")],
+    }
+    check_split(same_year, config())
+    with pytest.raises(DataError, match="share the year 2021"):
+        check_split(same_year, config(split_by="year"))
 
 
 def test_by_year_the_same_ground_is_no_leak_but_the_same_year_is():

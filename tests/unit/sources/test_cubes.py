@@ -148,6 +148,56 @@ def test_times_that_are_strings_missing_or_twice(tmp_path):
     assert any("left out 2 times" in note for note in opened.notes)
 
 
+def test_times_may_stand_in_any_order(tmp_path):
+    write(cube().isel(time=[2, 0, 1]), tmp_path / "cube.nc")
+    (scene,) = open_folder(tmp_path, images="*.nc").scenes
+    assert [frame.acquired.month for frame in scene.frames] == [5, 6, 8]
+    np.testing.assert_array_equal(window_of(scene.frames[2], ("red",))[0], REFLECTANCE[0, 2])
+
+
+def test_of_two_times_on_one_day_the_first_is_read(tmp_path):
+    made = cube().assign_coords(
+        time=np.array(["2021-05-03T10:30", "2021-05-03T10:40", "2021-06-12"], "M8[ns]")
+    )
+    write(made, tmp_path / "cube.nc")
+    (scene,) = open_folder(tmp_path, images="*.nc").scenes
+    np.testing.assert_array_equal(window_of(scene.frames[0], ("red",))[0], REFLECTANCE[0, 0])
+
+
+def test_cube_of_one_date_has_it_in_its_name(tmp_path):
+    write(cube().isel(time=0, drop=True), tmp_path / "field_20210503.nc")
+    (scene,) = open_folder(tmp_path, images="*.nc").scenes
+    assert [frame.acquired for frame in scene.frames] == [date(2021, 5, 3)]
+
+
+def test_variables_are_named_by_their_attributes_and_may_have_no_time(tmp_path):
+    """Bands with a scale alone, and a mask that holds for all dates."""
+    made = cube(first=REFLECTANCE[0], second=REFLECTANCE[1])
+    made["first"].attrs["common_name"], made["second"].attrs["long_name"] = "red", "Near-Infrared"
+    cloud = np.zeros((SIDE, SIDE), np.uint8)
+    cloud[:6] = 1
+    made = made.assign(cloud_mask=(("y", "x"), cloud))
+    packing = {
+        name: {"dtype": "int16", "scale_factor": 1e-4, "_FillValue": -1} for name in ("first", "second")
+    }
+    write(made, tmp_path / "cube.nc", encoding=packing)
+    (scene,) = open_folder(tmp_path, images="*.nc").scenes
+    red, nir = window_of(scene.frames[1], ("red", "nir"))
+    assert np.isnan(red[:6]).all()
+    np.testing.assert_allclose(red[6:], REFLECTANCE[0, 1, 6:], atol=1e-4)
+    np.testing.assert_allclose(nir[6:], REFLECTANCE[1, 1, 6:], atol=1e-4)
+
+
+def test_bands_of_no_known_role_keep_their_label(tmp_path):
+    one = cube()
+    made = xarray.Dataset(
+        {"data": (("time", "band", "y", "x"), REFLECTANCE.swapaxes(0, 1))},
+        coords={"time": one.time, "band": ["red", "thermal"], "y": one.y, "x": one.x},
+    ).rio.write_crs("EPSG:32632")
+    write(made, tmp_path / "cube.nc")
+    assert open_folder(tmp_path, images="*.nc").scenes[0].frames[0].bands[:2] == ("red", "thermal")
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -173,6 +223,8 @@ def test_crs_may_be_stated_beside_the_cube(tmp_path):
     write(cube(crs=None), tmp_path / "cube.nc")
     (tmp_path / "scene.json").write_text(json.dumps({"crs": "EPSG:32633"}))
     assert open_folder(tmp_path, images="*.nc").scenes[0].georeference.crs == "EPSG:32633"
+    write(cube(), tmp_path / "cube.zarr")  # what a file says of itself holds
+    assert open_folder(tmp_path, images="*.zarr").scenes[0].georeference.crs == "EPSG:32632"
 
 
 def test_torn_cube_is_left_out(tmp_path):

@@ -148,6 +148,17 @@ def test_blank_margin_of_a_mosaic_is_grey_but_white_roofs_are_not(tmp_path):
     assert (picture[:, 90:] == 128).all()
 
 
+def test_bright_ground_at_the_edge_is_no_margin_and_bands_come_by_name(tmp_path):
+    image = np.random.default_rng(0).integers(0, 200, (100, 120, 3)).astype(np.uint8)
+    image[:, 90:] = 240  # concrete
+    image[:20, :20] = 255  # a roof that the picture cuts
+    Image.fromarray(image).save(tmp_path / "naip.png")
+    frame = read_raster(tmp_path / "naip.png", pixels_only=True).frames[0]
+    blue, red = frame.read(PixelWindow(0, 0, 120, 100), ("blue", "red"))
+    np.testing.assert_allclose(blue, image[..., 2] / 255, rtol=1e-6)
+    np.testing.assert_allclose(red, image[..., 0] / 255, rtol=1e-6)
+
+
 def test_hidden_files_are_passed_over(write_raster, tmp_path):
     write_raster("a/20210503.tif")
     write_raster(".half-written/20210503.tif")

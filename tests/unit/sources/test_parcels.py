@@ -145,6 +145,14 @@ def test_crop_table_without_its_columns_is_an_error(tmp_path):
         read_crop_table(path)
 
 
+def test_an_empty_code_of_a_crop_table_stands_for_no_crop(tmp_path):
+    path = tmp_path / "fr_2018.csv"
+    path.write_text(
+        "original_name,original_code,HCAT3_name\nBlé,BTH,wheat\nVigne,,vineyard\n,,nuts\n", "utf-8"
+    )
+    assert read_crop_table(path) == {"BTH": "wheat", "Blé": "wheat", "Vigne": "vineyard"}
+
+
 @pytest.mark.parametrize(
     ("said", "plain"),
     [

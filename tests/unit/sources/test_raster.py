@@ -100,6 +100,21 @@ def test_scene_classification_masks_clouds(write_raster):
     assert np.isfinite(read[0, 10:]).all()
 
 
+def test_of_a_scene_classification_vegetation_bare_ground_and_water_are_clear(write_raster):
+    """Not no data, defects, shadows, clouds of any kind, cirrus, snow, or what is unclassified."""
+    scl = np.broadcast_to(np.arange(SIZE) // 8, (1, SIZE, SIZE)).astype(np.uint16)  # 0-11, as stripes
+    values = np.concatenate([reflectance(), scl])
+    frame = read_raster(write_raster(values=values, names=("B02", "B03", "B04", "B08", "SCL"))).frames[0]
+    seen = np.isfinite(frame.read(WHOLE, ("red",))[0]).all(0)
+    assert sorted(set(scl[0, 0, seen].tolist())) == [4, 5, 6]
+
+
+def test_the_narrow_infrared_stands_in_for_the_broad_one(write_raster):
+    frame = read_raster(write_raster(names=("B02", "B03", "B04", "B8A"))).frames[0]
+    red, narrow, ndvi = frame.read(WHOLE, ("red", "nir_narrow", "ndvi"))
+    np.testing.assert_allclose(ndvi, (narrow - red) / (narrow + red), rtol=1e-4)
+
+
 def test_band_on_a_coarser_grid_is_laid_onto_the_fine_one(write_raster):
     coarse = np.arange(48 * 48, dtype=np.uint16).reshape(1, 48, 48) + 100
     files = [

@@ -79,7 +79,9 @@ def test_item_gives_bands_by_role_under_its_clouds_and_date(write_raster, tmp_pa
             {"scale": 1e-4, "offset": -0.1},
             0.2,
         ),
+        ({"s2:processing_baseline": "05.09", "earthsearch:boa_offset_applied": True}, None, 0.3),
         ({}, {"scale": 1e-4, "offset": -0.1}, 0.2),
+        ({}, {"raster:scale": 1e-4, "raster:offset": -0.1}, 0.2),  # since STAC 1.1
         ({}, {"scale": 2.75e-5, "offset": -0.2}, 3000 * 2.75e-5 - 0.2),  # Landsat Collection 2
         ({}, None, 0.3),
     ],
@@ -122,6 +124,27 @@ def test_items_of_several_places_are_scenes_by_their_ids(write_raster, tmp_path)
     scenes = open_folder(tmp_path / "index", images="catalog.json").scenes
     assert [scene.id for scene in scenes] == ["north_1", "south.2"]
     assert {scene.frames[0].bands[:4] for scene in scenes} == {("blue", "green", "red", "nir")}
+
+
+def test_item_says_its_nodata_and_may_have_a_period_for_its_date(write_raster, tmp_path):
+    period = {"start_datetime": "2021-05-01T00:00:00Z", "end_datetime": "2021-05-16T00:00:00Z"}
+    made = pystac.Item("composite", None, None, None, period)
+    values = np.full((1, SIZE, SIZE), 3000, np.uint16)
+    values[:, :8] = 65535
+    for key in ("red", "nir"):
+        path = write_raster(f"a/{key}.tif", values, None)
+        extra = {"raster:bands": [{"nodata": 65535, "scale": 1e-4}]}
+        made.add_asset(key, pystac.Asset(path.name, media_type=TIFF, extra_fields=extra))
+    write_raster("a/green.tif", values, None)
+    preview = pystac.Asset("green.tif", media_type=TIFF, roles=["overview"])
+    made.add_asset("green", preview)
+    save(made, tmp_path / "a/item.json")
+    (scene,) = open_folder(tmp_path, images="**/*.json").scenes
+    (frame,) = scene.frames
+    assert (frame.acquired, frame.bands[:3]) == (date(2021, 5, 1), ("red", "nir", "ndvi"))
+    red = window_of(frame, ("red",))[0]
+    assert np.isnan(red[:8]).all()
+    assert red[8:].mean() == pytest.approx(0.3)
 
 
 def test_missing_asset_is_left_out_and_the_rest_used(write_raster, tmp_path):

@@ -135,6 +135,8 @@ def test_too_long_questions_are_left_out_whole_and_counted(positioned, codec, st
     collate = Collator(processor, codec, max_length=256)
     batch = collate([TrainingItem(still, (long, still.samples[1]))])
     assert collate.dropped == 1
+    told = collate.chat.question(still.samples[1]).ids, collate.chat.answer(still.samples[1]).ids
+    assert collate.task_tokens == {still.samples[1].task: sum(map(len, told))}
     assert list(answers(batch, processor)) == [" winter wheat</s>"]
     batch = collate([TrainingItem(still, (long,)), TrainingItem(series, series.samples)])
     assert collate.dropped == 2

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ class Collate:
     """Makes batches of rows with 64 tokens per picture and 5 per question; 300 tokens fit."""
 
     def __init__(self, torn: tuple[str, ...] = ()) -> None:
-        self.torn, self.dropped = torn, 0
+        self.torn, self.dropped, self.task_tokens = torn, 0, Counter()
 
     def length(self, item: TrainingItem) -> int:
         return 64 * len(item.example.chip.pictures) + 5 * len(item.samples)
@@ -31,6 +33,8 @@ class Collate:
             raise DataError("the picture is damaged", "prepare again")
         unfit = [len(i.samples) if self.length(i) > 300 else 0 for i in items]
         self.dropped += sum(unfit)
+        for one, left_out in zip(items, unfit, strict=True):
+            self.task_tokens["crop_in_box"] += 0 if left_out else 5 * len(one.samples)
         if all(unfit):
             raise DataError("no question fits", "show fewer images")
         return {"labels": torch.zeros(len(items) - sum(map(bool, unfit)), 3)}
@@ -52,7 +56,10 @@ def test_a_batch_counts_its_questions_and_keeps_series_apart() -> None:
     items = [item(n, pictures=4 if n % 10 == 0 else 1) for n in range(20)]
     batch = in_parts(Collate())(items)
     assert [len(part["labels"]) for part in batch["parts"]] == [16, 2, 2]
-    assert batch == {"parts": batch["parts"], "asked": 30, "too_long": 0, "left_out": []}
+    told = {"crop_in_box": 5 * 30}
+    assert batch == {
+        "parts": batch["parts"], "asked": 30, "too_long": 0, "left_out": [], "task_tokens": told
+    }  # fmt: skip
 
 
 def test_chips_that_cannot_be_read_are_left_out_and_named() -> None:
@@ -60,6 +67,7 @@ def test_chips_that_cannot_be_read_are_left_out_and_named() -> None:
     assert sum(len(part["labels"]) for part in batch["parts"]) == 18
     assert sorted(batch["left_out"]) == ["17: the picture is damaged", "3: the picture is damaged"]
     assert (batch["asked"], batch["too_long"]) == (30 - 2 - 2, 0)
+    assert batch["task_tokens"] == {"crop_in_box": 5 * 26}, "what was tried in vain is not counted"
     assert in_parts(Collate(torn=("3",)))([item(3)])["parts"] == []
 
 
@@ -68,6 +76,7 @@ def test_questions_that_do_not_fit_are_counted_once() -> None:
     batch = in_parts(Collate())(items)
     assert batch["too_long"] == 2 + 1
     assert batch["asked"] == 1 + 2
+    assert batch["task_tokens"] == {"crop_in_box": 5 * 3}
     assert sum(len(part["labels"]) for part in batch["parts"]) == 2
 
 

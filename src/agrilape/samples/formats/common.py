@@ -170,7 +170,11 @@ def load_pictures(paths: Sequence[Path]) -> tuple[tuple[bytes, ...], Size]:
     Raises:
         ValueError: One is not a readable picture.
     """
-    loaded = [load_picture(path) for path in paths]
+    return alike([load_picture(path) for path in paths])
+
+
+def alike(loaded: Sequence[tuple[bytes, Size]]) -> tuple[tuple[bytes, ...], Size]:
+    """Encoded pictures, all of the first one's size."""
     size = loaded[0][1]
     return tuple(data if own == size else _resized(data, size) for data, own in loaded), size
 

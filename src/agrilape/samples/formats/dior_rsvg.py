@@ -1,8 +1,9 @@
 """DIOR-RSVG: one described object per question (Zhan et al. 2023, github.com/ZhanYang-nwpu/RSVG-pytorch).
 
-`Annotations/*.xml` in Pascal VOC's form, each `object` with `name`, `bndbox` (pixels) and `description`;
-`JPEGImages/*.jpg`. `train.txt`, `val.txt` and `test.txt` hold no file names but running numbers of objects:
-0 is the first object of the first XML file in order of name, and the count goes on through all files.
+`Annotations/*.xml` in Pascal VOC's form, with the `size` of the picture and each `object` with `name`,
+`bndbox` (pixels) and `description`; `JPEGImages/*.jpg`. `train.txt`, `val.txt` and `test.txt` hold no file
+names but running numbers of objects: 0 is the first object of the first XML file in order of name, and the
+count goes on through all files.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from agrilape.errors import DataError
 from agrilape.samples.formats.common import Asked, Shown, picture_examples
 from agrilape.samples.formats.conventions import Size, pixels
 from agrilape.samples.types import Example
-from agrilape.sources.formats.common import Omissions, PictureFolder, Row, published
+from agrilape.sources.formats.common import Omissions, PictureFolder, Row, annotated_size, published
 
 SPLITS = ("train", "val", "test")
 EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -28,7 +29,13 @@ def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iter
     splits = _splits(folder)
     rows: dict[str, list[Row]] = {}
     for row in _objects(folder, omissions):
-        rows.setdefault(splits.get(row.value["number"], "none"), []).append(row)
+        rows.setdefault(splits.pop(row.value["number"], "none"), []).append(row)
+    if splits:
+        number, split = max(splits.items())
+        raise DataError(
+            f"{folder} holds {sum(map(len, rows.values()))} objects, but {split}.txt names no. {number}",
+            "unpack all of Annotations: numbers count through all files",
+        )
     pictures = PictureFolder(images or folder)
     for split, group in rows.items():
         for example in picture_examples("dior_rsvg", group, pictures, omissions, _shown, _ask):
@@ -39,18 +46,24 @@ def _splits(folder: Path) -> dict[int, str]:
     """The split of each running number.
 
     Raises:
-        DataError: A split file holds something else.
+        DataError: A split file holds something else, or two hold the same number.
     """
     found: dict[int, str] = {}
     for split in SPLITS:
         path = folder / f"{split}.txt"
         if path.is_file():
             try:
-                found |= {int(word): split for word in path.read_text(encoding="utf-8").split()}
+                numbers = {int(word) for word in path.read_text(encoding="utf-8").split()}
             except ValueError as error:
                 raise DataError(
                     f"{path} does not hold running numbers of objects", "download it again"
                 ) from error
+            if twice := numbers & set(found):
+                number = min(twice)
+                raise DataError(
+                    f"{folder}: object no. {number} is in {found[number]} and {split}", "download both again"
+                )
+            found |= dict.fromkeys(numbers, split)
     return found
 
 
@@ -74,6 +87,7 @@ def _objects(folder: Path, omissions: Omissions) -> Iterator[Row]:
                 "image": root.findtext("filename") or f"{path.stem}.jpg",
                 "name": thing.findtext("name"),
                 "description": thing.findtext("description"),
+                "size": [root.findtext(f"size/{side}") for side in ("width", "height")],
                 "edges": [thing.findtext(f"bndbox/{edge}") for edge in EDGES],
                 "number": number,
             }
@@ -88,7 +102,8 @@ def _shown(row: Mapping[str, Any]) -> Shown:
 def _ask(row: Mapping[str, Any], size: Size) -> Iterator[Asked]:
     if not row["description"]:
         raise ValueError("an object has no description")
-    box = pixels(size).box(*(float(edge) for edge in row["edges"]))
+    width, height = row["size"]
+    box = pixels(Size(*annotated_size(width, height, size))).box(*(float(edge) for edge in row["edges"]))
     question = f"Where is this: {row['description'].strip()}"
     yield Asked("refer", (question,), (box,), {"object": row["name"]}, {"object": row["number"]})
 

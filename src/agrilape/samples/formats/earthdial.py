@@ -1,9 +1,10 @@
 """EarthDial: shards of the `datasets` library, with the pictures inside.
 
-Source: huggingface.co/datasets/akshaydudhane/EarthDial-Dataset. Arrow files with the columns `jpg` and
-either `conversations` (LLaVA's turns, a list or its JSON text) or `question` with `groundtruth` (captions:
-`groundtruth0` to `groundtruth4`), `ttype` and `size_group`. Questions begin with tags of task and sensor,
-`[refer] [hr_rgb_0.5] <image>`; boxes are `[[left, top, right, bottom, degrees]]`, integers 0-100.
+Source: huggingface.co/datasets/akshaydudhane/EarthDial-Dataset. Arrow files with the columns `jpg` (several
+dates of one place: `jpg_A` to `jpg_D`, without dates) and either `conversations` (LLaVA's turns, a list or
+its JSON text) or `question` with `groundtruth` (captions: `groundtruth0` to `groundtruth4`), `ttype` and
+`size_group`. Questions begin with tags of task and sensor, `[refer] [hr_rgb_0.5] <image>`; boxes are
+`[[left, top, right, bottom, degrees]]`, integers 0-100. Rows of multispectral arrays (`tif_ms`) are left out.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from agrilape.errors import DataError
-from agrilape.samples.formats.common import Asked, answered, dated_chip, encoded, with_questions
+from agrilape.samples.formats.common import Asked, alike, answered, dated_chip, encoded, with_questions
 from agrilape.samples.formats.conventions import Size
 from agrilape.samples.formats.conversations import plain, told_task, turns
 from agrilape.samples.formats.notation import EARTHDIAL
@@ -26,7 +28,8 @@ from agrilape.samples.types import Example
 from agrilape.sources.formats.common import UNUSABLE, Omissions, Row, published
 
 BATCH = 64  # rows in memory
-_TAGS = re.compile(r"^(?:\s*\[([A-Za-z_]+)\])?(?:\s*\[([A-Za-z0-9_.]+)\])?\s*(?:<image>)?\s*(?:\\n)?\s*")
+_SENSOR = r"(?:\s*\[([A-Za-z0-9_.]+)\])?\s*(?:\\n)?\s*"  # some shards hold a new line as two characters
+_TAGS = re.compile(rf"(?:\s*\[([A-Za-z_]+)\])?{_SENSOR}")
 _TASKS = {"ref": "refer", "grounding": "grounding", "identify": "identify"}
 
 
@@ -60,17 +63,21 @@ def _values(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _example(row: Row, omissions: Omissions) -> Example | None:
-    picture = row.value["jpg"]
-    data, size = encoded(picture["bytes"] if isinstance(picture, dict) else picture)
+    names = sorted(key for key in row.value if re.fullmatch("jpg(_[A-Z])?", key))
+    held = [picture for key in names if (picture := row.value[key])]
+    if not held:
+        raise ValueError("the row has no picture in colour (jpg)")
+    pictures, size = alike([encoded(one["bytes"] if isinstance(one, dict) else one) for one in held])
     name = f"earthdial/{row.path.parent.name}/{row.path.stem}/{row.number}"
-    chip = dated_chip(name, hashlib.sha256(data).hexdigest()[:16], "earthdial", (data,))
+    chip = dated_chip(name, hashlib.sha256(pictures[0]).hexdigest()[:16], "earthdial", pictures)
     return with_questions(chip, answered([row], size, _ask, omissions))
 
 
 def _ask(value: Mapping[str, Any], size: Size) -> Iterator[Asked]:
     if value.get("conversations") is not None:
         told = value["conversations"]
-        yield from turns(json.loads(told) if isinstance(told, str) else told, EARTHDIAL, size)
+        for asked in turns(json.loads(told) if isinstance(told, str) else told, EARTHDIAL, size):
+            yield _without_sensor(asked)
         return
     task, sensor, question = _untagged(_unquoted(value["question"]))
     truth = {key: _unquoted(value[key]) for key in ("ttype", "size_group") if value.get(key)}
@@ -84,11 +91,29 @@ def _ask(value: Mapping[str, Any], size: Size) -> Iterator[Asked]:
         yield Asked(task, EARTHDIAL.parse(question, size), EARTHDIAL.parse(plain(answer), size), truth)
 
 
+def _without_sensor(asked: Asked) -> Asked:
+    """A turn without the tag of its sensor, which is a fact.
+
+    Raises:
+        ValueError: Nothing is left of the question.
+    """
+    first = asked.question[0]
+    match = re.match(_SENSOR, first) if isinstance(first, str) else None
+    if match is None or not match[0]:
+        return asked
+    left = match.string[match.end() :]
+    question = ((left,) if left else ()) + asked.question[1:]
+    if not question:
+        raise ValueError("a turn is empty")
+    return replace(asked, question=question, truth={"sensor": match[1]} if match[1] else {})
+
+
 def _untagged(text: str) -> tuple[str | None, str | None, str]:
     """Task, sensor and the question after them."""
+    text = plain(text)
     match = _TAGS.match(text)
     assert match is not None  # it may match nothing
-    return match[1] and match[1].lower(), match[2], plain(text[match.end() :])
+    return match[1] and match[1].lower(), match[2], text[match.end() :]
 
 
 def _unquoted(text: str) -> str:

@@ -107,4 +107,7 @@ def write(examples: Iterable[Example], folder: Path, omissions: Omissions) -> in
 
 
 def _tag(sample: Sample) -> str:
-    return place_tag(sample) or ("[caption] " if sample.task == "caption" else "[vqa] ")
+    """The release has these three tags alone, not GeoChat's."""
+    if sample.task == "caption":
+        return "[caption] "
+    return "[refer] " if place_tag(sample) == "[refer] " else "[vqa] "

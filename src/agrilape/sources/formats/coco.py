@@ -1,9 +1,9 @@
 """Fields annotated in COCO's form: categories are crops, or just fields (cocodataset.org/#format-data).
 
-JSON files with `images` (`id`, `file_name`), `categories` (`id`, `name`) and `annotations` (`image_id`,
-`category_id`, `segmentation`, `bbox`). A segmentation is a list of rings, `[x1, y1, x2, y2, ...]` in
-pixels; where it is missing or a run-length mask, the box of left, top, width and height stands for the
-field.
+JSON files with `images` (`id`, `file_name`, `width`, `height`), `categories` (`id`, `name`) and
+`annotations` (`image_id`, `category_id`, `segmentation`, `bbox`). A segmentation is a list of rings, `[x1,
+y1, x2, y2, ...]` in pixels; where it is missing or a run-length mask, the box of left, top, width and height
+stands for the field.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from shapely import affinity
 
 from agrilape.errors import DataError
 from agrilape.sources.crops import plain_crop
@@ -23,9 +24,11 @@ from agrilape.sources.formats.common import (
     Omissions,
     PictureFolder,
     Row,
+    annotated_size,
     published,
     read_object,
 )
+from agrilape.sources.pictures import picture_size
 from agrilape.sources.scene import Parcel, Scene
 
 FIELDS = {"field", "fields", "parcel", "agricultural field", "crop field", "plot"}  # of no stated crop
@@ -44,7 +47,7 @@ def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iter
             try:
                 picture = pictures.find(row.value["file_name"])
                 name = picture.relative_to(pictures.root).with_suffix("").as_posix()
-                parcels = tuple(_parcels(row, omissions))
+                parcels = tuple(_parcels(row, picture_size(str(picture)), omissions))
                 yield picture_scene(picture, name, folder.name, parcels=parcels, meta={"group": name})
             except UNUSABLE as error:
                 omissions.add(path, error, row.number)
@@ -72,7 +75,9 @@ def annotated_images(path: Path, omissions: Omissions) -> Iterator[Row]:
         yield Row(path, number, {**image, "objects": objects[image["id"]]})
 
 
-def _parcels(row: Row, omissions: Omissions) -> Iterator[Parcel]:
+def _parcels(row: Row, size: tuple[int, int], omissions: Omissions) -> Iterator[Parcel]:
+    """The fields of an image in pixels of the picture that is there."""
+    width, height = annotated_size(row.value.get("width"), row.value.get("height"), size)
     for number, thing in enumerate(row.value["objects"]):
         try:
             outline, box_only = _outline(thing)
@@ -81,6 +86,7 @@ def _parcels(row: Row, omissions: Omissions) -> Iterator[Parcel]:
             continue
         name = str(thing["name"])
         crop = None if name.lower() in FIELDS else plain_crop(name)
+        outline = affinity.scale(outline, size[0] / width, size[1] / height, origin=(0, 0))
         facts = {"box_only": True} if box_only else {}
         yield Parcel(str(thing.get("id", number)), outline, crop, attributes=facts)
 

@@ -117,6 +117,25 @@ def _shared_parts(one: PurePosixPath, other: PurePosixPath) -> int:
     return count
 
 
+def annotated_size(width: Any, height: Any, size: tuple[int, int]) -> tuple[int, int]:
+    """Size of a picture as it was annotated: what its coordinates in pixels run to in a resized copy too.
+
+    Args:
+        width: What the annotations say; None if they do not.
+        height: Likewise.
+        size: Of the picture that is there.
+
+    Raises:
+        ValueError: That has other proportions, so it is not the same picture.
+    """
+    if width is None or height is None:
+        return size
+    stated = int(width), int(height)
+    if abs(stated[0] * size[1] - stated[1] * size[0]) > max(stated):  # whole pixels allow no more
+        raise ValueError("the picture has other proportions than its annotations state")
+    return stated
+
+
 class Row(NamedTuple):
     """One object of an annotation file, and where it stands."""
 

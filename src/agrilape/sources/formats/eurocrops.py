@@ -1,15 +1,17 @@
 """EuroCrops: declared parcels of EU countries with harmonised crops (Schneider et al. 2023).
 
-Source: github.com/maja601/EuroCrops. Vector files `<country>_<year>_EuroCrops.*` with the country's own
-columns and `EC_trans_n` (the crop in English), `EC_hcat_n` and `EC_hcat_c` (name and code of HCAT). Where
-the HCAT columns are missing, the country's own codes are looked up in its table `country_mappings/*.csv`
-(`original_code`, `HCAT3_name`). Imagery is the user's: each place of the GeoTIFFs in the folder becomes a
-scene with the parcels that touch it.
+Source: github.com/maja601/EuroCrops. Vector files `<country>_<year>/<country>_<year>_EC21.shp` (as GeoPackage
+or `..._EuroCrops.*` too) with the country's own columns and `EC_trans_n` (the crop in English), `EC_hcat_n`
+and `EC_hcat_c` (name and code of HCAT). Where the HCAT columns are missing, the country's own codes are
+looked up in its table `country_mappings/<country>_<year>.csv` (`original_code`, `original_name`,
+`HCAT3_name`). Imagery is the user's: each place of the GeoTIFFs in the folder becomes a scene with the
+parcels that touch it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +53,30 @@ HCAT = {
 
 def read(folder: Path, omissions: Omissions) -> Iterator[Scene]:
     """A scene for each place that the folder's GeoTIFFs show."""
-    vectors = [path for path in published(folder, "**/*EuroCrops*") if path.suffix.lower() in VECTOR_SUFFIXES]
+    found = published(folder, "**/*_EC21.*", "**/*_EC.*", "**/*EuroCrops*")
+    vectors = [path for path in found if path.suffix.lower() in VECTOR_SUFFIXES]
     images = published(folder, "**/*.tif")
-    codes = country_codes(folder)
     for files in group_places(images, AS_THEY_SAY, omissions.add):
         try:
-            yield _scene(folder, files, vectors, codes)
+            yield _scene(folder, files, vectors)
         except AgrilapeError as error:
             omissions.add(files[0].path, error)
 
 
-def country_codes(folder: Path) -> dict[str, str]:
-    """Crop names by the codes of the countries' own tables, and by HCAT's names."""
+def country_codes(folder: Path, vectors: Path) -> dict[str, str]:
+    """Crop names by the codes of a country's own tables, and by HCAT's names.
+
+    Args:
+        folder: Holds the tables, perhaps of all countries: they use the same codes for different crops.
+        vectors: The country's parcels; their name begins with the country's, as its tables' names do.
+    """
+    words = vectors.stem.lower().split("_")
+    country = "_".join(takewhile(str.isalpha, words))
+    tables = sorted(folder.glob("**/country_mappings/*.csv"))
+    own = [table for table in tables if f"{table.stem.lower()}_".startswith(f"{country}_")]
+    of_year = [table for table in own if table.stem.lower() == "_".join(words[: country.count("_") + 2])]
     codes = dict(HCAT)
-    for table in sorted(folder.glob("**/country_mappings/*.csv")):
+    for table in of_year or own or tables[: len(tables) == 1]:
         codes |= {code: HCAT.get(name, name) for code, name in read_crop_table(table).items()}
     return codes
 
@@ -88,7 +100,7 @@ def crop_column(table: Any, codes: Mapping[str, str]) -> str:
     if best is None or not shares[best] >= COMMON:
         raise DataError(
             "no column of the parcels holds HCAT names or codes of a country's table",
-            "put the country's table into country_mappings/ beside the parcels",
+            "put the country's table beside the parcels, named as they are: country_mappings/dk_2019.csv",
         )
     return best
 
@@ -97,13 +109,11 @@ def _said(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
-def _scene(
-    folder: Path, files: Sequence[RasterFile], vectors: Sequence[Path], codes: Mapping[str, str]
-) -> Scene:
+def _scene(folder: Path, files: Sequence[RasterFile], vectors: Sequence[Path]) -> Scene:
     series = assemble(files)
     if series.grid.georeference is None:
         raise DataError(f"{files[0].path} has no place on the map", "give georeferenced images")
-    table = _parcels(vectors, series.grid.georeference, codes)
+    table = _parcels(folder, vectors, series.grid.georeference)
     meta = {
         "licence": "CC BY 4.0 (EuroCrops)",
         "citation": "Schneider et al. (2023) EuroCrops, Scientific Data",
@@ -113,7 +123,7 @@ def _scene(
     return series_scene(name, "eurocrops", series, parcels=table.parcels, fully_labelled=False, meta=meta)
 
 
-def _parcels(vectors: Sequence[Path], place: Georeference, codes: Mapping[str, str]) -> ParcelTable:
+def _parcels(folder: Path, vectors: Sequence[Path], place: Georeference) -> ParcelTable:
     """The parcels of the first country that the image shows.
 
     Raises:
@@ -124,6 +134,7 @@ def _parcels(vectors: Sequence[Path], place: Georeference, codes: Mapping[str, s
         try:
             near, _ = read_near(path, place)
             if len(near):
+                codes = country_codes(folder, path)
                 return read_parcels(path, place, crop_column(near, codes), codes)
         except DataError as error:
             first = first or error

@@ -1,6 +1,7 @@
 """LLaVA, GeoChat, VRSBench and TEOChatlas: read, and written again."""
 
 import io
+import json
 from dataclasses import replace
 from datetime import date
 
@@ -53,6 +54,7 @@ BAD = {
     "human and gpt": [{"from": "gpt", "value": "hi"}, {"from": "human", "value": "ho"}],
     "questions with answers": "not a list",
     "a turn is empty": [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": " "}],
+    "consist of questions": [{"from": "human", "value": "hi"}],
     "outside 0 to 100": [{"from": "human", "value": "x"}, {"from": "gpt", "value": "{<7><981><8><10>|<2>}"}],
     "no area": [{"from": "human", "value": "[refer] x"}, {"from": "gpt", "value": "{<35><32><35><36>|<67>}"}],
     "cannot be read": [{"from": "human", "value": "what is {<1><2><3>|<4>}"}, {"from": "gpt", "value": "x"}],
@@ -151,7 +153,7 @@ def made(name="farm/chip 1", series=False):
 
 @pytest.mark.parametrize("name", ["geochat", "llava", "vrsbench"])
 def test_what_is_written_reads_back_the_same(name, tmp_path, omissions):
-    examples = [made(), made("farm/chip-1"), made("../../etc/passwd")]
+    examples = [made(), made("farm/Chip_1"), made("../../etc/passwd")]
     assert WRITERS[name](examples, tmp_path, omissions) == 3
     again = read(name, tmp_path, omissions)
     assert not omissions.counts
@@ -164,11 +166,43 @@ def test_what_is_written_reads_back_the_same(name, tmp_path, omissions):
     assert not list(tmp_path.glob(".*")), "no half-written file stays"
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "tags", "box"),
+    [
+        ("geochat", "GeoChat_Instruct.json", ("[refer] ", "[identify] ", ""), "{<25><25><50><75>|<0>}"),
+        ("vrsbench", "VRSBench_train.json", ("[refer] ", "[vqa] ", "[vqa] "), "{<25><25><50><75>}"),
+        ("llava", "llava.json", ("", "", ""), "[0.2500, 0.2500, 0.5000, 0.7500]"),
+    ],
+)
+def test_what_is_written_looks_as_it_is_published(name, file, tags, box, tmp_path, omissions):
+    WRITERS[name]([made()], tmp_path, omissions)
+    (row,) = json.loads((tmp_path / file).read_text(encoding="utf-8"))
+    assert list(row) == ["id", "image", "conversations"]
+    assert len(list(tmp_path.rglob(row["image"]))) == 1
+    assert [turn["from"] for turn in row["conversations"]] == ["human", "gpt"] * 3
+    asked = [turn["value"] for turn in row["conversations"][::2]]
+    assert asked == [
+        f"<image>\n{tags[0]}Where is maize?", f"{tags[1]}What grows in {box}?", f"{tags[2]}What is this?"
+    ]  # fmt: skip
+    assert row["conversations"][3]["value"] == "maize"
+
+
+def test_a_box_among_words_is_grounding_for_geochat(tmp_path, omissions):
+    spoken = Sample("g", "farm/chip 1", "region", ("What is here?",), ("Maize at ", Box(0.1, 0.2, 0.3, 0.4)))
+    WRITERS["geochat"]([replace(made(), samples=(spoken,))], tmp_path, omissions)
+    (row,) = json.loads((tmp_path / "GeoChat_Instruct.json").read_text())
+    assert row["conversations"][0]["value"] == "<image>\n[grounding] What is here?"
+    assert row["conversations"][1]["value"] == "Maize at {<10><20><30><40>|<0>}"
+
+
 def test_a_series_is_written_for_llava_with_its_dates(tmp_path, omissions):
     example = made(series=True)
     moment = Sample("m", example.chip.id, "greenest", ("When is it greenest?",), (Instant(0.5),))
     example = replace(example, samples=(*example.samples, moment))
     WRITERS["llava"]([example], tmp_path, omissions)
+    (row,) = json.loads((tmp_path / "llava.json").read_text())
+    assert row["conversations"][0]["value"].startswith("<image><image>\n"), "a mark for each picture"
+    assert (len(row["image"]), row["dates"]) == (2, ["2022-04-01", "2022-07-01"])
     (again,) = read("llava", tmp_path, omissions)
     assert [p.acquired for p in again.chip.pictures] == [date(2022, 4, 1), date(2022, 7, 1)]
     assert [p.data for p in again.chip.pictures] == [p.data for p in example.chip.pictures]
@@ -210,6 +244,7 @@ def test_vrsbench_reads_training_evaluation_and_annotations(tmp_path, paint, wri
         "VRSBench_EVAL_Cap.json",
         [common | {"question": "Describe.", "ground_truth": "A ship.", "type": "caption"}],
     )
+    write_json("Annotations_train/P0003_0002.json", {"caption": "The same harbor, once more."})
     val, train = read("vrsbench", tmp_path, omissions)
     assert not omissions.counts
     assert {train.chip.scene, val.chip.scene} == {"P0003"}, "tiles of one image are one scene"
@@ -232,7 +267,11 @@ def test_vrsbench_annotations_alone(tmp_path, paint, write_json, omissions):
         },
     )  # fmt: skip
     (tmp_path / "Annotations_train/bad.json").write_text("{")
-    (example,) = read("vrsbench", tmp_path, omissions)
+    paint("Images_val/00002_0001.png")
+    write_json("Annotations_val/00002_0001.json", {"caption": "A lake."})
+    example, val = read("vrsbench", tmp_path, omissions)
+    assert {sample.provenance["split"] for sample in example.samples} == {"train"}
+    assert val.samples[0].provenance["split"] == "val"
     assert [s.answer for s in example.samples] == [("A dam.",), (Box(0.25, 0.5, 0.75, 1.0),), ("Yes",)]
     assert sum(omissions.counts.values()) == 1
 
@@ -260,6 +299,38 @@ def test_teochatlas_series_stand_in_order_of_date(tmp_path, paint, write_json, t
     assert dated.samples[0].task == "change"
     assert undated.chip.window is None
     assert {Image.open(io.BytesIO(p.data)).size for p in undated.chip.pictures} == {(200, 100)}
+
+
+@pytest.mark.parametrize(
+    "facts", [[{"timestamp": "2019-07-02"}], [{"timestamp": "2019-07-02"}, {"gsd": 1}], "2019", [None, None]]
+)
+def test_teochatlas_series_whose_dates_are_not_all_known_have_none(
+    facts, tmp_path, paint, write_json, talk, omissions
+):
+    later, earlier = paint("b.png", seed=1), paint("a.png", seed=2)
+    row = {"video": ["b.png", "a.png"], "metadata": facts, "conversations": talk("<video>\nWhat?", "Rice.")}
+    write_json("instruct.json", [row])
+    (example,) = read("teochatlas", tmp_path, omissions)
+    assert [picture.data for picture in example.chip.pictures] == [later.read_bytes(), earlier.read_bytes()]
+    assert example.chip.window is None
+
+
+def test_dates_that_fit_no_picture_are_passed_over(tmp_path, paint, write_json, talk, omissions):
+    paint("a.png")
+    paint("b.png", seed=1)
+    row = {"image": ["a.png", "b.png"], "dates": ["2021-05-03"], "conversations": talk("What?", "Rice.")}
+    write_json("train.json", [row])
+    (example,) = read("llava", tmp_path, omissions)
+    assert [picture.acquired for picture in example.chip.pictures] == [None, None]
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16"])
+def test_pictures_of_other_modes_become_rgb(mode, tmp_path, write_json, talk, omissions):
+    Image.new(mode, (20, 10)).save(tmp_path / "a.png")
+    write_json("train.json", [{"image": "a.png", "conversations": talk("What?", "Rice.")}])
+    (example,) = read("llava", tmp_path, omissions)
+    with Image.open(io.BytesIO(example.chip.pictures[0].data)) as picture:
+        assert (picture.mode, picture.size) == ("RGB", (20, 10))
 
 
 def test_one_picture_is_one_chip_and_like_names_stay_apart(tmp_path, paint, write_json, talk, omissions):

@@ -50,9 +50,10 @@ def test_points_and_outlines_are_lists_of_fractions():
 
 
 @pytest.mark.parametrize("name", ["geochat", "earthdial"])
-def test_turned_boxes_become_outlines_and_are_written_with_their_angle(name):
+@pytest.mark.parametrize("degrees", [30, 120])
+def test_turned_boxes_become_outlines_and_are_written_with_their_angle(name, degrees):
     notation = WHOLE[name]
-    (outline,) = notation.parse(notation.oriented.format(40, 40, 60, 50, 30), SIZE)
+    (outline,) = notation.parse(notation.oriented.format(40, 40, 60, 50, degrees), SIZE)
     assert isinstance(outline, Polygon)
     assert len(outline.points) == 4
     (again,) = notation.parse(notation.write((outline,), SIZE), SIZE)

@@ -108,7 +108,8 @@ def test_geochat_bench_is_written_as_it_is_read(tmp_path, omissions):
     assert ship.answer == (Polygon(tuple(Point(*corner) for corner in corners)),)
 
 
-VOC = """<annotation><filename>{name}.jpg</filename>{objects}</annotation>"""
+VOC = """<annotation><filename>{name}.jpg</filename><source><database>DIOR</database></source>
+<size><width>200</width><height>100</height><depth>3</depth></size>{objects}</annotation>"""
 THING = """<object><name>dam</name><pose>x</pose><bndbox><xmin>{0}</xmin><ymin>{1}</ymin><xmax>{2}</xmax>
 <ymax>{3}</ymax></bndbox><description>The {4} dam</description></object>"""
 
@@ -146,6 +147,28 @@ def test_dior_rsvg_splits_count_objects_through_sorted_files(tmp_path, paint, om
     assert all(s.id.startswith(e.chip.id) and s.chip == e.chip.id for e in examples for s in e.samples)
 
 
+def test_dior_rsvg_boxes_fit_a_resized_copy_and_no_other_picture(tmp_path, paint, omissions):
+    dior_rsvg(tmp_path, paint)
+    paint("JPEGImages/00001.jpg", 50, 25)
+    paint("JPEGImages/00002.jpg", 100, 100)
+    first, last = read("dior_rsvg", tmp_path, omissions)
+    assert first.samples[1].answer == (pytest.approx(Box(0.05, 0.2, 0.25, 0.6)),)
+    assert last.chip.scene == "00003"
+    assert omissions.counts == {"the picture has other proportions than its annotations state": 2}
+
+
+@pytest.mark.parametrize(
+    ("test", "problem"),
+    [("1\n2\n6\n", "6 objects, but test.txt names no. 6"), ("1\n3\n", "no. 3 is in train and test")],
+)
+def test_dior_rsvg_refuses_splits_of_other_annotations(tmp_path, paint, omissions, test, problem):
+    dior_rsvg(tmp_path, paint)
+    (tmp_path / "train.txt").write_text("0\n3\n5\n")
+    (tmp_path / "test.txt").write_text(test)
+    with pytest.raises(DataError, match=problem):
+        read("dior_rsvg", tmp_path, omissions)
+
+
 def test_dior_rsvg_refuses_a_damaged_file_since_it_would_shift_all_numbers(tmp_path, paint, omissions):
     dior_rsvg(tmp_path, paint)
     (tmp_path / "Annotations/00002.xml").write_text("<annotation>")
@@ -167,7 +190,12 @@ def test_rsvqa_joins_three_files_and_passes_over_other_splits(tmp_path, paint, w
     write_json("LR_split_val_questions.json", {"questions": questions})
     write_json(
         "LR_split_val_answers.json",
-        {"answers": [{"id": 1, "question_id": 1, "answer": "yes", "active": True}]},
+        {
+            "answers": [
+                {"id": 1, "question_id": 1, "answer": "yes", "active": True},
+                {"id": 9, "question_id": 2, "answer": "7", "active": False},
+            ]
+        },
     )
     write_json("LR_split_val_images.json", {"images": [{"id": 1, "active": True}]})
     write_json("all_questions.json", {"questions": "not read beside splits"})
@@ -193,7 +221,7 @@ def test_dota_is_cut_into_tiles_and_asks_only_what_it_knows(tmp_path, paint, omi
         "1 2 3 broken",
     ]  # fmt: skip
     (tmp_path / "labelTxt").mkdir()
-    (tmp_path / "labelTxt/P0001.txt").write_text("\n".join(lines))
+    (tmp_path / "labelTxt/P0001.txt").write_text("\n".join(lines), encoding="utf-8-sig")
     examples = read("dota", tmp_path, omissions)
     assert {e.chip.scene for e in examples} == {"P0001"}
     assert all(e.chip.meta == {"gsd_m": 0.25} for e in examples)
@@ -209,6 +237,14 @@ def test_dota_is_cut_into_tiles_and_asks_only_what_it_knows(tmp_path, paint, omi
     assert sum(omissions.counts.values()) == 1
 
 
+def test_dota_may_not_know_the_size_of_a_pixel(tmp_path, paint, omissions):
+    paint("images/P3.png", 200, 100)
+    (tmp_path / "labelTxt").mkdir()
+    (tmp_path / "labelTxt/P3.txt").write_text("imagesource:GF\ngsd:null\n10 10 90 10 90 90 10 90 ship 0\n")
+    (example,) = read("dota", tmp_path, omissions)
+    assert "gsd_m" not in example.chip.meta
+
+
 def test_dota_says_nothing_of_a_kind_that_a_tile_cuts(tmp_path, paint, omissions):
     paint("images/P2.png", 1500, 600)
     (tmp_path / "labelTxt").mkdir()
@@ -222,6 +258,19 @@ def test_dota_says_nothing_of_a_kind_that_a_tile_cuts(tmp_path, paint, omissions
         assert not any(
             s.truth["object"] == "ship" and s.answer == ("1",) for s in example.samples if left <= 10
         )
+
+
+def test_geochat_bench_outlines_of_other_pixels_are_left_out(tmp_path, paint, write_json, omissions):
+    """Of a picture of another size than the annotated one."""
+    paint("P1.png", 200, 100)
+    row = {"image_id": "P1", "question": "the ship", "type": "ref", "size_group": "small"}
+    cut = [[[180, 10], [220, 10], [220, 50], [180, 50]]]
+    beyond = [[[310, 10], [360, 10], [360, 50], [310, 50]]]
+    write_json("referring.jsonl", [{**row, "ground_truth": cut}, {**row, "ground_truth": beyond}])
+    (example,) = read("geochat_bench", tmp_path, omissions)
+    assert len(example.samples) == 1, "cut at the edge of the image"
+    (reason,) = omissions.counts
+    assert "far outside" in reason
 
 
 def coco(write_json, things):
@@ -251,6 +300,31 @@ def test_coco_boxes(tmp_path, paint, write_json, omissions):
         "locate": (Box(0.5, 0.0, 0.75, 0.05), Box(0.1, 0.1, 0.3, 0.6)), "count": ("2",)
     }  # fmt: skip
     assert sum(omissions.counts.values()) == 1
+
+
+def test_very_many_objects_are_counted_and_not_listed(tmp_path, paint, write_json, omissions):
+    paint("train/a.png")
+    coco(write_json, [{"category_id": 1, "bbox": [5 * n, 10, 4, 50]} for n in range(21)])
+    (example,) = read("coco", tmp_path, omissions)
+    assert [(sample.task, sample.answer) for sample in example.samples] == [("count", ("21",))]
+
+
+def test_coco_boxes_fit_a_resized_copy_and_no_other_picture(tmp_path, paint, write_json, omissions):
+    coco(write_json, [{"category_id": 1, "bbox": [20, 10, 40, 50]}])
+    paint("train/a.png", 50, 25)
+    (example,) = read("coco", tmp_path, omissions)
+    assert example.samples[0].answer == (Box(0.1, 0.1, 0.3, 0.6),)
+    paint("train/a.png", 100, 200)
+    assert read("coco", tmp_path, omissions) == []
+    assert omissions.counts == {"the picture has other proportions than its annotations state": 1}
+
+
+def test_coco_asks_nothing_of_a_kind_with_a_crowd(tmp_path, paint, write_json, omissions):
+    paint("train/a.png")
+    one = {"category_id": 1, "bbox": [20, 10, 40, 50]}
+    coco(write_json, [one, {**one, "iscrowd": 1}, {"category_id": 2, "bbox": [0, 0, 10, 10]}])
+    (example,) = read("coco", tmp_path, omissions)
+    assert {sample.truth["object"] for sample in example.samples} == {"field"}
 
 
 def encoded(width=100, height=100):
@@ -298,8 +372,27 @@ def test_earthdial_shards_of_detection_captions_and_conversations(tmp_path, omis
     assert isinstance(detection.answer[1], Polygon)
     assert detection.truth == {"ttype": "ref", "size_group": "small", "sensor": "hr_rgb_0.5"}
     assert [s.answer for s in samples["Captions"]] == [("A farm.",), ("Fields.",)]
-    assert samples["Training"][0].answer == ("rice ", Box(0.01, 0.02, 0.3, 0.4))
+    (training,) = samples["Training"]
+    assert (training.task, training.question) == ("grounding", ("Where is rice?",))
+    assert training.answer == ("rice ", Box(0.01, 0.02, 0.3, 0.4))
+    assert training.truth["sensor"] == "s2_10"
     assert sum(omissions.counts.values()) == 2
+
+
+def test_earthdial_rows_of_several_dates_and_of_bands(tmp_path, omissions):
+    """Change detection has `jpg_A` to `jpg_D`; multispectral rows hold arrays in place of a picture."""
+    before, after = ({"bytes": encoded(side, side), "path": None} for side in (80, 40))
+    question = "[changedet] [hr_rgb_temp_0.5] <image> <image> \\n Which disaster?"
+    asked = {"question": [question], "groundtruth": ["flood"]}
+    shard(tmp_path / "xBD/a.arrow", {"jpg_B": [after], "jpg_A": [before], **asked})
+    shard(tmp_path / "S2/b.arrow", {"tif_ms": [[[[1]]]], **asked})
+    (example,) = read("earthdial", tmp_path, omissions)
+    sizes = [Image.open(io.BytesIO(picture.data)).size for picture in example.chip.pictures]
+    assert sizes == [(80, 80)] * 2
+    assert example.chip.pictures[0].data == before["bytes"]
+    (sample,) = example.samples
+    assert (sample.task, sample.question, sample.answer) == ("changedet", ("Which disaster?",), ("flood",))
+    assert omissions.counts == {"the row has no picture in colour (jpg)": 1}
 
 
 @needs_peers
@@ -335,8 +428,8 @@ def test_agromind_of_every_kind(tmp_path, paint, write_json, omissions):
         paint(name, 200, 100 + n)
     options = {"A": "20-30%", "B": "60-70%"}
     point = (
-        "Knowing that the image has 512x512 pixels, what is the type of anomaly shown "
-        "at coordinates (256,128)?"
+        "Knowing that the image has 512x256 pixels, what is the type of anomaly shown "
+        "at coordinates (256,64)?"
     )
     rows = [
         agromind(1, options=options, answer="A"),

@@ -18,6 +18,8 @@ from agrilape.samples.chips import Cutter
 from agrilape.sources import PixelWindow, read_observations
 from agrilape.sources.formats import SCENE_FORMATS, SERIES_FORMATS
 from agrilape.sources.formats.cropharvest import months
+from agrilape.sources.formats.instances import instance_outlines
+from agrilape.sources.formats.pastis import CROPS
 
 ALL = {**SCENE_FORMATS, **SERIES_FORMATS}
 WEST, NORTH = 600_000, 5_400_000
@@ -122,6 +124,27 @@ def test_pastis_leaves_out_a_damaged_patch(tmp_path, omissions):
     assert "patch 10000" in omissions.problems[0].reason
 
 
+def test_pastis_dates_are_put_in_order(tmp_path, omissions):
+    pastis(tmp_path)
+    table = json.loads((tmp_path / "metadata.geojson").read_text())
+    for feature in table["features"]:
+        feature["properties"]["dates-S2"] = {"0": 20190507, "1": 20180920, "2": 20181020}
+    (tmp_path / "metadata.geojson").write_text(json.dumps(table))
+    first = read("pastis", tmp_path, omissions)[0]
+    assert [f.acquired for f in first.frames] == [date(2018, 9, 20), date(2018, 10, 20), date(2019, 5, 7)]
+    stored = np.load(tmp_path / "DATA_S2/S2_10000.npy")
+    red = first.frames[2].read(PixelWindow(0, 4, 8, 8), ("red",))[0]
+    np.testing.assert_allclose(red, stored[0, 2, 4:12, :8] * 1e-4, rtol=1e-6)
+
+
+def test_pastis_classes_are_the_benchmark_s():
+    """In its order, 0 and 19 without a crop."""
+    assert list(CROPS) == list(range(1, 19))
+    assert [CROPS[code] for code in (1, 5, 9, 14, 17, 18)] == [
+        "meadow", "winter rapeseed", "beet", "leguminous fodder", "mixed cereal", "sorghum"
+    ]  # fmt: skip
+
+
 def test_pastis_scenes_can_be_cut_and_asked_about(tmp_path, omissions):
     pastis(tmp_path)
     config = DatasetConfig(source=KitSource(kind="kit", name="x"), tasks=("crop_box",), chip=64, series=3)
@@ -144,15 +167,15 @@ def write_tif(path, values, **profile):
         raster.write(values)
 
 
-def ftw(folder, country="france"):
+def ftw(folder, country="france", **place):
     rng = np.random.default_rng(0)
     instances = np.zeros((1, SIDE, SIDE), np.uint32)
     instances[0, 2:20, 2:20], instances[0, 2:20, 20:50] = 1, 2  # two fields that touch
     for name in ("g1", "g2"):
         for window in ("window_a", "window_b"):
             values = rng.integers(200, 4000, (4, SIDE, SIDE)).astype(np.uint16)
-            write_tif(folder / country / "s2_images" / window / f"{name}.tif", values)
-        write_tif(folder / country / "label_masks/instance" / f"{name}.tif", instances)
+            write_tif(folder / country / "s2_images" / window / f"{name}.tif", values, **place)
+        write_tif(folder / country / "label_masks/instance" / f"{name}.tif", instances, **place)
     chips = pandas.DataFrame({"aoi_id": ["g1", "g2"], "split": ["train", "test"]})
     chips.to_parquet(folder / country / f"chips_{country}.parquet")
 
@@ -181,6 +204,30 @@ def test_fields_of_the_world_knows_partly_labelled_countries_and_misses_no_windo
     assert sum(omissions.counts.values()) == 1
 
 
+def test_fields_of_the_world_in_degrees_have_their_true_area(tmp_path, omissions):
+    degrees = {"crs": "EPSG:4326", "transform": Affine(9e-5, 0, 8.0, 0, -9e-5, 48.0)}
+    ftw(tmp_path, **degrees)
+    scene = read("fields_of_the_world", tmp_path, omissions)[0]
+    height, width = 9e-5 * 111_200, 9e-5 * 111_320 * np.cos(np.radians(48))
+    assert scene.parcels[0].area_ha == pytest.approx(18 * 18 * height * width / 1e4, rel=0.01)
+
+
+def test_fields_of_the_world_leaves_out_a_mask_of_other_ground(tmp_path, omissions):
+    ftw(tmp_path)
+    mask = np.ones((1, SIDE, SIDE), np.uint32)
+    beside = {"transform": Affine(10, 0, WEST + 10, 0, -10, NORTH)}
+    write_tif(tmp_path / "france/label_masks/instance/g1.tif", mask, **beside)
+    assert len(read("fields_of_the_world", tmp_path, omissions)) == 2
+    assert omissions.counts == {"a mask lies on other pixels than its image": 2}
+
+
+def test_fields_that_touch_at_a_corner_are_two_pieces():
+    numbers = np.array([[7, 0], [0, 7]])
+    ((number, outline),) = instance_outlines(numbers)
+    assert (number, outline.geom_type, outline.area) == (7, "MultiPolygon", 2)
+    assert outline.is_valid
+
+
 # --- EuroCrops --------------------------------------------------------------------------------------------
 
 
@@ -189,9 +236,9 @@ def eurocrops(folder, columns):
     values = rng.integers(200, 4000, (4, SIDE, SIDE)).astype(np.uint16)
     write_tif(folder / "images/20190615.tif", values)
     boxes = [shapely.box(WEST + x, NORTH - 200, WEST + x + 100, NORTH - 50) for x in (50, 200, 350, 500)]
-    (folder / "DK").mkdir()
+    (folder / "DK_2019").mkdir()
     table = geopandas.GeoDataFrame(columns, geometry=boxes, crs="EPSG:32632")
-    table.to_file(folder / "DK/DK_2019_EuroCrops.gpkg", layer="parcels")
+    table.to_file(folder / "DK_2019/DK_2019_EC21.shp")
 
 
 def test_eurocrops_by_the_names_of_its_hierarchy(tmp_path, omissions):
@@ -221,6 +268,50 @@ def test_eurocrops_by_codes_of_the_country(tmp_path, omissions):
     (scene,) = read("eurocrops", tmp_path, omissions)
     assert [p.crop for p in scene.parcels] == ["spring barley", "winter wheat", "grassland", None]
     assert "999" in " ".join(scene.meta["notes"]), "an unknown code is said"
+
+
+# Other countries' tables lie beside it; some have no code for a spelling, or a second crop without either.
+OTHERS = {
+    "es_ne_2021": """original_code,original_name,translated_name,HCAT3_name,HCAT3_code
+1,VIÑEDO,VINEYARD,vineyards_wine_vine_rebland_grapes,3303060000
+,,ASOC. VINEYARD-NUTS,nuts,3303030000
+""",
+    "be_wal_all_years": """original_name,original_code,translated_name,HCAT3_name,HCAT3_code,HCAT2_name
+Froment d'hiver,311,Winter wheat,winter_common_soft_wheat,3301010101,winter_common_soft_wheat
+Froment d?'hiver,,Winter wheat,winter_common_soft_wheat,3301010101,winter_common_soft_wheat
+Sarrasin,,Buckwheat,buckwheat,3301150200,buckwheat
+""",
+}
+
+
+def write_tables(folder, **tables):
+    (folder / "csvs/country_mappings").mkdir(parents=True)
+    for name, text in tables.items():
+        (folder / f"csvs/country_mappings/{name}.csv").write_text(text, encoding="utf-8")
+
+
+def test_eurocrops_asks_the_country_s_own_table_alone(tmp_path, omissions):
+    eurocrops(tmp_path, {"Afgkode": ["1", "11", "252", ""], "empty": [""] * 4})
+    write_tables(tmp_path, dk_2019=COUNTRY, **OTHERS)
+    (scene,) = read("eurocrops", tmp_path, omissions)
+    assert [p.crop for p in scene.parcels] == ["spring barley", "winter wheat", "grassland", None]
+
+
+def test_eurocrops_by_names_of_the_country_where_it_has_no_codes(tmp_path, omissions):
+    names = ["Sarrasin", "Froment d'hiver", "Froment d?'hiver", ""]
+    eurocrops(tmp_path, {"CULT_NOM": names})
+    for file in (tmp_path / "DK_2019").iterdir():
+        file.rename(file.with_name(file.name.replace("DK_2019", "BE_WAL_2021")))
+    write_tables(tmp_path, dk_2019=COUNTRY, **OTHERS)
+    (scene,) = read("eurocrops", tmp_path, omissions)
+    assert [p.crop for p in scene.parcels] == ["buckwheat", "winter wheat", "winter wheat", None]
+
+
+def test_eurocrops_guesses_among_no_foreign_tables(tmp_path, omissions):
+    eurocrops(tmp_path, {"Afgkode": ["1", "11", "252", "1"]})
+    write_tables(tmp_path, **OTHERS)
+    assert read("eurocrops", tmp_path, omissions) == []
+    assert "HCAT" in next(iter(omissions.counts))
 
 
 def test_eurocrops_without_names_or_codes_says_what_is_needed(tmp_path, omissions):
@@ -260,7 +351,8 @@ def test_cropharvest_series(tmp_path, omissions):
     assert (first.id, first.label, second.label) == ("0_togo", "maize", "no crop")
     assert (first.longitude, first.latitude) == (1.0, 8.0)
     assert first.values["ndvi"] == pytest.approx(np.linspace(0.1, 0.9, 12))
-    assert first.values["red"] == pytest.approx((np.arange(12) * 18 + 4) * 1e-4)
+    for role, band in (("blue", 2), ("red", 4), ("nir", 8), ("swir_2", 12)):  # of the 18, in their order
+        assert first.values[role] == pytest.approx((np.arange(12) * 18 + band) * 1e-4)
     assert first.dates == months(date(2021, 2, 1))
     assert first.dates[0] == date(2020, 2, 22)
     assert (date(2021, 2, 1) - first.dates[-1]).days == 15
@@ -310,3 +402,18 @@ def test_coco_fields_are_parcels_of_pictures(tmp_path, omissions):
     assert field.attributes == {"box_only": True}
     assert (scene.width, scene.height, scene.georeference) == (200, 100, None)
     assert sum(omissions.counts.values()) == 4
+
+
+def test_coco_fields_fit_a_resized_copy(tmp_path, omissions):
+    Image.fromarray(np.full((50, 100, 3), 90, np.uint8)).save(tmp_path / "a.png")
+    thing = {"id": 1, "image_id": 5, "category_id": 1, "bbox": [0, 0, 50, 40],
+             "segmentation": [[0, 0, 50, 0, 50, 40, 0, 40], [100, 0, 120, 0, 120, 20, 100, 20]]}  # fmt: skip
+    content = {
+        "images": [{"id": 5, "file_name": "a.png", "width": 200, "height": 100}],
+        "categories": [{"id": 1, "name": "maize"}],
+        "annotations": [thing],
+    }
+    (tmp_path / "fields.json").write_text(json.dumps(content))
+    (scene,) = read("coco_fields", tmp_path, omissions)
+    two_parts = shapely.union(shapely.box(0, 0, 25, 20), shapely.box(50, 0, 60, 10))
+    assert scene.parcels[0].outline.equals(two_parts)
