@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -212,3 +213,18 @@ def test_the_page_and_the_markdown_say_every_variant(finished) -> None:
         )
     assert "http" not in page.replace("http-equiv", "")
     assert page.count('<img src="data:image/svg+xml') >= 3
+
+
+def test_the_page_says_which_candidates_were_not_run_again(finished, tmp_path: Path) -> None:
+    study, _ = finished
+    shutil.copytree(study.output, tmp_path / "study")
+    file = tmp_path / "study/study.json"
+    record = json.loads(file.read_text())
+    slow, fast = ({"stages.*.learning_rates": factor} for factor in (0.5, 1.0))
+    named = [variant["name"] for variant in record["variants"]]
+    record["plan"]["tune"] = {"on": "crop_box.miou", "seeds": [9], "chosen": dict.fromkeys(named, fast)}
+    for variant in record["variants"]:
+        variant |= {"chosen": fast, "tuning": [[slow, None], [fast, None]]}
+    file.write_text(json.dumps(record))
+    page = write_study_report([tmp_path / "study"]).read_text()
+    assert page.count("not run again (chosen)") == page.count("<td>not run again</td>") == len(named)
