@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -82,6 +83,12 @@ class CoordinateGrammar(LogitsProcessor):  # type: ignore[misc]  # transformers 
         self._never = torch.tensor(sorted(never), dtype=torch.long)
         self._closing = torch.tensor([i for i in closing if i not in never])
         self._closing_only = torch.tensor([i for i in closing if i not in opening | never])
+
+    def until(self, max_length: int) -> CoordinateGrammar:
+        """The same for another length; the vocabulary, perhaps of 150,000 tokens, is not searched again."""
+        other = copy(self)
+        other._max_length = max_length
+        return other
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Scores `[B, V]` with -inf where a token would break the grammar."""

@@ -62,7 +62,7 @@ def test_whatever_the_scores_and_wherever_it_ends_the_answer_is_well_formed(
     positioned, codec, max_vertices, length
 ):
     processor, config = positioned
-    grammar = CoordinateGrammar(processor.tokenizer, PositionIds.of(config), length, max_vertices)
+    grammar = CoordinateGrammar(processor.tokenizer, PositionIds.of(config), 10, max_vertices).until(length)
     for text in write(grammar, processor.tokenizer, config, seed=length, length=length):
         parsed = parse(text, codec)
         assert parsed.problems == (), text
