@@ -239,3 +239,9 @@ class Recipe(Settings):
         ("tensorboard",), description="Where training is logged besides log.jsonl: one name, or several."
     )
     evaluation: EvaluationConfig
+
+    @property
+    def trained_on(self) -> list[str]:
+        """Names of the data sets that the stages train on."""
+        entries = (entry for stage in self.stages for entry in stage.mixture.values())
+        return sorted({name for entry in entries for name in entry.datasets})
