@@ -199,6 +199,49 @@ def test_what_cannot_be_made_is_said_at_once(name, settings, problem, tmp_path):
         prepare_dataset("x", config(name, tmp_path, **settings), tmp_path / "out", tmp_path)
 
 
+def coco(root, name, numbers):
+    """A maize field on each of some pictures."""
+    for number in numbers:
+        paint(root / f"images/{number}.png", number)
+    content = {
+        "images": [{"id": n, "file_name": f"{n}.png", "width": 64, "height": 64} for n in numbers],
+        "categories": [{"id": 1, "name": "maize"}],
+        "annotations": [{"id": n, "image_id": n, "category_id": 1, "bbox": [5, 5, 40, 40]} for n in numbers],
+    }
+    path = root / f"annotations/{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("settings", [{}, {"tasks": ["crop_box"], "chip": 64}], ids=["coco", "coco_fields"])
+def test_files_of_a_release_state_its_splits(tmp_path, settings):
+    coco(tmp_path / "c", "instances_train2017", [0, 1])
+    coco(tmp_path / "c", "instances_val2017", [2])
+    coco(tmp_path / "c", "more", [3, 4])
+    name = "coco_fields" if settings else "coco"
+    wanted = config(name, tmp_path / "c", split_by="published", **settings)
+    manifest = prepare_dataset("c", wanted, tmp_path / "out", tmp_path)
+    assert {split: counts.chips for split, counts in manifest.splits.items()} == {"train": 2, "val": 1}
+    said = "".join(map(str, manifest.skipped_scenes))
+    assert "3" in said
+    assert "in no split" in said
+
+
+@pytest.mark.parametrize("settings", [{}, {"tasks": ["crop_box"], "chip": 64}], ids=["coco", "coco_fields"])
+def test_a_release_without_splits_never_falls_into_train(tmp_path, settings):
+    coco(tmp_path / "c", "labels", [0, 1])
+    name = "coco_fields" if settings else "coco"
+    wanted = config(name, tmp_path / "c", split_by="published", **settings)
+    with pytest.raises(DataError, match="data set c: the release does not say which split") as refused:
+        prepare_dataset("c", wanted, tmp_path / "out", tmp_path)
+    assert "split_by: scene" in refused.value.remedy
+
+
+def test_a_release_of_training_data_alone_has_no_splits(geochat, tmp_path):
+    with pytest.raises(DataError, match="does not say which split"):
+        prepare_dataset("g", config("geochat", geochat, split_by="published"), tmp_path / "out", tmp_path)
+
+
 def test_a_release_of_questions_is_not_split_by_year(tmp_path):
     rsvqa(tmp_path / "r", ["train", "test"])
     with pytest.raises(RecipeError, match="cannot be split by year"):
