@@ -99,6 +99,11 @@ def _check(name: str, config: DatasetConfig) -> None:
     load_phrasings(config.language)
     if isinstance(config.source, FormatSource):
         check_format(config.source)
+    if config.only_split and config.split_by != "published":
+        raise RecipeError(
+            f"data set {name} takes one split of a release, but is divided by {config.split_by}",
+            f"set datasets.{name}.split_by to published, or only_split to null",
+        )
     if is_published(config):
         if config.split_by == "year":
             raise RecipeError(

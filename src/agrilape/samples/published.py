@@ -102,12 +102,13 @@ def _plan(name: str, config: DatasetConfig, omissions: Omissions) -> Plan:
         official |= {(chip.scene, one.provenance.get("split")): None for one in example.samples}
         if chip.window:
             windows[chip.window] = None
-    if not chips and omissions.counts[NO_SPLIT]:
+    if not chips and omissions.counts[NO_SPLIT] and not config.only_split:
         raise undivided(f"data set {name}")
     if not chips:
         problems = [Skip(scene=str(one.path), reason=one.reason) for one in omissions.problems]
+        where = f" in its {config.only_split} split" * bool(config.only_split)
         raise DataError(
-            f"data set {name}: the release holds nothing that can be used", first_reasons(problems)
+            f"data set {name}: the release holds nothing that can be used{where}", first_reasons(problems)
         )
     if config.split_by == "published":
         splits = official_splits(official)
@@ -138,7 +139,7 @@ def _is_wanted(sample: Sample, config: DatasetConfig, omissions: Omissions) -> b
     assert isinstance(config.source, FormatSource)
     if split is None:
         omissions.add(config.source.path, NO_SPLIT, sample.id)
-    return split is not None
+    return split is not None and config.only_split in (None, split)
 
 
 def _used(config: DatasetConfig, omissions: Omissions, plan: Plan) -> Iterator[Example]:

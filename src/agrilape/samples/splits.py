@@ -60,7 +60,7 @@ def official_splits(groups: Iterable[tuple[str, str | None]]) -> dict[str, Split
         if split and found.setdefault(group, split) != split:
             raise DataError(
                 f"the release has {group} in {found[group]} and {split}, which is a leak",
-                "use `split_by: scene`",
+                "use `split_by: scene`; or, to score on its test alone, `only_split: test`",
             )
     return found
 
