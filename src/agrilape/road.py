@@ -41,16 +41,22 @@ def prepare_run(recipe: Recipe, workers: int | None = None, scheduler: str | Non
         recipe: The recipe.
         workers: Processes; None: some where there is enough to do.
         scheduler: Address of a Dask scheduler whose workers do it instead.
+
+    Raises:
+        DataError: A data set cannot be prepared, or one trains on what another is evaluated on.
     """
+    from agrilape.samples.apart import check_apart
     from agrilape.samples.prepare import prepare_dataset
 
     _refuse_strangers(recipe)
     dump_recipe(recipe, recipe.output / "recipe.yaml")
     data = recipe.output / "data"
-    return [
+    manifests = [
         prepare_dataset(name, config, data / name, recipe.output / "scenes", workers, scheduler)
         for name, config in recipe.datasets.items()
     ]
+    check_apart(recipe, data)
+    return manifests
 
 
 def train_run(recipe: Recipe, only: Collection[str] = (), resume: bool = True) -> list[Path]:

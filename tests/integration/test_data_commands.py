@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from agrilape.cli import app
 from agrilape.config.recipe import DatasetConfig
+from agrilape.errors import DataError
 from agrilape.samples.check import check_data_set
 from agrilape.samples.formats import FORMATS, WRITERS, Omissions
 from agrilape.samples.manifest import hash_file, read_store
@@ -131,6 +132,33 @@ ROWS = {
 def test_wrong_rows_are_found(copy, said):
     change_rows(copy, ROWS[said])
     assert any(said in problem for problem in problems(copy)), problems(copy)
+
+
+@pytest.mark.parametrize("column", ["window", "meta", "acquired", "samples", "id"])
+def test_an_empty_cell_is_named_and_hides_no_other_row(copy, column):
+    """What is unknown is written as the JSON text `null`."""
+
+    def empty(rows):
+        rows[1][column] = None
+        spoil_picture(rows)
+
+    change_rows(copy, empty)
+    said = problems(copy)
+    assert any(f"train-00000.parquet: row 2: cannot be read: column {column} of chip" in one for one in said)
+    assert any("a picture cannot be read" in one for one in said), "row 1 was looked at, too"
+
+
+def test_an_empty_cell_of_a_question_or_picture_is_named(copy):
+    def empty(rows):
+        rows[0]["samples"][0]["answer"] = None
+        rows[1]["images"][0]["bytes"] = None
+
+    change_rows(copy, empty)
+    said = "\n".join(problems(copy))
+    assert "row 1: cannot be read: column samples.answer of chip" in said
+    assert "row 2: cannot be read: column images.bytes of chip" in said
+    with pytest.raises(DataError, match=r"column samples\.answer of chip .* is null"):
+        read_store(copy, "train")[0]
 
 
 def test_a_chip_that_is_not_counted_is_found(copy):

@@ -9,10 +9,12 @@ import pytest
 import shapely
 from PIL import Image
 
+from agrilape.config import parse_recipe
 from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import DataError, RecipeError
 from agrilape.geo.shapes import Box
 from agrilape.samples import read_store
+from agrilape.samples.apart import check_apart
 from agrilape.samples.prepare import prepare_dataset
 
 
@@ -197,6 +199,123 @@ def test_labelled_imagery_is_asked_about_by_our_own_tasks(tmp_path):
 def test_what_cannot_be_made_is_said_at_once(name, settings, problem, tmp_path):
     with pytest.raises(RecipeError, match=problem):
         prepare_dataset("x", config(name, tmp_path, **settings), tmp_path / "out", tmp_path)
+
+
+def coco(root, name, numbers):
+    """A maize field on each of some pictures."""
+    for number in numbers:
+        paint(root / f"images/{number}.png", number)
+    content = {
+        "images": [{"id": n, "file_name": f"{n}.png", "width": 64, "height": 64} for n in numbers],
+        "categories": [{"id": 1, "name": "maize"}],
+        "annotations": [{"id": n, "image_id": n, "category_id": 1, "bbox": [5, 5, 40, 40]} for n in numbers],
+    }
+    path = root / f"annotations/{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("settings", [{}, {"tasks": ["crop_box"], "chip": 64}], ids=["coco", "coco_fields"])
+def test_files_of_a_release_state_its_splits(tmp_path, settings):
+    coco(tmp_path / "c", "instances_train2017", [0, 1])
+    coco(tmp_path / "c", "instances_val2017", [2])
+    coco(tmp_path / "c", "more", [3, 4])
+    name = "coco_fields" if settings else "coco"
+    wanted = config(name, tmp_path / "c", split_by="published", **settings)
+    manifest = prepare_dataset("c", wanted, tmp_path / "out", tmp_path)
+    assert {split: counts.chips for split, counts in manifest.splits.items()} == {"train": 2, "val": 1}
+    said = "".join(map(str, manifest.skipped_scenes))
+    assert "3" in said
+    assert "in no split" in said
+
+
+@pytest.mark.parametrize("settings", [{}, {"tasks": ["crop_box"], "chip": 64}], ids=["coco", "coco_fields"])
+def test_a_release_without_splits_never_falls_into_train(tmp_path, settings):
+    coco(tmp_path / "c", "labels", [0, 1])
+    name = "coco_fields" if settings else "coco"
+    wanted = config(name, tmp_path / "c", split_by="published", **settings)
+    with pytest.raises(DataError, match="data set c: the release does not say which split") as refused:
+        prepare_dataset("c", wanted, tmp_path / "out", tmp_path)
+    assert "split_by: scene" in refused.value.remedy
+
+
+def test_a_release_of_training_data_alone_has_no_splits(geochat, tmp_path):
+    with pytest.raises(DataError, match="does not say which split"):
+        prepare_dataset("g", config("geochat", geochat, split_by="published"), tmp_path / "out", tmp_path)
+
+
+VOC = """<annotation><filename>{0}.png</filename><size><width>64</width><height>64</height></size>
+<object><name>dam</name><bndbox><xmin>5</xmin><ymin>5</ymin><xmax>20</xmax><ymax>20</ymax></bndbox>
+<description>The small dam</description></object>
+<object><name>dam</name><bndbox><xmin>5</xmin><ymin>5</ymin><xmax>60</xmax><ymax>60</ymax></bndbox>
+<description>The large dam</description></object></annotation>"""
+
+
+@pytest.fixture
+def rsvg(tmp_path):
+    """Three pictures of two objects; of the second picture one is in train and one in test."""
+    root = tmp_path / "rsvg"
+    for number in range(3):
+        paint(root / f"JPEGImages/{number}.png", number)
+        (root / "Annotations").mkdir(exist_ok=True)
+        (root / f"Annotations/{number}.xml").write_text(VOC.format(number))
+    (root / "train.txt").write_text("0 1 2")
+    (root / "test.txt").write_text("3 4 5")
+    return root
+
+
+def test_the_official_test_objects_of_a_release_that_leaks_can_be_scored_alone(rsvg, tmp_path):
+    """As long as nothing is trained on the other splits of the same release."""
+    data = tmp_path / "data"
+    with pytest.raises(DataError, match="which is a leak") as refused:
+        prepare_dataset("r", config("dior_rsvg", rsvg, split_by="published"), data / "r", tmp_path)
+    assert "only_split: test" in refused.value.remedy
+    for split, objects in (("train", {0, 1, 2}), ("test", {3, 4, 5})):
+        wanted = config("dior_rsvg", rsvg, split_by="published", only_split=split)
+        manifest = prepare_dataset(split, wanted, data / split, tmp_path)
+        assert set(manifest.splits) == {split}
+        found = chips(data / split, split)
+        assert {one.provenance["object"] for example in found for one in example.samples} == objects
+    stage = {"name": "one", "enable_lape": True, "learning_rates": {"llm": 1e-3}, "steps": 1}
+    source = {"source": {"kind": "format", "name": "dior_rsvg", "path": str(rsvg)}}
+
+    def recipe(trained):
+        return parse_recipe(
+            {
+                "name": "r", "output": str(tmp_path),
+                "datasets": dict.fromkeys(("train", "test", "elsewhere"), source),
+                "stages": [{**stage, "mixture": {"all": {"weight": 1, "datasets": [trained]}}}],
+                "evaluation": {"datasets": ["test"], "fitted_on": ["train"]},
+            }
+        )  # fmt: skip
+
+    check_apart(recipe("elsewhere"), data)
+    with pytest.raises(
+        DataError, match="split of data set train and the test split of data set test share"
+    ) as no:
+        check_apart(recipe("train"), data)
+    assert "the release's own splits share it" in no.value.remedy
+
+
+def test_one_split_of_labelled_imagery(tmp_path):
+    for name, numbers in (("train", [0, 1]), ("val", [2])):
+        coco(tmp_path / "c", f"instances_{name}2017", numbers)
+
+    def prepare(name, split, **settings):
+        wanted = config(name, tmp_path / "c", split_by="published", only_split=split, **settings)
+        return prepare_dataset("c", wanted, tmp_path / "out", tmp_path)
+
+    manifest = prepare("coco_fields", "val", tasks=["crop_box"], chip=64)
+    assert {split: counts.chips for split, counts in manifest.splits.items()} == {"val": 1}
+    with pytest.raises(DataError, match="no scene in its test split"):
+        prepare("coco_fields", "test", tasks=["crop_box"], chip=64)
+    with pytest.raises(DataError, match="nothing that can be used in its test split"):
+        prepare("coco", "test")
+
+
+def test_one_split_is_taken_only_of_what_is_published_as_such(geochat, tmp_path):
+    with pytest.raises(RecipeError, match="takes one split of a release, but is divided by scene"):
+        prepare_dataset("g", config("geochat", geochat, only_split="test"), tmp_path / "out", tmp_path)
 
 
 def test_a_release_of_questions_is_not_split_by_year(tmp_path):

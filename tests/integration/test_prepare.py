@@ -11,8 +11,10 @@ import rasterio
 import shapely
 from affine import Affine
 
+from agrilape.config import parse_recipe
 from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import DataError
+from agrilape.road import prepare_run, train_run
 from agrilape.samples import read_manifest, read_store
 from agrilape.samples.check import check_data_set
 from agrilape.samples.prepare import prepare_dataset
@@ -245,3 +247,26 @@ def test_every_kit_yields_all_questions_that_its_labels_allow(name, tmp_path, mo
     partly = name in {"fr_s2_ts2018", "br_cbers4_ndvi_2018_19"}
     assert not (partly and asked & (ALL_LABELLED | {"crop_boxes", "absent_crop", "crop_present", "layout"}))
     assert os.listdir(tmp_path)
+
+
+def test_a_recipe_that_trains_on_what_it_tests_is_refused(tmp_path):
+    """Two data sets of the same land, divided by other seeds: each by itself is sound."""
+    source = {"kind": "simulate", "scenes": 6, "size": 128, "dates": 2}
+    common = {"source": source, "tasks": ["field_at_point"], "chip": 128, "split": [0.5, 0, 0.5]}
+    stage = {"name": "one", "enable_lape": True, "learning_rates": {"llm": 1e-3}, "steps": 1}
+
+    def recipe(**settings):
+        return parse_recipe(
+            {
+                "name": "r", "output": str(tmp_path),
+                "datasets": {"learnt": {**common, **settings}, "asked": common},
+                "stages": [{**stage, "mixture": {"all": {"weight": 1, "datasets": ["learnt"]}}}],
+                "evaluation": {"datasets": ["asked"]},
+            }
+        )  # fmt: skip
+
+    prepare_run(recipe(chip=64), workers=1)
+    with pytest.raises(DataError, match=r"learnt and the test split of data set asked share .*: chips "):
+        prepare_run(recipe(seed=1), workers=1)
+    with pytest.raises(DataError, match="here seed differs"):
+        train_run(recipe(seed=1))

@@ -7,9 +7,9 @@ A recipe names data sets (where samples come from), one model, LAPE, and the tra
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from agrilape.config.base import Settings
 from agrilape.config.lape import LapeConfig
@@ -89,9 +89,20 @@ class DatasetConfig(Settings):
     split_by: Literal["scene", "block", "year", "published"] = Field(
         "scene", description="What a split never divides; published: as the release itself is divided."
     )
+    only_split: Literal["train", "val", "test"] | None = Field(
+        None, description="Of what is published as split, this split alone; null: all."
+    )
     buffer_m: float = Field(0.0, ge=0, description="Ground left out between blocks, in metres.")
     limit: int | None = Field(None, ge=1, description="Most chips; null: all.")
     seed: int = Field(0, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what came later and is not used: all that is prepared already would be stale."""
+        content: dict[str, Any] = dump(self)
+        if self.only_split is None:
+            content.pop("only_split", None)
+        return content
 
 
 class MixtureEntry(Settings):
@@ -239,3 +250,9 @@ class Recipe(Settings):
         ("tensorboard",), description="Where training is logged besides log.jsonl: one name, or several."
     )
     evaluation: EvaluationConfig
+
+    @property
+    def trained_on(self) -> list[str]:
+        """Names of the data sets that the stages train on."""
+        entries = (entry for stage in self.stages for entry in stage.mixture.values())
+        return sorted({name for entry in entries for name in entry.datasets})

@@ -24,6 +24,7 @@ from agrilape.evaluate.summary import choose_rivals, summarise
 from agrilape.files import write_json
 from agrilape.model import is_checkpoint
 from agrilape.samples import Store, read_store
+from agrilape.samples.apart import check_apart
 from agrilape.samples.tasks import refuse_strangers
 
 Answers: TypeAlias = dict[str, list[Prediction | None]]
@@ -47,8 +48,10 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
 
     Raises:
         RecipeError: There is no trained stage, or nothing to evaluate.
+        DataError: A stage trained on what is to be asked about.
     """
     checkpoint = last_checkpoint(recipe, run)
+    check_apart(recipe, run / "data")
     suite = suite_of(recipe.evaluation)
     subsets = asked_of(recipe.evaluation, run / "data")
     refuse_repeats(names := [one.id for subset in subsets for example in subset for one in example.samples])

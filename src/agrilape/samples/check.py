@@ -114,7 +114,10 @@ def _check_rows(file: Path, shard: Shard, seen: _Seen) -> Iterator[Finding]:
     store = Store([file])
     if len(store) != shard.chips:
         yield Finding(str(file), f"holds {len(store)} chips, not {shard.chips} as the manifest says")
-    for example in store:
+    for number, example in enumerate(store.attempts(), start=1):
+        if isinstance(example, str):
+            yield Finding(f"{file.name}: row {number}", f"cannot be read: {example}")
+            continue
         seen.chips[example.chip.id] += 1
         seen.samples.update(sample.id for sample in example.samples)
         tasks.update(sample.task for sample in example.samples)

@@ -12,16 +12,20 @@ import shapely
 from numpy.typing import NDArray
 
 from agrilape.config.recipe import DatasetConfig
+from agrilape.errors import DataError
 from agrilape.samples.chips import plan_windows
 from agrilape.samples.ground import Ground
+from agrilape.samples.manifest import Skip
 from agrilape.samples.splits import (
     SPLITS,
     BlockGrid,
     Split,
     assign,
     blocks,
+    official_split,
     official_splits,
     scene_groups,
+    undivided,
     year_groups,
 )
 from agrilape.sources.kept import parts_of
@@ -120,6 +124,29 @@ def plan(grounds: Sequence[Ground], config: DatasetConfig) -> list[Unit]:
         for split in SPLITS
         for number, pieces in enumerate(_packed(by_split.get(split, [])))
     ]
+
+
+def released(
+    grounds: Sequence[Ground], config: DatasetConfig, name: str
+) -> tuple[tuple[Ground, ...], tuple[Skip, ...]]:
+    """The scenes that a data set is made of, and a word on those that its release has in no split.
+
+    Raises:
+        DataError: That is so for all, or none is in the only split that is wanted.
+    """
+    if config.split_by != "published":
+        return tuple(grounds), ()
+    splits = [official_split(ground.scene.meta.get("split")) for ground in grounds]
+    stray = [ground.scene.id for ground, split in zip(grounds, splits, strict=True) if split is None]
+    if len(stray) == len(grounds):
+        raise undivided(f"data set {name}")
+    wanted = {config.only_split} if config.only_split else set(SPLITS)
+    found = tuple(ground for ground, split in zip(grounds, splits, strict=True) if split in wanted)
+    if not found:
+        problem = f"data set {name}: the release has no scene in its {config.only_split} split"
+        raise DataError(problem, "change `only_split`")
+    more = f", like {len(stray) - 1:,} more" if stray[1:] else ""
+    return found, tuple(Skip(scene=one, reason=f"the release has it in no split{more}") for one in stray[:1])
 
 
 def _by_scene(grounds: Sequence[Ground], config: DatasetConfig) -> Mapping[Split, list[Piece]]:

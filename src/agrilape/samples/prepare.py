@@ -31,7 +31,7 @@ from agrilape.samples.manifest import Manifest, Origin, describe_splits, read_ma
 from agrilape.samples.origins import RASTER_CACHE_BYTES, Opened, fingerprint, open_source
 from agrilape.samples.parallel import Crew
 from agrilape.samples.phrasings import load_phrasings
-from agrilape.samples.plan import Piece, Unit, plan
+from agrilape.samples.plan import Piece, Unit, plan, released
 from agrilape.samples.published import is_published, prepare_published
 from agrilape.samples.store import is_finished, write_rows
 from agrilape.samples.tasks import TASKS, ask, find_task
@@ -39,6 +39,7 @@ from agrilape.samples.types import Example
 from agrilape.sources.kept import keep_tiles
 
 FORMAT = 4  # raise it when the same configuration gives another store
+PUBLISHED = 2  # raise it when a release's own split is read in another way
 WORTH_WORKERS = 400  # windows; starting a worker takes about as long as cutting a hundred
 SHELF = ".labels"  # folder of the scenes' labels while they are needed
 
@@ -98,6 +99,11 @@ def _check(name: str, config: DatasetConfig) -> None:
     load_phrasings(config.language)
     if isinstance(config.source, FormatSource):
         check_format(config.source)
+    if config.only_split and config.split_by != "published":
+        raise RecipeError(
+            f"data set {name} takes one split of a release, but is divided by {config.split_by}",
+            f"set datasets.{name}.split_by to published, or only_split to null",
+        )
     if is_published(config):
         if config.split_by == "year":
             raise RecipeError(
@@ -125,6 +131,8 @@ def _prepare(
             say(note)
         if not opened.grounds:
             raise DataError(f"data set {name}: no scene could be opened", first_reasons(opened.problems))
+        grounds, strays = released(opened.grounds, config, name)
+        opened = replace(opened, grounds=grounds, problems=(*opened.problems, *strays))
         units = plan(opened.grounds, config)
         (folder / "manifest.json").unlink(missing_ok=True)
         digests = _cut_all(name, units, config, folder, key, crew)
@@ -235,6 +243,8 @@ def _origins(pieces: Iterable[Piece]) -> tuple[Origin, ...]:
 def _key(config: DatasetConfig) -> str:
     """Hash of all that decides the content of the store."""
     facts = {"format": FORMAT, "config": config.model_dump(mode="json"), "input": fingerprint(config.source)}
+    if config.split_by == "published":
+        facts["published"] = PUBLISHED
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

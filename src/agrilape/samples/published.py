@@ -26,10 +26,12 @@ from agrilape.samples.digest import digest
 from agrilape.samples.formats import CITATIONS, EXAMPLE_FORMATS, Omissions, read_examples
 from agrilape.samples.manifest import Manifest, Origin, Skip
 from agrilape.samples.plan import UNIT_CHIPS
-from agrilape.samples.splits import SPLITS, Split, assign, official_splits
+from agrilape.samples.splits import SPLITS, Split, assign, official_split, official_splits, undivided
 from agrilape.samples.store import is_finished, write_rows
 from agrilape.samples.turns import shuffled_by_turns
-from agrilape.samples.types import Example, Picture
+from agrilape.samples.types import Example, Picture, Sample
+
+NO_SPLIT = "the release has it in no split"
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,13 @@ def _plan(name: str, config: DatasetConfig, omissions: Omissions) -> Plan:
         official |= {(chip.scene, one.provenance.get("split")): None for one in example.samples}
         if chip.window:
             windows[chip.window] = None
+    if not chips and omissions.counts[NO_SPLIT] and not config.only_split:
+        raise undivided(f"data set {name}")
     if not chips:
         problems = [Skip(scene=str(one.path), reason=one.reason) for one in omissions.problems]
+        where = f" in its {config.only_split} split" * bool(config.only_split)
         raise DataError(
-            f"data set {name}: the release holds nothing that can be used", first_reasons(problems)
+            f"data set {name}: the release holds nothing that can be used{where}", first_reasons(problems)
         )
     if config.split_by == "published":
         splits = official_splits(official)
@@ -117,12 +122,24 @@ def _plan(name: str, config: DatasetConfig, omissions: Omissions) -> Plan:
 
 
 def _examples(config: DatasetConfig, omissions: Omissions) -> Iterator[Example]:
-    """Examples of a release with the wanted tasks alone."""
+    """Examples of a release with the wanted questions alone."""
     assert isinstance(config.source, FormatSource)
     for example in read_examples(config.source, omissions):
-        wanted = tuple(one for one in example.samples if not config.tasks or one.task in config.tasks)
-        if wanted:
+        if wanted := tuple(one for one in example.samples if _is_wanted(one, config, omissions)):
             yield Example(example.chip, wanted)
+
+
+def _is_wanted(sample: Sample, config: DatasetConfig, omissions: Omissions) -> bool:
+    """Is a question of a wanted task, and in a split where the release's own are kept?"""
+    if config.tasks and sample.task not in config.tasks:
+        return False
+    if config.split_by != "published":
+        return True
+    split = official_split(sample.provenance.get("split"))
+    assert isinstance(config.source, FormatSource)
+    if split is None:
+        omissions.add(config.source.path, NO_SPLIT, sample.id)
+    return split is not None and config.only_split in (None, split)
 
 
 def _used(config: DatasetConfig, omissions: Omissions, plan: Plan) -> Iterator[Example]:

@@ -26,17 +26,30 @@ TOLERANCE = 0.01  # share of an area or distance that rounding to whole pixels m
 _NO_PAIRS = np.empty((2, 0), np.intp)
 
 
-def official_split(name: str | None) -> Split:
-    """The split that a release's own name for it stands for: `training`, `valid`, `test-b`; none is train."""
-    known: tuple[tuple[str, Split], ...] = (("val", "val"), ("dev", "val"), ("test", "test"))
-    return next((split for start, split in known if (name or "").lower().startswith(start)), "train")
+def official_split(name: str | None) -> Split | None:
+    """The split that a release's own name for it stands for: `training`, `valid`, `test-b`; None for no such.
+
+    What a release has in no split never falls into one: train would then hold what is meant for a test.
+    """
+    known: tuple[tuple[str, Split], ...] = (
+        ("train", "train"), ("val", "val"), ("dev", "val"), ("test", "test"),
+    )  # fmt: skip
+    return next((split for start, split in known if (name or "").lower().startswith(start)), None)
+
+
+def undivided(what: str) -> DataError:
+    """The error of a release that says of nothing which split it belongs to."""
+    return DataError(
+        f"{what}: the release does not say which split anything belongs to",
+        "use `split_by: scene`; `split: [0, 0, 1]` puts all of it into test",
+    )
 
 
 def official_splits(groups: Iterable[tuple[str, str | None]]) -> dict[str, Split]:
     """The split of each group by the names that its release gives.
 
     Args:
-        groups: Group and name of the split, any number of times.
+        groups: Group and name of the split, any number of times; of those in no split nothing is said.
 
     Raises:
         DataError: The release has a group in several splits.
@@ -44,10 +57,10 @@ def official_splits(groups: Iterable[tuple[str, str | None]]) -> dict[str, Split
     found: dict[str, Split] = {}
     for group, name in groups:
         split = official_split(name)
-        if found.setdefault(group, split) != split:
+        if split and found.setdefault(group, split) != split:
             raise DataError(
                 f"the release has {group} in {found[group]} and {split}, which is a leak",
-                "use `split_by: scene`",
+                "use `split_by: scene`; or, to score on its test alone, `only_split: test`",
             )
     return found
 

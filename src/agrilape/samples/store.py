@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agrilape.errors import DataError
+from agrilape.errors import AgrilapeError, DataError
 from agrilape.files import whole_file
 from agrilape.samples.codec import (
     georeference_from_json,
@@ -156,11 +156,28 @@ class Store(LazyExamples):
         return self._chip(position)
 
     def __iter__(self) -> Iterator[Example]:
-        """Chips in order."""
+        """Chips in order.
+
+        Raises:
+            DataError: A cell is null.
+        """
+        for row in self._all_rows():
+            yield _from_row(row)
+
+    def attempts(self) -> Iterator[Example | str]:
+        """Chips in order; in place of one that cannot be read, why: one bad row must not hide the others."""
+        for row in self._all_rows():
+            try:
+                yield _from_row(row)
+            except AgrilapeError as error:
+                yield error.problem
+            except (ValueError, KeyError, TypeError) as error:
+                yield str(error)
+
+    def _all_rows(self) -> Iterator[dict[str, Any]]:
         for group in range(len(self._groups)):
             table = self._cache[group] if group in self._cache else self._read(group)  # once: nothing to keep
-            for row in table.to_pylist():
-                yield _from_row(row)
+            yield from table.to_pylist()
 
     def tasks(self) -> list[frozenset[str]]:
         """The tasks of each chip, without reading any image."""
@@ -262,6 +279,8 @@ def _to_row(example: Example) -> dict[str, Any]:
 
 
 def _from_row(row: dict[str, Any]) -> Example:
+    if (empty := _null(row)) is not None:
+        raise DataError(f"column {empty} of chip {row['id']} is null", "prepare the data set again")
     chip = Chip(
         id=row["id"],
         scene=row["scene"],
@@ -275,6 +294,20 @@ def _from_row(row: dict[str, Any]) -> Example:
         meta=json.loads(row["meta"]),
     )
     return Example(chip, _samples(row))
+
+
+def _null(row: dict[str, Any]) -> str | None:
+    """The first column without a value: what is unknown is the JSON text `null`, never an empty cell."""
+    for column in SCHEMA.names:
+        if row[column] is None:
+            return str(column)
+    for image in row["images"]:
+        if image is None or image["bytes"] is None:
+            return "images.bytes"
+    for sample in row["samples"]:
+        if sample is None or None in sample.values():
+            return f"samples.{next((name for name in sample or () if sample[name] is None), 'element')}"
+    return None
 
 
 def _samples(row: dict[str, Any]) -> tuple[Sample, ...]:

@@ -27,6 +27,7 @@ from agrilape.console import progress, say, warn
 from agrilape.errors import RecipeError
 from agrilape.files import write_json
 from agrilape.model import Checkpoint, parameter_groups, save_checkpoint
+from agrilape.samples.apart import check_apart
 from agrilape.samples.manifest import read_manifest, read_store
 from agrilape.samples.mixture import Mixture
 from agrilape.samples.tasks import TASKS
@@ -75,7 +76,7 @@ def train_recipe(
     Raises:
         RecipeError: `only` names an unknown stage, a stage before it has no checkpoint, or `report_to` names
             what is not installed.
-        DataError: A data set is not prepared.
+        DataError: A data set is not prepared, or what is trained on is also asked about in the evaluation.
         TrainingDivergedError: The loss is no longer finite.
     """
     if unknown := set(only) - {stage.name for stage in recipe.stages}:
@@ -89,6 +90,7 @@ def train_recipe(
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     folders: list[Path] = []
+    check_apart(recipe, data)
     digests = fingerprints(recipe, {name: read_manifest(data / name).key for name in trained_on(recipe)})
     for number, (stage, made_from) in enumerate(zip(recipe.stages, digests, strict=True)):
         before = folders[-1] if folders else None
@@ -106,8 +108,7 @@ def stage_folder(recipe: Recipe, number: int) -> str:
 
 def trained_on(recipe: Recipe) -> list[str]:
     """Names of the data sets that a recipe trains on."""
-    entries = (entry for stage in recipe.stages for entry in stage.mixture.values())
-    return sorted({name for entry in entries for name in entry.datasets})
+    return recipe.trained_on
 
 
 def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:

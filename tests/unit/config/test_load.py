@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from agrilape.config import dump_recipe, load_recipe, parse_recipe, shipped_recipes
+from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import RecipeError
 from agrilape.samples.tasks import TASKS
 
@@ -140,6 +141,14 @@ def test_a_dumped_recipe_reads_back_equal(recipe_file, tmp_path):
     recipe = load_recipe(recipe_file)
     dump_recipe(recipe, tmp_path / "out" / "recipe.yaml")
     assert load_recipe(tmp_path / "out" / "recipe.yaml") == recipe
+
+
+def test_a_setting_that_came_later_and_is_not_used_leaves_what_is_prepared_as_it_is():
+    """The key of a data set is made from its settings."""
+    plain = DatasetConfig.model_validate({"source": {"kind": "kit", "name": "k"}})
+    assert "only_split" not in plain.model_dump(mode="json")
+    one = plain.model_copy(update={"only_split": "test"})
+    assert DatasetConfig.model_validate_json(one.model_dump_json()) == one
 
 
 def test_missing_parts_are_named():

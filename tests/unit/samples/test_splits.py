@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.samples.leaks import check_leakage, check_split, trace
-from agrilape.samples.splits import assign, blocks, official_split, scene_groups, year_groups
+from agrilape.samples.splits import assign, blocks, official_split, official_splits, scene_groups, year_groups
 from agrilape.samples.types import Chip, Example, Picture, Sample
 
 NAMES = [f"g{i}" for i in range(40)]
@@ -29,11 +29,17 @@ def test_every_group_gets_one_split_in_the_wanted_shares(count, shares, seed):
 
 @pytest.mark.parametrize(
     ("name", "split"),
-    [("train", "train"), ("Training", "train"), (None, "train"), ("Val", "val"), ("validation", "val"),
-     ("dev", "val"), ("TEST", "test"), ("test_phili", "test"), ("test-b", "test")],
+    [("train", "train"), ("Training", "train"), ("trainval", "train"), ("Val", "val"), ("validation", "val"),
+     ("dev", "val"), ("TEST", "test"), ("test_phili", "test"), ("test-b", "test"),
+     (None, None), ("", None), ("all", None), ("none", None)],
 )  # fmt: skip
 def test_names_of_splits_as_releases_have_them(name, split):
     assert official_split(name) == split
+
+
+def test_what_is_in_no_split_of_a_release_falls_into_none():
+    stated = [("a", "train"), ("b", None), ("a", None), ("c", "test"), ("d", "all")]
+    assert official_splits(stated) == {"a": "train", "c": "test"}
 
 
 def test_too_few_groups_are_refused():

@@ -1,8 +1,8 @@
 """DOTA: objects in aerial images as outlines of four corners (Xia et al. 2018, captain-whu.github.io/DOTA).
 
 `labelTxt*/<image>.txt` has perhaps the lines `imagesource:...` and `gsd:...`, then one object per line: `x1
-y1 x2 y2 x3 y3 x4 y4 class difficult`, in pixels. Images reach 20,000 pixels a side, so they are cut into
-tiles.
+y1 x2 y2 x3 y3 x4 y4 class difficult`, in pixels. `labelTxt` lies in `train` or `val`, which is the split; the
+test images have no labels. Images reach 20,000 pixels a side, so they are cut into tiles.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ from agrilape.samples.formats.common import dated_chip, with_questions
 from agrilape.samples.formats.conventions import Size, pixels
 from agrilape.samples.formats.objects import Thing, ask_objects, plain_name
 from agrilape.samples.types import Example
-from agrilape.sources.formats.common import UNUSABLE, Omissions, PictureFolder, Row, published
+from agrilape.sources.formats.common import (
+    UNUSABLE,
+    Omissions,
+    PictureFolder,
+    Row,
+    published,
+    stated_split,
+)
 from agrilape.sources.scene import PixelWindow
 
 SIDE = 1024  # pixels of a tile
@@ -46,7 +53,8 @@ def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iter
     for path in published(folder, "labelTxt*/*.txt", "*/labelTxt*/*.txt"):
         try:
             gsd, things = _labels(path, omissions)
-            yield from _tiles(pictures.find(path.stem), path, gsd, things)
+            split = stated_split(*path.relative_to(folder).parent.parts)
+            yield from _tiles(pictures.find(path.stem), path, gsd, things, split)
         except (*UNUSABLE, OSError, RasterioError) as error:
             omissions.add(path, error)
 
@@ -72,7 +80,9 @@ def _labels(path: Path, omissions: Omissions) -> tuple[float | None, list[Labell
     return gsd, things
 
 
-def _tiles(picture: Path, path: Path, gsd: float | None, things: Sequence[Labelled]) -> Iterator[Example]:
+def _tiles(
+    picture: Path, path: Path, gsd: float | None, things: Sequence[Labelled], split: str | None
+) -> Iterator[Example]:
     tree = shapely.STRtree([thing.outline for thing in things])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -85,7 +95,7 @@ def _tiles(picture: Path, path: Path, gsd: float | None, things: Sequence[Labell
                 name = f"dota/{path.stem}/{window.column}_{window.row}"
                 chip = dated_chip(name, path.stem, "dota", (encode_png(np.ascontiguousarray(pixel)),))
                 chip = replace(chip, meta={"gsd_m": gsd}) if gsd else chip
-                asked = ask_objects([_thing(thing, window) for thing in near])
+                asked = ask_objects([_thing(thing, window) for thing in near], split)
                 if example := with_questions(chip, ((Row(path, 1, {}), one) for one in asked)):
                     yield example
 

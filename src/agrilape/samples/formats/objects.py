@@ -25,18 +25,24 @@ class Thing:
     shape: Box | Polygon | None
 
 
-def ask_objects(things: Sequence[Thing]) -> Iterator[Asked]:
-    """For each kind whose objects are all known: where they are, row by row, and how many there are."""
+def ask_objects(things: Sequence[Thing], split: str | None = None) -> Iterator[Asked]:
+    """For each kind whose objects are all known: where they are, row by row, and how many there are.
+
+    Args:
+        things: All annotated objects of a picture.
+        split: The release's split that they are in, for provenance; None for none.
+    """
+    origin = {} if split is None else {"split": split}
     for name in sorted({thing.name for thing in things}):
         shapes = [thing.shape for thing in things if thing.name == name]
         if None in shapes:
             continue
         known = sorted((shape for shape in shapes if shape is not None), key=_corner)
         if len(known) <= MOST_PLACES:
-            yield Asked("locate", (f"Where in the image is each {name}?",), tuple(known), {"object": name})
-        yield Asked(
-            "count", (f"How many of this kind are there: {name}?",), (str(len(known)),), {"object": name}
-        )
+            where = f"Where in the image is each {name}?"
+            yield Asked("locate", (where,), tuple(known), {"object": name}, origin)
+        many = f"How many of this kind are there: {name}?"
+        yield Asked("count", (many,), (str(len(known)),), {"object": name}, origin)
 
 
 def plain_name(name: str) -> str:

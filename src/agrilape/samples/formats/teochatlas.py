@@ -1,8 +1,8 @@
 """TEOChatlas: questions about one place on several dates (huggingface.co/datasets/jirvin16/TEOChatlas).
 
-`instruct*.json` (training) and one JSON file per evaluation task, with rows of `video` (a list of pictures,
-despite the name), `conversations`, `task`, `dataset` and perhaps `metadata`, which has a `timestamp` for
-each picture. Boxes are `[left, top, right, bottom]`, integers 0-100.
+`train/instruct*.json` and, for testing, `eval/*.json`, one file per task, with rows of `video` (a list of
+pictures, despite the name), `conversations`, `task`, `dataset` and perhaps `metadata`, which has a
+`timestamp` for each picture. Boxes are `[left, top, right, bottom]`, integers 0-100.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ from agrilape.sources.formats.common import Omissions, PictureFolder, published,
 def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iterator[Example]:
     """Examples of all JSON files in a folder and one below it; series in order of date where it is known."""
     files = published(folder, "*.json", "*/*.json")
-    rows = (row for path in files for row in read_rows(path, omissions))
+    rows = (
+        row._replace(value={**row.value, "split": "train" if path.stem.startswith("instruct") else "test"})
+        for path in files
+        for row in read_rows(path, omissions)
+    )
     yield from picture_examples("teochatlas", rows, PictureFolder(images or folder), omissions, _shown, _ask)
 
 
@@ -40,5 +44,5 @@ def _shown(row: Mapping[str, Any]) -> Shown:
 
 
 def _ask(row: Mapping[str, Any], size: Size) -> Iterator[Asked]:
-    origin = {key: row[key] for key in ("id", "dataset") if key in row}
+    origin = {key: row[key] for key in ("id", "dataset", "split") if key in row}
     return turns(row["conversations"], TEOCHAT, size, row.get("task"), origin)

@@ -3,7 +3,7 @@
 JSON files with `images` (`id`, `file_name`, `width`, `height`), `categories` (`id`, `name`) and
 `annotations` (`image_id`, `category_id`, `segmentation`, `bbox`). A segmentation is a list of rings, `[x1,
 y1, x2, y2, ...]` in pixels; where it is missing or a run-length mask, the box of left, top, width and height
-stands for the field.
+stands for the field. The file's name states the split (`instances_val2017.json`), if anything does.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from agrilape.sources.formats.common import (
     annotated_size,
     published,
     read_object,
+    stated_split,
 )
 from agrilape.sources.pictures import picture_size
 from agrilape.sources.scene import Parcel, Scene
@@ -48,7 +49,8 @@ def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iter
                 picture = pictures.find(row.value["file_name"])
                 name = picture.relative_to(pictures.root).with_suffix("").as_posix()
                 parcels = tuple(_parcels(row, picture_size(str(picture)), omissions))
-                yield picture_scene(picture, name, folder.name, parcels=parcels, meta={"group": name})
+                meta = {"group": name, "split": stated_split(path.stem)}
+                yield picture_scene(picture, name, folder.name, parcels=parcels, meta=meta)
             except UNUSABLE as error:
                 omissions.add(path, error, row.number)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from agrilape.sources.places import Problem
 
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 NAMED_PER_REASON = 5  # the others are counted
+_SPLIT = re.compile(r"(?<![a-z])(train(?:ing|val)?|val(?:id(?:ation)?)?|test|dev)(?![a-z])")
 UNUSABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError, DataError)  # what a bad row raises
 
 
@@ -187,6 +189,11 @@ def read_object(path: Path) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise DataError(f"{path} is not a JSON object", "give the annotation file as it was published")
     return value
+
+
+def stated_split(*names: str) -> str | None:
+    """The split that names of files or folders state: `instances_train2017`, `val`; None where none does."""
+    return next((match[1] for name in names if (match := _SPLIT.search(name.lower()))), None)
 
 
 def published(folder: Path, *patterns: str) -> list[Path]:

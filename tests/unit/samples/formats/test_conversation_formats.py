@@ -301,6 +301,18 @@ def test_teochatlas_series_stand_in_order_of_date(tmp_path, paint, write_json, t
     assert {Image.open(io.BytesIO(p.data)).size for p in undated.chip.pictures} == {(200, 100)}
 
 
+def test_teochatlas_is_learnt_from_and_tested_on_in_files_of_their_own(
+    tmp_path, paint, write_json, talk, omissions
+):
+    for number, name in enumerate(("train/instruct.json", "eval/QFabric_RQA2.json")):
+        paint(f"{number}.png", seed=number)
+        write_json(name, [{"video": [f"{number}.png"], "conversations": talk("<video>\nWhat?", "Rice.")}])
+    found = {
+        e.chip.id: [s.provenance["split"] for s in e.samples] for e in read("teochatlas", tmp_path, omissions)
+    }
+    assert found == {"teochatlas/0": ["train"], "teochatlas/1": ["test"]}
+
+
 @pytest.mark.parametrize(
     "facts", [[{"timestamp": "2019-07-02"}], [{"timestamp": "2019-07-02"}, {"gsd": 1}], "2019", [None, None]]
 )

@@ -245,6 +245,18 @@ def test_dota_may_not_know_the_size_of_a_pixel(tmp_path, paint, omissions):
     assert "gsd_m" not in example.chip.meta
 
 
+def test_dota_has_its_splits_in_folders(tmp_path, paint, omissions):
+    for number, folder in enumerate(("train/labelTxt-v1.5", "val/labelTxt-v1.5", "labelTxt")):
+        paint(f"images/P{number}.png", 200, 100)
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / f"P{number}.txt").write_text("10 10 90 10 90 90 10 90 ship 0\n")
+    found = {
+        e.chip.scene: {s.provenance.get("split") for s in e.samples}
+        for e in read("dota", tmp_path, omissions)
+    }
+    assert found == {"P0": {"train"}, "P1": {"val"}, "P2": {None}}
+
+
 def test_dota_says_nothing_of_a_kind_that_a_tile_cuts(tmp_path, paint, omissions):
     paint("images/P2.png", 1500, 600)
     (tmp_path / "labelTxt").mkdir()
@@ -273,9 +285,9 @@ def test_geochat_bench_outlines_of_other_pixels_are_left_out(tmp_path, paint, wr
     assert "far outside" in reason
 
 
-def coco(write_json, things):
+def coco(write_json, things, name="train"):
     write_json(
-        "annotations/train.json",
+        f"annotations/{name}.json",
         {
             "images": [{"id": 5, "file_name": "a.png", "width": 200, "height": 100}],
             "categories": [{"id": 1, "name": "maize"}, {"id": 2, "name": "field"}],
@@ -300,6 +312,23 @@ def test_coco_boxes(tmp_path, paint, write_json, omissions):
         "locate": (Box(0.5, 0.0, 0.75, 0.05), Box(0.1, 0.1, 0.3, 0.6)), "count": ("2",)
     }  # fmt: skip
     assert sum(omissions.counts.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("instances_train2017", "train"), ("instances_val2014", "val"), ("boxes_test-dev2017", "test"),
+        ("_annotations.valid", "valid"), ("DIOR_trainval", "trainval"), ("Training", "training"),
+        ("instances_minival2014", None), ("restrained", None), ("contest", None), ("labels", None),
+    ],
+)  # fmt: skip
+def test_coco_has_its_splits_in_the_names_of_its_files(tmp_path, paint, write_json, omissions, name, split):
+    paint("pictures/a.png")
+    coco(write_json, [{"category_id": 1, "bbox": [20, 10, 40, 50]}], name)
+    (example,) = read("coco", tmp_path, omissions)
+    assert {sample.provenance.get("split") for sample in example.samples} == {split}
+    (scene,) = read("coco_fields", tmp_path, omissions)
+    assert scene.meta["split"] == split
 
 
 def test_very_many_objects_are_counted_and_not_listed(tmp_path, paint, write_json, omissions):
