@@ -148,10 +148,10 @@ class Answerer:
         self._positions = None
         if coordinates == "position_tokens" and config.token_ids is not None:
             self._positions = PositionIds(config.token_ids)
-        self._grammar = None
+        self._rules = None
         if decoding.constrained and self._positions is not None:
             corners = {} if decoding.outlines else {"max_vertices": 0}
-            self._grammar = CoordinateGrammar(self.chat.tokenizer, self._positions, **corners)
+            self._rules = CoordinateGrammar(self.chat.tokenizer, self._positions, **corners)
 
     def settle(self, examples: Sequence[Example]) -> None:
         """Let LAPE see the first example, if it never saw an image.
@@ -172,15 +172,15 @@ class Answerer:
         if lape_of(self.model) is None:
             del batch["image_times"]  # only LAPE reads them, and a plain model refuses them
         inputs = {name: value.to(self.model.device) for name, value in batch.items()}
-        length, longest, grammar = inputs["input_ids"].shape[1], self.decoding.max_new_tokens, self._grammar
+        length = inputs["input_ids"].shape[1]
         positions = self._positions if self.decoding.expectation else None
         output = self.model.generate(
             **inputs,
             do_sample=False,
-            max_new_tokens=longest,
+            max_new_tokens=self.decoding.max_new_tokens,
             eos_token_id=self.chat.stop_id,
             pad_token_id=self.chat.stop_id,
-            logits_processor=[] if grammar is None else [grammar.until(length + longest)],
+            logits_processor=self._grammar(length),
             return_dict_in_generate=True,
             output_scores=positions is not None,
         )
@@ -193,6 +193,10 @@ class Answerer:
             Answer(text, read, _intervals(read, row))
             for (text, read), row in zip(read_answers(self.chat, answers, expected), ends, strict=True)
         ]
+
+    def _grammar(self, length: int) -> list[CoordinateGrammar]:
+        """What holds answers to prompts of so many tokens to well-formed coordinates, if anything does."""
+        return [] if self._rules is None else [self._rules.until(length + self.decoding.max_new_tokens)]
 
 
 def _interval_ends(scores: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ from agrilape.evaluate.metrics.matching import f1_score
 def test_mean_and_its_interval_against_resampling_by_hand():
     rng = np.random.default_rng(0)
     clusters = [f"s{i}" for i in rng.integers(0, 30, 400)]
-    shift = {name: rng.normal() for name in set(clusters)}
+    shift = {name: rng.normal() for name in sorted(set(clusters))}
     values = np.array([shift[name] for name in clusters]) + rng.normal(size=400)
     found = estimate(per_sample(values), clusters, resamples=4000)
     groups = [values[np.array(clusters) == name] for name in sorted(set(clusters))]
