@@ -175,6 +175,11 @@ class StageConfig(Settings):
     )
     checkpoint_every: int = Field(200, ge=1, description="Steps between checkpoints to resume from.")
 
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the data sets that the mixture draws from."""
+        return sorted({name for entry in self.mixture.values() for name in entry.datasets})
+
 
 class LossConfig(Settings):
     """Loss on position tokens."""
@@ -254,5 +259,4 @@ class Recipe(Settings):
     @property
     def trained_on(self) -> list[str]:
         """Names of the data sets that the stages train on."""
-        entries = (entry for stage in self.stages for entry in stage.mixture.values())
-        return sorted({name for entry in entries for name in entry.datasets})
+        return sorted({name for stage in self.stages for name in stage.datasets})

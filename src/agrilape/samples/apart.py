@@ -18,7 +18,7 @@ from agrilape.console import warn
 from agrilape.errors import DataError
 from agrilape.files import write_json
 from agrilape.samples.leaks import Trace, check_leakage, trace
-from agrilape.samples.manifest import NAME, Manifest, read_manifest
+from agrilape.samples.manifest import NAME, Manifest, Shard, read_manifest
 from agrilape.samples.store import Store
 
 CHECKED = "apart.json"
@@ -51,15 +51,19 @@ class Side:
         return self.manifest.config
 
     @property
+    def shards(self) -> list[Shard]:
+        """Its files; none where the data set has no such split."""
+        return [shard for shard in self.manifest.shards if shard.split == self.split]
+
+    @property
     def hashes(self) -> list[str]:
         """Hashes of its shards."""
-        return [shard.sha256 for shard in self.manifest.shards if shard.split == self.split]
+        return [shard.sha256 for shard in self.shards]
 
     @cached_property
     def traces(self) -> list[Trace]:
         """What its chips could leak."""
-        files = [self.folder / shard.path for shard in self.manifest.shards if shard.split == self.split]
-        return [trace(example) for example in Store(files)]
+        return [trace(example) for example in Store([self.folder / shard.path for shard in self.shards])]
 
 
 def check_apart(recipe: Recipe, data: Path) -> None:

@@ -23,7 +23,6 @@ from agrilape.geo.timewindow import TimeWindow
 from agrilape.samples import seasons
 from agrilape.samples.burn import burn
 from agrilape.samples.metadata import shown_facts
-from agrilape.samples.seasons import Course
 from agrilape.samples.types import Chip, Picture
 from agrilape.samples.view import Field, Spot, Stress, Timing, View
 from agrilape.sources.scene import Frame, Observation, Parcel, PixelWindow, Scene, Zone
@@ -241,7 +240,7 @@ class Cutter:
         )  # fmt: skip
 
     def _season(
-        self, part: _Part, dates: list[date], curve: NDArray[np.float32], course: Course
+        self, part: _Part, dates: list[date], curve: NDArray[np.float32], course: seasons.Course
     ) -> dict[str, Any]:
         """When a part is green, as attributes of `Field`; of one in doubt nothing is asked."""
         calendar = self.scene.window
@@ -462,7 +461,7 @@ def _recorded(parcel: Parcel, calendar: TimeWindow) -> dict[str, Any]:
 
 
 def _measured(
-    calendar: TimeWindow, dates: list[date], curve: NDArray[np.float32], course: Course, cycles: bool
+    calendar: TimeWindow, dates: list[date], curve: NDArray[np.float32], course: seasons.Course, cycles: bool
 ) -> dict[str, Any]:
     """What a vegetation index says of a season, as attributes of `Field` and `Spot`; cycles if wanted."""
     found: dict[str, Any] = {"cycles": seasons.green_cycles(dates, curve)} if cycles else {}

@@ -49,13 +49,10 @@ def courses(dates: Sequence[date], curves: NDArray[np.float32]) -> list[Course]:
     """
     if not dates:
         return [Course(None, None)] * len(curves)
-    days, places, known = (
-        np.array([day.toordinal() for day in dates]),
-        np.arange(len(dates)),
-        np.isfinite(curves),
-    )
-    low, high = np.where(known, curves, np.inf).min(1), np.where(known, curves, -np.inf).max(1)
-    top = np.where(known, curves, -np.inf).argmax(1)
+    days, places = np.array([day.toordinal() for day in dates]), np.arange(len(dates))
+    known = np.isfinite(curves)
+    filled = np.where(known, curves, -np.inf)
+    low, high, top = np.where(known, curves, np.inf).min(1), filled.max(1), filled.argmax(1)
     peak = top[:, None]
     inner = (known & (places < peak)).any(1) & (known & (places > peak)).any(1)
     far = np.abs(days - days[peak]) > RIVAL_DAYS

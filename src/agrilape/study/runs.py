@@ -104,9 +104,8 @@ def _faster(recipe: Recipe, key: str, factor: Value) -> Recipe:
 
 def _check_ground(recipe: Recipe, plan: str) -> None:
     """Refuse simulated training scenes that are the test scenes, by another data set's name."""
-    trained = {name for stage in recipe.stages for entry in stage.mixture.values() for name in entry.datasets}
     for tested in recipe.evaluation.datasets:
-        for name in sorted(trained - {tested}):
+        for name in (one for one in recipe.trained_on if one != tested):
             ours, theirs = recipe.datasets[name].source, recipe.datasets[tested].source
             if ours.kind == theirs.kind == "simulate" and ours.seed == theirs.seed:
                 raise RecipeError(

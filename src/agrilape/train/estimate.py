@@ -170,8 +170,7 @@ def _collator(recipe: Recipe, model: Any, processor: Any) -> Collator:
 
 
 def _mixture(recipe: Recipe, stage: StageConfig, data: Path) -> Mixture:
-    names = sorted({name for entry in stage.mixture.values() for name in entry.datasets})
-    stores = {name: read_store(data / name, "train") for name in names}
+    stores = {name: read_store(data / name, "train") for name in stage.datasets}
     return Mixture(stage.mixture, stores, recipe.seed, stage.questions_per_chip)
 
 

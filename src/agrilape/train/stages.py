@@ -125,7 +125,6 @@ def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:
     found: list[str] = []
     met_lape, met_places = False, False
     for stage in recipe.stages:
-        names = sorted({name for entry in stage.mixture.values() for name in entry.datasets})
         met_lape |= uses_lape(recipe, stage)
         met_places |= not _is_words_only(recipe, stage)
         facts = {
@@ -133,7 +132,7 @@ def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:
             "stage": stage.model_dump(
                 mode="json", exclude={"checkpoint_every", "enable_lape", "introduction"}
             ),
-            "data": {name: data[name] for name in names},
+            "data": {name: data[name] for name in stage.datasets},
             **recipe.model_dump(
                 mode="json", include={"seed", "model"}, exclude={"model": {"gradient_checkpointing"}}
             ),
@@ -303,8 +302,7 @@ class StageRun:
 
     def _draws(self, stage: StageConfig, processes: int, words_only: bool) -> Draws:
         """Everything that the stage will see."""
-        names = {name for entry in stage.mixture.values() for name in entry.datasets}
-        stores = {name: read_store(self.data / name, "train") for name in sorted(names)}
+        stores = {name: read_store(self.data / name, "train") for name in stage.datasets}
         mixture = Mixture(stage.mixture, stores, self.seed, stage.questions_per_chip)
         if words_only:
             require_words_only(mixture, stage.name)
