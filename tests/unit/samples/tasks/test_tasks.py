@@ -163,6 +163,21 @@ def test_random_points_lie_inside_any_outline(seed, width, bend):
         assert thin.buffer(1e-9).contains(shapely.Point(point))
 
 
+def test_an_outline_that_no_trial_hits_still_gives_a_point_in_it():
+    class Unlucky(random.Random):
+        trials = 0
+
+        def uniform(self, low: float, high: float) -> float:
+            self.trials += 1
+            assert self.trials <= 10, "there is no end to trying"
+            return low
+
+    corner = shapely.Polygon([(0, 1), (1, 0), (1, 1)])  # the first corner of its bounds is outside
+    point = random_point(corner, rng := Unlucky(), attempts=5)
+    assert shapely.contains_xy(corner, *point)
+    assert rng.trials == 10
+
+
 def test_nothing_is_told_of_a_field_that_belongs_to_another_split():
     stranger = crop_field("x", "rye", 0.0, 0.7, 1.0, 1.0, clear=False, stranger=True)
     view = View(CHIP, (MAIZE, stranger))
