@@ -1,0 +1,1 @@
+"""Reading what other programs wrote: text, pictures, rasters and vectors, each at one place that all use."""
