@@ -148,6 +148,25 @@ def share_on_cpus() -> None:
     AcceleratorState.__init__ = made  # type: ignore[method-assign]
 
 
+def compute_in_float64() -> Any:
+    """Let stages compute in float64, where another order of sums shows far below what a log can hold.
+
+    Returns:
+        What `agrilape.train.stages.prepare` was, to be put back.
+    """
+    from agrilape.train import stages
+
+    original = stages.prepare
+
+    def prepared(*args: Any) -> Any:
+        made = original(*args)
+        made.model.double()
+        return made
+
+    stages.prepare = prepared
+    return original
+
+
 def divide_by_at_least(eps: float) -> None:
     """Let AdamW add `eps` to the root of the squared gradients that it divides by, 1e-8 in training."""
     import torch
@@ -173,6 +192,8 @@ def main() -> None:
         die_at(int(number), run if kind == "event" else None)
     if os.environ.get("ACCELERATE_USE_FSDP") == "true":
         share_on_cpus()
+    if os.environ.get("FLOAT64"):
+        compute_in_float64()
     train_recipe(recipe(run, **changes), run, data)
 
 
