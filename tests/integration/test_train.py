@@ -18,6 +18,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from tests.rounding import ROUNDINGS
 from transformers import set_seed
 
 from agrilape.config import dump_recipe, parse_recipe
@@ -39,7 +40,7 @@ import train_case as case
 pytestmark = pytest.mark.timeout(240)
 EXACT = {"mixed_precision": "off"}
 ROUNDED = 2**-20
-"""Float64 agrees far beyond this; sums of loss in the log, and rows in a checkpoint, are float32 (2^-24 each)."""
+"""Float64 agrees far beyond this; losses in the log and rows in a checkpoint are float32 (2^-24 each)."""
 TIMED = {"steps_per_second", "samples_per_second", "tokens_per_second"}
 LAUNCHERS = Path(__file__).parents[2] / "recipes" / "accelerate"
 
@@ -206,11 +207,11 @@ def test_two_processes_learn_what_one_learns(exact, data, tmp_path) -> None:
         same_losses(tmp_path, exact, stage)
 
 
-def same_losses(run: Path, other: Path, stage: str) -> None:
-    """Two runs in float64 learnt the same, but for the order of sums."""
+def same_losses(run: Path, other: Path, stage: str, rounded: float = ROUNDED) -> None:
+    """Two runs, in float64 unless said otherwise, learnt the same, but for the order of sums."""
     ours, theirs = log_of(run, stage), log_of(other, stage)
     for name in ("loss", "grad_norm"):
-        assert [row[name] for row in ours] == pytest.approx([row[name] for row in theirs], rel=ROUNDED)
+        assert [row[name] for row in ours] == pytest.approx([row[name] for row in theirs], rel=rounded)
     assert ours[-1]["mixture"] == theirs[-1]["mixture"]
     told, also = (
         sum((Counter(row.get("task_tokens")) for row in rows), Counter()) for rows in (ours, theirs)
@@ -218,11 +219,11 @@ def same_losses(run: Path, other: Path, stage: str) -> None:
     assert told == also
     assert told.total() > 0
     for name in ("lape_gradient", "lape_rows"):
-        assert ours[-1].get(name, {}) == pytest.approx(theirs[-1].get(name, {}), rel=ROUNDED)
+        assert ours[-1].get(name, {}) == pytest.approx(theirs[-1].get(name, {}), rel=rounded)
 
 
-@pytest.mark.parametrize(("lora", "eps", "tolerance"), [(None, 1e-3, 1e-6), (2, 1e-8, 2e-5)])
-def test_a_run_may_go_on_in_any_topology(data, tmp_path, monkeypatch, lora, eps, tolerance) -> None:
+@pytest.mark.parametrize(("lora", "eps", "rate"), [(None, 1e-3, 2e-3), (2, 1e-8, 1e-2)])
+def test_a_run_may_go_on_in_any_topology(data, tmp_path, monkeypatch, lora, eps, rate) -> None:
     """One process, then two that share the model (FSDP2), then two that each hold it, then one again.
 
     Weights are equal but for rounding if AdamW's `eps` is not far below every gradient. At 1e-8 it is: a
@@ -230,6 +231,10 @@ def test_a_run_may_go_on_in_any_topology(data, tmp_path, monkeypatch, lora, eps,
     stands in for it, divided by its own size, moves the bias by up to the whole rate. With the vision tower
     in training its key biases differed by 2e-5 then, and 20 of 36,864 query weights by up to 1e-4; the losses
     by 1e-6. LoRA leaves no biases to train.
+
+    FSDP2 shares float32 alone, whose rounding is the processor's. So losses are compared as in
+    `tests.rounding`, and weights up to a hundredth of how far 8 steps at the highest rate can move them; a
+    lost optimiser state, or a batch seen twice, moves them by several times that.
     """
     monkeypatch.setenv("ADAM_EPS", str(eps))
     monkeypatch.setattr(torch.optim.AdamW, "__init__", torch.optim.AdamW.__init__)  # to be restored
@@ -247,11 +252,11 @@ def test_a_run_may_go_on_in_any_topology(data, tmp_path, monkeypatch, lora, eps,
     assert steps == [1, 2, 3, 4, 5, 6]
     train_recipe(case.recipe(run, **changes), run, data)
     train_recipe(case.recipe(whole, **changes), whole, data)
-    same_losses(run, whole, "1-warm")
+    same_losses(run, whole, "1-warm", ROUNDINGS * 2**-24)
     ours, theirs = (load_checkpoint(r / "stages" / "1-warm").model.state_dict() for r in (run, whole))
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
-        torch.testing.assert_close(ours[name], value, rtol=0, atol=tolerance, msg=name)
+        torch.testing.assert_close(ours[name], value, rtol=0, atol=8 * rate / 100, msg=name)
 
 
 def test_lora_trains_with_lape_and_checkpoints_hold_nothing_else(data, tmp_path) -> None:
