@@ -7,6 +7,7 @@ constraints=$(realpath "$(dirname "$0")/../constraints.txt")
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cd "$place"
+unset PYTHONPATH
 
 "${PYTHON:-python3}" -m venv venv
 venv/bin/pip install -q -c "$constraints" "$wheel"
@@ -15,7 +16,7 @@ export PATH="$place/venv/bin:$PATH"
 agrilape --version
 agrilape quickstart --output run \
   --set stages.align.steps=2 --set stages.lape_warmup.steps=2 --set stages.domain.steps=2 \
-  --set datasets.stills.source.scenes=6 --set datasets.series.source.scenes=6
+  --set datasets.stills.source.scenes=6 --set datasets.seasons.source.scenes=6
 test -s run/report.html
 agrilape simulate scenes --size 256 --dates 1
 agrilape predict scenes/*/*.tif "where are the fields?" -o fields.geojson
