@@ -47,9 +47,10 @@ def prepare_run(recipe: Recipe, workers: int | None = None, scheduler: str | Non
     """
     from agrilape.samples.apart import check_apart
     from agrilape.samples.prepare import prepare_dataset
+    from agrilape.train.start import going_on
 
     _refuse_strangers(recipe)
-    dump_recipe(recipe, recipe.output / "recipe.yaml")
+    dump_recipe(going_on(recipe), recipe.output / "recipe.yaml")
     data = recipe.output / "data"
     manifests = [
         prepare_dataset(name, config, data / name, recipe.output / "scenes", workers, scheduler)
@@ -62,6 +63,7 @@ def prepare_run(recipe: Recipe, workers: int | None = None, scheduler: str | Non
 def train_run(recipe: Recipe, only: Collection[str] = (), resume: bool = True) -> list[Path]:
     """Train the stages of a recipe, or only those named, going on or anew; returns the stage folders."""
     from agrilape.train import train_recipe
+    from agrilape.train.start import going_on
 
     for stage in recipe.stages:
         how = stage.introduction
@@ -70,7 +72,7 @@ def train_run(recipe: Recipe, only: Collection[str] = (), resume: bool = True) -
                 f"stage {stage.name}: its {stage.steps} steps end before LAPE's warm-up of "
                 f"{how.lape_warmup_steps}; set stages.{stage.name}.introduction.lape_warmup_steps"
             )
-    dump_recipe(recipe, recipe.output / "recipe.yaml")
+    dump_recipe(going_on(recipe, fetch=True), recipe.output / "recipe.yaml")
     return train_recipe(recipe, recipe.output, recipe.output / "data", resume=resume, only=only)
 
 

@@ -106,6 +106,14 @@ def test_an_untrained_model_gives_a_valid_file_inside_the_image(checkpoint, imag
         assert table.within(ground.buffer(1)).all()
 
 
+def test_a_model_that_was_never_given_position_tokens_is_said_to_have_none(image, tmp_path, capsys):
+    model, processor = build_preset("nano", seed=0)
+    model.save_pretrained(tmp_path / "plain")
+    processor.save_pretrained(tmp_path / "plain")
+    predict_raster(tmp_path / "plain", image, QUESTION, tmp_path / "out.geojson", tile=300)
+    assert "has no LAPE" in capsys.readouterr().err
+
+
 def test_a_run_folder_stands_for_its_last_stage(checkpoint, image, tmp_path):
     run = checkpoint.parent.parent
     assert predict_raster(run, image, QUESTION, tmp_path / "a.geojson").path.is_file()

@@ -116,7 +116,11 @@ def train(
 
 def _print_estimates(recipe: Recipe) -> None:
     from agrilape.train.estimate import estimate_recipe
+    from agrilape.train.start import describe, start_of
 
+    start = start_of(recipe.model, fetch=True)
+    for sentence in describe(recipe, start) if start else ():
+        say(sentence)
     stages = estimate_recipe(recipe, recipe.output / "data")
     table = Table("", *(stage.stage for stage in stages), box=None)
     for group in dict.fromkeys(group for stage in stages for group in stage.parameters):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from agrilape.config.base import Settings
 
@@ -48,9 +48,21 @@ class LapeConfig(Settings):
     tied: bool | None = Field(
         None, description="Share input and output rows; null: as the language model ties its own."
     )
+    resize: Literal["refuse", "interpolate"] = Field(
+        "refuse",
+        description="Going on from a model with other numbers of tokens: refuse, or interpolate its rows.",
+    )
     token_ids: dict[Axis, tuple[int, ...]] | None = Field(
         None, description="Vocabulary ids of the position tokens, resolved by `add_position_tokens`."
     )
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is of the recipe, and not of the module, unless it is used."""
+        content: dict[str, Any] = dump(self)
+        if self.resize == "refuse":
+            content.pop("resize", None)
+        return content
 
     def bins(self, axis: Axis) -> int:
         """Number of tokens on an axis."""

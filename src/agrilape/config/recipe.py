@@ -194,7 +194,10 @@ class ModelConfig(Settings):
     """The base model."""
 
     preset: str | None = Field("nano", description="A built-in model (nano, smollm2), or null with `path`.")
-    path: str | None = Field(None, description="Hub id or local folder of a Hugging Face model.")
+    path: str | None = Field(
+        None,
+        description="A Hugging Face model (hub id, folder), or a trained one: run, checkpoint, shipped:nano.",
+    )
     dtype: Literal["float32", "bfloat16"] = "float32"
     mixed_precision: Literal["auto", "off"] = Field(
         "auto", description="auto: train with products in bfloat16 where the hardware is faster with it."

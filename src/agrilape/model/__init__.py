@@ -4,14 +4,13 @@ from agrilape.model.adapter import load_adapter, save_adapter
 from agrilape.model.attach import attach, detach, lape_of
 from agrilape.model.checkpoint import (
     Checkpoint,
-    find_checkpoint,
-    is_checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
 from agrilape.model.files import load_model, load_processor
 from agrilape.model.groups import parameter_groups
 from agrilape.model.lape import Lape
+from agrilape.model.locate import find_checkpoint, is_checkpoint
 from agrilape.model.merge import merge
 from agrilape.model.presets import build_preset
 

@@ -99,8 +99,11 @@ def load_adapter(folder: Path | str, model: Any) -> tuple[Any, LapeConfig | None
 def base_of(folder: Path, meta: Mapping[str, Any]) -> str | Path | None:
     """The base model that an adapter names in its `agrilape.json`; None for a folder that is no adapter."""
     name = meta.get("base")
-    near = folder / name if name else folder
-    return near if name and near.is_dir() else name
+    if not name:
+        return None if name is None else ""
+    # Stages used to write what leads there from a folder within the adapter's own.
+    near = (folder / name, Path(os.path.normpath(folder / "draft" / name)))
+    return next((path for path in near if path.is_dir()), name)
 
 
 def _is_own(inner: Any, name: str, parameter: torch.nn.Parameter) -> bool:

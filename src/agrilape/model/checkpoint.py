@@ -9,7 +9,7 @@ A model with LoRA is saved as an adapter instead, see `agrilape.model.adapter`; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,28 @@ from agrilape.errors import ModelError
 from agrilape.files import whole_folder
 from agrilape.model.adapter import base_of, load_adapter, save_adapter
 from agrilape.model.files import (
-    META,
-    load_model,
+    find_local,
     load_processor,
+    load_weights,
     read_lape,
     read_meta,
     write_lape,
     write_meta,
 )
+from agrilape.model.locate import (
+    CONFIG,
+    SHIPPED,
+    SHIPPED_NAME,
+    WEIGHTS,
+    is_cached,
+    is_hub_name,
+    is_on_hub,
+    locate,
+)
 from agrilape.model.merge import merged_settings
+from agrilape.tokens.vocabulary import tokenizer_of
+
+FIRST_TOKEN = "<WIDTH-000>"  # noqa: S105 - of a position
 
 
 @dataclass(frozen=True)
@@ -51,30 +64,6 @@ class Checkpoint:
     config: LapeConfig | None = None
     coordinates: str = "position_tokens"
     meta: Mapping[str, Any] = field(default_factory=dict)
-
-
-def is_checkpoint(folder: Path) -> bool:
-    """Does a folder hold a model, or an adapter to one?"""
-    return (folder / "config.json").is_file() or (folder / META).is_file()
-
-
-def find_checkpoint(folder: Path) -> Path:
-    """The checkpoint itself, or the last finished stage of a run folder.
-
-    Raises:
-        ModelError: There is none.
-    """
-    if is_checkpoint(folder):
-        return folder
-    stages = sorted(
-        (path for path in folder.glob("stages/[0-9]*-*") if is_checkpoint(path)),
-        key=lambda path: int(path.name.split("-")[0]),
-    )
-    if not stages:
-        raise ModelError(
-            f"{folder} holds no checkpoint", "give a checkpoint folder, or the folder of a trained run"
-        )
-    return stages[-1]
 
 
 def save_checkpoint(
@@ -109,34 +98,87 @@ def load_checkpoint(
     path: str | Path,
     dtype: torch.dtype | None = None,
     base: str | Path | None = None,
+    trust_remote_code: bool = False,
+    may_fetch: Collection[str] = (),
 ) -> Checkpoint:
     """Load a checkpoint or adapter of agrilape, or any supported model.
 
-    A merged model that has lost its injection into visual features is loaded with a warning.
+    A merged model that has lost its injection into visual features is loaded with a warning. The base model
+    that an adapter names on the hub is taken from this machine's cache alone: whoever wrote the adapter does
+    not decide what is fetched.
 
     Args:
-        path: Folder, or the id of a model on the hub.
+        path: Folder of a checkpoint or of a run, `shipped:nano`, or the id of a model on the hub.
         dtype: Of the base model; None: as saved. LAPE's rows are float32 always.
-        base: The base model of an adapter, if it is no longer where it was.
+        base: The base model of an adapter, if it is no longer where it was, or to have it fetched.
+        trust_remote_code: Whether a model on the hub may bring code of its own, if it is named here.
+        may_fetch: Hub models that may be fetched if an adapter names them as its base.
 
     Raises:
-        ModelError: There is no loadable model.
+        ModelError: There is no loadable model, or what belongs to it is missing.
     """
-    folder = Path(path)
-    meta = read_meta(folder)
-    adapted = base_of(folder, meta)
-    if adapted is None:
-        model, processor = load_model(path, dtype), load_processor(path)
-        config = read_lape(folder, model) or _merged(path, model)
-    elif not (base or adapted):
+    found = find_local(path)
+    folder = found if isinstance(found, Path) else None
+    meta = read_meta(folder) if folder else {}
+    adapted = base_of(folder, meta) if folder else None
+    if folder and adapted is not None:
+        named = base is not None or adapted in may_fetch
+        weights = _base_of(folder, base or adapted, named)
+        local = not named and is_on_hub(weights)
+        model = load_weights(weights, dtype, trust_remote_code and named, only_local=local)
+        model, config = load_adapter(folder, model)
+        processor = load_processor(folder)
+    else:
+        model = load_weights(found, dtype, trust_remote_code)
+        processor = load_processor(found, trust_remote_code)
+        config = (read_lape(folder, model) if folder else None) or _merged(path, model)
+    if folder and meta and config is None:
+        _refuse_lost_rows(folder, processor)
+    if folder and folder.is_relative_to(SHIPPED):
+        path = SHIPPED_NAME
+    if is_on_hub(path) and folder and adapted is None:
+        model.config.name_or_path = str(path)  # what an adapter calls its base, on any machine
+    return Checkpoint(model.eval(), processor, config, meta.get("coordinates", "position_tokens"), meta)
+
+
+def _base_of(folder: Path, base: str | Path, named: bool) -> Path | str:
+    """Where the base model of an adapter lies; `named` by the caller, or else by the adapter alone."""
+    if not base:
         raise ModelError(
             f"{folder} is an adapter that does not say of which model",
             "name it: from_pretrained(folder, base=...)",
         )
-    else:
-        model, config = load_adapter(folder, load_model(base or adapted, dtype))
-        processor = load_processor(folder)
-    return Checkpoint(model.eval(), processor, config, meta.get("coordinates", "position_tokens"), meta)
+    found = find_local(base) if named else locate(base)
+    if named or not is_on_hub(found):
+        return found
+    if not is_hub_name(str(found)):
+        raise ModelError(
+            f"the base model of the adapter in {folder} is not there: {found}",
+            "put it there, or name it: from_pretrained(folder, base=...)",
+        )
+    if not is_cached(str(found)):
+        raise ModelError(
+            f"{folder} is an adapter of {found}, which is not on this machine",
+            f"if you want that model: `hf download {found}`, or from_pretrained(folder, base={found!r})",
+        )
+    return found
+
+
+def find_weights(path: str | Path) -> Path | str:
+    """Where the configuration of a model lies: of an adapter, its base model's; see `locate`."""
+    found = find_local(path)
+    base = base_of(found, read_meta(found)) if isinstance(found, Path) else None
+    return locate(base) if base else found
+
+
+def _refuse_lost_rows(folder: Path, processor: Any) -> None:
+    """A checkpoint whose tokenizer has position tokens had rows for them."""
+    tokenizer = tokenizer_of(processor)
+    if FIRST_TOKEN in tokenizer.get_vocab():
+        raise ModelError(
+            f"{folder} has position tokens, but {CONFIG} and {WEIGHTS}, which belong to it, are missing",
+            "copy the folder again, whole",
+        )
 
 
 def _merged(path: str | Path, model: Any) -> LapeConfig | None:

@@ -18,9 +18,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from agrilape.config.lape import LapeConfig
 from agrilape.errors import ModelError
 from agrilape.model.attach import attach, lape_of
+from agrilape.model.locate import CONFIG, META, WEIGHTS, fetch, is_on_hub, locate, refuse_bare_adapter
 from agrilape.model.presets import Built, build_preset
-
-WEIGHTS, CONFIG, META = "lape.safetensors", "lape_config.json", "agrilape.json"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -56,24 +55,47 @@ def read_lape(folder: Path, model: Any) -> LapeConfig | None:
     """Attach LAPE with the rows of a folder; None if it has none.
 
     Raises:
-        ModelError: The files are damaged, or belong to another model.
+        ModelError: The files are damaged, incomplete, or belong to another model.
     """
-    if not (folder / CONFIG).is_file():
+    config = read_settings(folder)
+    if config is None:
         return None
+    # The rows are overwritten at once; `mean` is a beginning that needs no tokenizer.
     try:
-        config = LapeConfig.model_validate_json((folder / CONFIG).read_text())
-        # The rows are overwritten at once; `mean` is a beginning that needs no tokenizer.
         attach(model, config.model_copy(update={"initialisation": "mean"}))
         lape = lape_of(model)
         assert lape is not None
         lape.config = config
         lape.load_state_dict(read_tensors(folder / WEIGHTS))
-    except (OSError, ValidationError, RuntimeError) as error:
-        raise ModelError(
-            f"cannot read LAPE from {folder}: {_first_line(error)}",
-            "the folder is incomplete or belongs to another model; copy or train it again",
-        ) from error
+    except RuntimeError as error:
+        raise _unreadable(folder, error) from error
     return config
+
+
+def read_settings(folder: Path) -> LapeConfig | None:
+    """The settings of the LAPE in a folder; None if it has none.
+
+    Raises:
+        ModelError: The file is damaged, or missing where there are rows.
+    """
+    if not (folder / CONFIG).is_file():
+        if (folder / WEIGHTS).is_file():
+            raise ModelError(
+                f"{folder} has LAPE's rows ({WEIGHTS}) without their settings ({CONFIG})",
+                "copy the folder again, whole",
+            )
+        return None
+    try:
+        return LapeConfig.model_validate_json((folder / CONFIG).read_text())
+    except (OSError, ValidationError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"cannot read LAPE from {folder}: {_first_line(error)}",
+        "the folder is incomplete or belongs to another model; copy or train it again",
+    )
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -94,7 +116,7 @@ def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
 
 
 def load_model(path: str | Path, dtype: torch.dtype | None = None, trust_remote_code: bool = False) -> Any:
-    """Load a model without LAPE, in evaluation mode.
+    """Load a model that has no LAPE, in evaluation mode.
 
     Args:
         path: Folder, hub id, or `preset:<name>:<seed>` for a built-in model.
@@ -102,20 +124,52 @@ def load_model(path: str | Path, dtype: torch.dtype | None = None, trust_remote_
         trust_remote_code: Whether the hub may bring code of its own.
 
     Raises:
-        ModelError: There is no loadable model.
+        ModelError: There is no loadable model, or it has LAPE, which would be lost.
     """
+    folder = find_local(path)
+    if isinstance(folder, Path) and has_lape(folder):
+        raise ModelError(
+            f"{folder} has LAPE, without which it is another model",
+            f"agrilape.from_pretrained({str(path)!r}) loads both",
+        )
+    return load_weights(folder, dtype, trust_remote_code)
+
+
+def load_weights(
+    path: str | Path,
+    dtype: torch.dtype | None = None,
+    trust_remote_code: bool = False,
+    only_local: bool = False,
+) -> Any:
+    """As `load_model`, for whoever attaches LAPE afterwards, or has rows of another kind for the model."""
     preset = _preset(path)
     if preset is not None:
         return preset.model.to(dtype or torch.float32).eval()
     with _explained(path):
+        refuse_bare_adapter(Path(path))
         model = AutoModelForImageTextToText.from_pretrained(
-            path, dtype=dtype or "auto", trust_remote_code=trust_remote_code
+            path, dtype=dtype or "auto", trust_remote_code=trust_remote_code, local_files_only=only_local
         )
     return model.eval()
 
 
+def has_lape(folder: Path) -> bool:
+    """Has the checkpoint or adapter in a folder LAPE of its own?"""
+    return any((folder / name).is_file() for name in (CONFIG, WEIGHTS))
+
+
+def find_local(path: str | Path) -> Path | str:
+    """As `locate`; a checkpoint of agrilape on the hub is fetched, and its folder given."""
+    found = locate(path)
+    if not is_on_hub(found):
+        return found
+    with _explained(path):
+        return fetch(str(found)) or found
+
+
 def load_processor(path: str | Path, trust_remote_code: bool = False) -> Any:
-    """Load the processor of a model, likewise."""
+    """Load the processor of a model, likewise; of a run folder, that of its last finished stage."""
+    path = locate(path)
     preset = _preset(path)
     if preset is not None:
         return preset.processor

@@ -11,8 +11,9 @@ from safetensors import SafetensorError, safe_open
 
 from agrilape.config.lape import LapeConfig
 from agrilape.errors import ModelError
-from agrilape.model.files import CONFIG, WEIGHTS, read_meta
+from agrilape.model.files import read_meta
 from agrilape.model.groups import group_of
+from agrilape.model.locate import CONFIG, WEIGHTS
 
 
 def inspect_checkpoint(folder: Path | str) -> dict[str, Any]:

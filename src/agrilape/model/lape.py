@@ -22,6 +22,8 @@ from agrilape.model.gradients import GradientRecord, Use
 from agrilape.model.propagation import propagate, propagation_matrix
 
 Direction = Literal["in", "out"]
+SCALARS = ("unit", "gate_value", "axis_gates")
+"""What a state holds besides rows: how strongly positions are injected."""
 
 
 class Lape(nn.Module):
@@ -54,7 +56,7 @@ class Lape(nn.Module):
         self.enabled = True
         self.record: GradientRecord | None = None
         for axis in AXES:
-            for direction in ("in",) if tied else ("in", "out"):
+            for direction in self.directions:
                 rows = torch.zeros(config.bins(axis), hidden_size, dtype=torch.float32)
                 self.register_parameter(f"{axis}_{direction}", nn.Parameter(rows))
         matrices = [propagation_matrix(config.bins(axis), normalised=config.ntp == "value") for axis in AXES]
@@ -76,6 +78,19 @@ class Lape(nn.Module):
     def table(self, axis: Axis, direction: Direction) -> nn.Parameter:
         """The trained rows of one axis, `[N, D]`; tied rows are one object in both directions."""
         return self.get_parameter(f"{axis}_in" if self.tied else f"{axis}_{direction}")
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """Which tables there are; tied ones are called `in`."""
+        return ("in",) if self.tied else ("in", "out")
+
+    @torch.no_grad()
+    def set_rows(self, direction: Direction, rows: Tensor) -> None:
+        """Choose the tables so that the model uses these rows, `[P, D]`, after propagation."""
+        if self.config.ntp == "value":
+            rows = torch.linalg.solve(self.propagation, rows.to(self.propagation))
+        for axis, part in zip(AXES, torch.split(rows, [self.config.bins(a) for a in AXES]), strict=True):
+            self.table(axis, direction).copy_(part)
 
     def rows(self, direction: Direction, use: Use | None = None) -> Tensor:
         """Rows as the model uses them, after neighbour propagation: `[P, D]` float32, as `token_ids`."""

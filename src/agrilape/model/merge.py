@@ -10,6 +10,7 @@ from torch import nn
 from agrilape.config.lape import LapeConfig
 from agrilape.errors import ModelError
 from agrilape.model.attach import detach, inner_model, lape_of, vocabulary_modules
+from agrilape.model.lape import SCALARS, Lape
 
 
 @torch.no_grad()
@@ -39,9 +40,17 @@ def merge(model: Any) -> Any:
     detach(model)
     settings = lape.config.model_copy(update={"injection": "off"})
     model.config.agrilape = {
-        "merged": settings.model_dump(mode="json"), "injection_lost": lape.config.injection != "off"
-    }  # fmt: skip
+        "merged": settings.model_dump(mode="json"),
+        "injection_lost": lape.config.injection != "off",
+        "injected": _injected(lape),
+    }
     return model
+
+
+def _injected(lape: Lape) -> dict[str, Any]:
+    """How visual features received positions, for whoever trains on from the merged model."""
+    state = {name: value.tolist() for name, value in lape.state_dict().items() if name in SCALARS}
+    return {"injection": lape.config.injection, "state": {n: v for n, v in state.items() if v == v}}
 
 
 def merged_settings(model: Any) -> LapeConfig | None:

@@ -96,6 +96,8 @@ def predict_raster(
     if tile is not None:
         taught = replace(taught, side=tile)
     tiles = Tiles(scene, frames, asked, taught, overlap, composite or taught.composite)
+    if model.config is None and model.coordinates == "position_tokens":
+        warn(f"{folder} has no LAPE: places and times are asked and answered in numerals")
     for doubt in _doubts(tiles):
         warn(doubt)
     rows = _answers(model, tiles, batch_size)

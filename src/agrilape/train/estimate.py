@@ -17,6 +17,8 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.errors import DataError
 from agrilape.model import build_preset, load_processor, parameter_groups
+from agrilape.model.checkpoint import find_weights
+from agrilape.model.files import load_weights
 from agrilape.samples.manifest import read_store
 from agrilape.samples.mixture import Mixture
 from agrilape.tokens import Collator, PositionCodec, add_position_tokens, packing_of
@@ -27,6 +29,7 @@ from agrilape.train.optim import peak_rates
 from agrilape.train.parts import in_parts, spare_tokens
 from agrilape.train.precision import is_bfloat16_fast
 from agrilape.train.prepare import lora_targets
+from agrilape.train.start import going_on
 
 PROBES = 64  # chips that are looked at, in batches as they would train
 PROCESS_BYTES = 540_000_000  # with the libraries; a CUDA context takes about as much of the device
@@ -84,6 +87,7 @@ def estimate_recipe(recipe: Recipe, data: Path) -> list[Estimate]:
     Raises:
         ModelError: The model's configuration or processor cannot be read.
     """
+    recipe = going_on(recipe, fetch=True)
     model, processor = _outline(recipe)
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     device = accelerator or torch.device("cpu")
@@ -155,9 +159,11 @@ def _outline(recipe: Recipe) -> tuple[Any, Any]:
     if config.path is None:
         return build_preset(config.preset or "nano", config.seed)
     trusted = config.trust_remote_code
-    processor = load_processor(config.path, trusted)
+    processor, weights = load_processor(config.path, trusted), find_weights(config.path)
+    if str(weights).startswith("preset:"):
+        return load_weights(weights), processor
     with torch.device("meta"):
-        settings = AutoConfig.from_pretrained(config.path, trust_remote_code=trusted)
+        settings = AutoConfig.from_pretrained(weights, trust_remote_code=trusted)
         model = AutoModelForImageTextToText.from_config(settings, trust_remote_code=trusted)
     model.tie_weights()
     return model, processor

@@ -10,20 +10,21 @@ import torch
 from torch import nn
 
 from agrilape.config.lape import LapeConfig
-from agrilape.config.recipe import ModelConfig, Recipe, StageConfig
+from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.errors import ModelError
 from agrilape.model import (
     attach,
     build_preset,
     lape_of,
     load_checkpoint,
-    load_model,
-    load_processor,
     parameter_groups,
 )
+from agrilape.model.convert import convert, unmerge
 from agrilape.model.groups import group_of
+from agrilape.model.merge import merged_settings
 from agrilape.tokens import add_position_tokens
 from agrilape.train.optim import freeze, peak_rates
+from agrilape.train.start import wants_lape
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,14 @@ def prepare(recipe: Recipe, stage: StageConfig, start: Path | None) -> Prepared:
 
     LAPE is attached when a stage first asks for it, not before, since the statistics of the language model's
     embeddings and of the visual features, which it starts from, are those of an aligned model by then.
+    A model that was trained with LAPE keeps it.
 
     Args:
         recipe: Settings.
         stage: The stage.
         start: Checkpoint to start from; None: the base model.
     """
-    model, processor = _open(recipe.model, start)
+    model, processor = _open(recipe, start)
     if recipe.model.lora_rank is not None and not is_adapted(model):
         model = add_lora(model, recipe.model.lora_rank)
     on = uses_lape(recipe, stage)
@@ -111,11 +113,30 @@ def lora_targets(model: Any) -> list[tuple[str, nn.Linear]]:
     ]
 
 
-def _open(config: ModelConfig, start: Path | None) -> tuple[Any, Any]:
+def _open(recipe: Recipe, start: Path | None) -> tuple[Any, Any]:
+    config, dtype = recipe.model, getattr(torch, recipe.model.dtype)
     if start is not None:
-        checkpoint = load_checkpoint(start, getattr(torch, config.dtype))
+        named = () if config.path is None else (config.path,)
+        checkpoint = load_checkpoint(start, dtype, None, config.trust_remote_code, may_fetch=named)
         return checkpoint.model, checkpoint.processor
     if config.path is None:
         return build_preset(config.preset or "nano", config.seed)
-    dtype, trusted = getattr(torch, config.dtype), config.trust_remote_code
-    return load_model(config.path, dtype, trusted), load_processor(config.path, trusted)
+    checkpoint = load_checkpoint(config.path, dtype, trust_remote_code=config.trust_remote_code)
+    return _as_asked(recipe, checkpoint.model, checkpoint.processor), checkpoint.processor
+
+
+def _as_asked(recipe: Recipe, model: Any, processor: Any) -> Any:
+    """A trained model with the number of tokens, the gate and the LoRA that the recipe asks for."""
+    if is_adapted(model) and recipe.model.lora_rank is None:
+        model = model.merge_and_unload()
+    if merged_settings(model) is not None and wants_lape(recipe):
+        unmerge(model)
+    lape = lape_of(model)
+    if lape is None:
+        return model
+    wanted = lape.config.model_copy(update={"ntp": recipe.lape.ntp, "gate": recipe.lape.gate})
+    bins = {name: getattr(recipe.lape, name) for name in ("num_spatial_tokens", "num_temporal_tokens")}
+    wanted = wanted.model_copy(update=bins)
+    if wanted != lape.config:
+        convert(model, processor, wanted)
+    return model

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ from agrilape.train.parts import Collate, in_parts, spare_tokens
 from agrilape.train.precision import avoid_cudnn_attention, is_bfloat16_fast
 from agrilape.train.prepare import Prepared, prepare, uses_lape
 from agrilape.train.stability import measure
+from agrilape.train.start import describe, going_on, start_of
 from agrilape.train.trainer import StageTrainer
 from agrilape.train.watch import CURVE, Watch, Watcher
 
@@ -74,8 +75,8 @@ def train_recipe(
         The stage folders in order; each is a checkpoint.
 
     Raises:
-        RecipeError: `only` names an unknown stage, a stage before it has no checkpoint, or `report_to` names
-            what is not installed.
+        RecipeError: `only` names an unknown stage, a stage before it has no checkpoint, `report_to` names
+            what is not installed, or a setting contradicts the trained model that `model.path` names.
         DataError: A data set is not prepared, or what is trained on is also asked about in the evaluation.
         TrainingDivergedError: The loss is no longer finite.
     """
@@ -85,6 +86,9 @@ def train_recipe(
             f"choose from {', '.join(stage.name for stage in recipe.stages)}",
         )
     require_loggers(recipe.report_to)
+    start = start_of(recipe.model, fetch=True)
+    told = tuple(describe(recipe, start)) if start else ()
+    recipe = going_on(recipe)
     bound_kernel_caches()
     avoid_cudnn_attention()
     logging.disable_progress_bar()
@@ -96,7 +100,7 @@ def train_recipe(
         before = folders[-1] if folders else None
         folders.append(run / "stages" / stage_folder(recipe, number))
         if not only or stage.name in only:
-            StageRun(recipe, number, folders[-1], before, data, made_from, watch).train(resume)
+            StageRun(recipe, number, folders[-1], before, data, made_from, watch, told).train(resume)
             give_back(collect=True)
     return folders
 
@@ -123,7 +127,8 @@ def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:
         data: Key of each data set that it trains on, as its manifest gives it.
     """
     found: list[str] = []
-    met_lape, met_places = False, False
+    start = start_of(recipe.model)
+    met_lape, met_places = start is not None and start.lape is not None, False
     for stage in recipe.stages:
         met_lape |= uses_lape(recipe, stage)
         met_places |= not _is_words_only(recipe, stage)
@@ -145,6 +150,8 @@ def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:
             facts["stage"]["learning_rates"].pop("lape")
         if met_places:
             facts["coordinates"] = recipe.coordinates
+        if start is not None and not found:
+            facts["start"] = start.made_from
         found.append(hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16])
     return found
 
@@ -172,6 +179,7 @@ class StageRun:
         data: Folder of the prepared data sets.
         made_from: Fingerprint.
         watch: Looks at the model while it trains.
+        told: What to say of the model that the first stage goes on from.
     """
 
     recipe: Recipe
@@ -181,6 +189,7 @@ class StageRun:
     data: Path
     made_from: str
     watch: Watch | None = None
+    told: Sequence[str] = ()
 
     @property
     def stage(self) -> StageConfig:
@@ -212,6 +221,9 @@ class StageRun:
         # A recipe with a slip in it fails here, while what was trained before is still there.
         if not goes_on and self.folder.is_dir():
             self._draws(self.stage, process.num_processes, words_only=False)
+        if snapshot is None and self.before is None:
+            for sentence in self.told:
+                say(sentence)
         set_seed(self.seed)
         prepared = prepare(self.recipe, self.stage, snapshot or self.before)
         process.wait_for_everyone()
