@@ -9,14 +9,15 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
-from agrilape.errors import DiskError
+from agrilape.errors import DataError, DiskError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # GDAL passes on the system's words, safetensors its number; torch says only that it could not write.
@@ -27,6 +28,54 @@ _FULL_SIGNS = (
 )
 _NO_ROOM = 1 << 17
 """Free bytes below which a failed write is put down to the disk: SQLite keeps the true reason to itself."""
+_LONGEST_PART = 255  # bytes of a name that common file systems take
+_LONGEST_NAME = 4000  # of a whole path
+_ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of characters
+
+
+def path_inside(folder: Path, name: object, what: str = "a file's name", remedy: str | None = None) -> Path:
+    r"""The path of something that a file names, which must lie in the folder that it belongs to.
+
+    Args:
+        folder: That folder.
+        name: As the file has it, its parts divided by `/`.
+        what: What has that name, for the error.
+        remedy: What to do about one that is not usable.
+
+    Raises:
+        DataError: It is no name, is absolute, leads out of the folder (also by a symbolic link), or is one
+            that some system cannot have: with `\`, `:` as of a drive, control characters, or too long.
+    """
+    reason = _odd_name(name)
+    path = folder if reason else Path(folder, str(name))
+    if reason is None:
+        try:
+            reason = None if path.resolve().is_relative_to(folder.resolve()) else "leads out of its folder"
+        except (OSError, RuntimeError, ValueError) as error:  # links in a circle
+            reason = f"is not usable: {error}"
+    if reason is not None:
+        raise DataError(f"{what} {reason}: {name!r:.200}", remedy or f"name something in {folder}")
+    return path
+
+
+def _odd_name(name: object) -> str | None:
+    """Why something is not the name of a file in a folder; None if it is."""
+    if not isinstance(name, str) or not name.strip():
+        return "is empty" if isinstance(name, str) else "is no text"
+    given = PurePosixPath(name)
+    if _ODD.search(name):
+        return "has characters that no file's name may have"
+    if "\\" in name or re.match("[A-Za-z]:", name):
+        return "is written as on Windows"
+    if given.is_absolute():
+        return "is absolute"
+    if ".." in given.parts:
+        return "leads out of its folder"
+    if not given.parts:
+        return "is that of the folder itself"
+    if len(name.encode()) > _LONGEST_NAME or max(len(part.encode()) for part in given.parts) > _LONGEST_PART:
+        return "is too long"
+    return None
 
 
 @contextmanager

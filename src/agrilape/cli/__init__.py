@@ -16,6 +16,7 @@ from agrilape.cli import data, look, maps, road, study
 from agrilape.console import err, out, set_quiet
 from agrilape.errors import AgrilapeError
 from agrilape.files import is_out_of_room
+from agrilape.io.remote import keep_to_listed_drivers
 
 app = typer.Typer(
     name="agrilape",
@@ -85,5 +86,6 @@ def _common(
     ] = False,
 ) -> None:
     set_quiet(quiet)
+    keep_to_listed_drivers()
     if quiet or not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when transformers is imported

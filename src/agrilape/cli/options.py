@@ -8,6 +8,14 @@ from typing import Annotated
 import typer
 
 from agrilape.config import Recipe, load_recipe
+from agrilape.io.remote import allow_remote
+
+
+def _allow_remote(asked: bool) -> bool:
+    if asked:
+        allow_remote()
+    return asked
+
 
 RecipeArgument = Annotated[
     str,
@@ -18,6 +26,14 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. --set stages.align.steps=50."),
 ]
 Output = Annotated[Path | None, typer.Option("--output", help="Run folder, instead of the recipe's.")]
+AllowRemote = Annotated[
+    bool,
+    typer.Option(
+        "--allow-remote",
+        help="Read what a STAC file names on a network too; else only files of this machine are read.",
+        callback=_allow_remote,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from agrilape.cli.options import AsJson, Output, Overrides, RecipeArgument, open_recipe
+from agrilape.cli.options import AllowRemote, AsJson, Output, Overrides, RecipeArgument, open_recipe
 from agrilape.cli.tables import print_scores
 from agrilape.config import Recipe
 from agrilape.config.recipe import SimulateSource
@@ -22,7 +22,7 @@ commands = typer.Typer()
 
 
 @commands.command(rich_help_panel="The road")
-def quickstart(overrides: Overrides = None, output: Output = None) -> None:
+def quickstart(overrides: Overrides = None, output: Output = None, allow_remote: AllowRemote = False) -> None:
     """Simulate, prepare, train, evaluate and report, in minutes on two cores."""
     from agrilape.road import run_recipe
 
@@ -68,6 +68,7 @@ def prepare(
             help="Let this Dask scheduler's workers do it, e.g. tcp://host:8786; they see the same files.",
         ),
     ] = None,
+    allow_remote: AllowRemote = False,
 ) -> None:
     """Turn imagery and parcels into questions and answers, stored as Parquet.
 

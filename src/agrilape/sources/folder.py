@@ -192,7 +192,9 @@ def _on_map(home: Home, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
     """The scenes of one folder's images other than plain pictures."""
     problems: list[Problem] = []
     plain = [image for image in home.images if image.suffix.lower() not in PICTURE_SUFFIXES]
-    places = group_places(plain, facts, lambda path, reason: problems.append(Problem(path, reason)))
+    places = group_places(
+        plain, facts, lambda path, reason: problems.append(Problem(path, reason)), home.root
+    )
     yield from problems
     for files in places:
         try:

@@ -17,6 +17,7 @@ from shapely.geometry import shape
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import apply_affine
+from agrilape.io.gdal import open_raster
 from agrilape.sources.crops import plain_crop
 from agrilape.sources.layers import Grid
 from agrilape.sources.scene import Parcel
@@ -59,7 +60,7 @@ def parcels_from_mask(path: Path, grid: Grid, crops: Mapping[str, str] | None = 
 def _patches(path: Path, grid: Grid) -> Iterator[tuple[int, shapely.Geometry]]:
     """Code and outline, in pixels of the image, of each patch."""
     try:
-        with _without_place(), rasterio.open(path) as mask:
+        with _without_place(), open_raster(path) as mask:
             placed = mask.crs is not None and grid.crs is not None
             if not placed and (mask.width, mask.height) != (grid.width, grid.height):
                 raise DataError(

@@ -40,7 +40,10 @@ def home_of(image: Path) -> Path:
 
 
 def group_places(
-    images: Sequence[Path], reading: Reading, leave_out: Callable[[Path, str], None]
+    images: Sequence[Path],
+    reading: Reading,
+    leave_out: Callable[[Path, str], None],
+    root: Path | None = None,
 ) -> list[list[RasterFile]]:
     """Images of one folder grouped by the ground that they show; undated whole images stand alone.
 
@@ -48,11 +51,12 @@ def group_places(
         images: GeoTIFFs and the like, cubes, STAC files; of Sentinel-2 products only bands are read.
         reading: What the user states of them.
         leave_out: Told of files that cannot be used, and why.
+        root: Folder that files named by STAC stay in; None for the file's own.
     """
     places: list[list[RasterFile]] = []
     for path in images:
         try:
-            files = _inspect(path, reading, leave_out)
+            files = _inspect(path, reading, leave_out, root)
         except DataError as error:
             leave_out(path, str(error))
             continue
@@ -65,11 +69,13 @@ def group_places(
     return places
 
 
-def _inspect(path: Path, reading: Reading, leave_out: Callable[[Path, str], None]) -> Sequence[RasterFile]:
+def _inspect(
+    path: Path, reading: Reading, leave_out: Callable[[Path, str], None], root: Path | None
+) -> Sequence[RasterFile]:
     if path.suffix.lower() in CUBE_SUFFIXES:
         return inspect_cube(path, reading)
     if path.suffix.lower() == ".json":
-        return inspect_stac(path, leave_out, reading) if is_stac(path) else ()
+        return inspect_stac(path, leave_out, reading, root) if is_stac(path) else ()
     if any(folder.suffix == PRODUCT for folder in path.parents) and not _is_product_band(path):
         return ()
     return (inspect_raster(path, reading),)

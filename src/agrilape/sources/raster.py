@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import RasterioError
@@ -22,6 +21,8 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from agrilape.errors import DataError
+from agrilape.io.gdal import open_raster
+from agrilape.io.remote import is_remote
 from agrilape.sources import composite as composites
 from agrilape.sources.bands import MASK_ROLES, role_of, roles
 from agrilape.sources.cubes import read_variable
@@ -181,7 +182,7 @@ def _dataset(path: str, grid: Grid | None, resampling: Resampling) -> _Opened:
     if key in datasets:
         datasets.move_to_end(key)
         return datasets[key]
-    dataset = rasterio.open(path)
+    dataset = open_raster(path)
     if grid is not None and not _same_grid(dataset, grid):
         dataset = WarpedVRT(
             dataset, crs=grid.crs or dataset.crs, transform=grid.transform, width=grid.width,
@@ -198,7 +199,7 @@ def _dataset(path: str, grid: Grid | None, resampling: Resampling) -> _Opened:
 
 def _stamp(path: str) -> tuple[int, int] | None:
     """Time and size of a local file, which tell when it was replaced; None for a remote one."""
-    if "://" in path or path.startswith("/vsi"):
+    if is_remote(path):
         return None
     status = os.stat(path)
     return status.st_mtime_ns, status.st_size
@@ -249,7 +250,7 @@ def inspect_raster(path: Path | str, reading: Reading = AS_THEY_SAY) -> RasterFi
         DataError: The file is unreadable or truncated, or has no CRS.
     """
     try:
-        with _strictly(), rasterio.open(path) as dataset:
+        with _strictly(), open_raster(path) as dataset:
             _check_whole(dataset)
             system = dataset.crs.to_string() if dataset.crs else reading.crs
             if system is None and not reading.pixels_only:

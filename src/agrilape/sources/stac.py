@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from agrilape.errors import DataError
+from agrilape.files import path_inside
+from agrilape.io.remote import check_remote, is_remote
 from agrilape.sources.bands import role_of
 from agrilape.sources.cubes import need
 from agrilape.sources.dates import parse_date
@@ -30,7 +33,10 @@ def is_stac(path: Path) -> bool:
 
 
 def inspect_stac(
-    path: Path, leave_out: Callable[[Path, str], None], reading: Reading = AS_THEY_SAY
+    path: Path,
+    leave_out: Callable[[Path, str], None],
+    reading: Reading = AS_THEY_SAY,
+    root: Path | None = None,
 ) -> list[RasterFile]:
     """The image files of an item, or of all items of a collection: one description per asset.
 
@@ -38,24 +44,63 @@ def inspect_stac(
     (`bands` in STAC 1.1), corrected by what is known of the Sentinel-2 baseline.
 
     Args:
-        path: JSON file of an item, collection or catalogue; assets may be remote.
+        path: JSON file of an item, collection or catalogue.
         leave_out: Told of assets that cannot be used, and why.
         reading: What the user states of the files.
+        root: Folder that links and assets stay in; None for that of the file. Remote ones are read where
+            that is allowed.
 
     Raises:
         DataError: The JSON is no valid STAC.
     """
     pystac = need("pystac", str(path))
+    root = root or path.parent
     try:
-        root = pystac.read_file(str(path))
-        items = [root] if isinstance(root, pystac.Item) else list(root.get_items(recursive=True))
+        known = _read(path, root)
+        items = [known] if isinstance(known, pystac.Item) else list(known.get_items(recursive=True))
     except Exception as error:  # pystac raises many kinds for one cause: not such a file, or a link is broken
         raise DataError(f"{path} is not readable STAC: {error}", "export it again with pystac") from error
-    return [file for item in items for file in _item(item, path.parent, leave_out, reading)]
+    return [file for item in items for file in _item(item, path.parent, root, leave_out, reading)]
+
+
+def _read(path: Path, root: Path) -> Any:
+    """The item, collection or catalogue of a file, whose links are followed within a folder only."""
+    from pystac import Catalog
+    from pystac.stac_io import DefaultStacIO
+
+    class Within(DefaultStacIO):
+        def read_text_from_href(self, href: str, *args: Any, **kwargs: Any) -> str:
+            if is_remote(href):
+                check_remote(href)
+                return str(super().read_text_from_href(href, *args, **kwargs))
+            return _within(href, root).read_text(encoding="utf-8")
+
+    reader = Within()
+    known = reader.read_stac_object(str(path))
+    if isinstance(known, Catalog):
+        known._stac_io = reader
+        known.set_root(known)  # else its link to another root would be followed
+    return known
+
+
+def _within(href: str, root: Path) -> Path:
+    """The file of an address that an item names.
+
+    Raises:
+        DataError: It lies outside the folder.
+    """
+    try:
+        name = os.path.relpath(href.removeprefix("file://"), root)
+    except ValueError as error:
+        raise DataError(f"it names {href!r:.200}", "name a file by its path") from error
+    remedy = (
+        "give the folder that holds both the STAC file and its images, with a pattern such as stac/*.json"
+    )
+    return path_inside(root, name, "it names a file whose path", remedy)
 
 
 def _item(
-    item: Any, folder: Path, leave_out: Callable[[Path, str], None], reading: Reading
+    item: Any, folder: Path, root: Path, leave_out: Callable[[Path, str], None], reading: Reading
 ) -> Iterator[RasterFile]:
     """The bands of an item, under its own name in the folder: assets may lie anywhere."""
     name = folder / f"{item.id.replace('/', '_')}.json"
@@ -68,7 +113,8 @@ def _item(
             continue
         try:
             href = asset.get_absolute_href() or asset.href
-            file = inspect_raster(href, _stated(item, asset, names, reading))
+            place = href if is_remote(href) else str(_within(href, root))
+            file = inspect_raster(place, _stated(item, asset, names, reading))
         except DataError as error:
             leave_out(name, str(error))
         else:

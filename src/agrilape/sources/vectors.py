@@ -10,13 +10,13 @@ from typing import Any
 import geopandas
 import numpy as np
 import pyarrow.parquet
-import pyogrio
 import shapely
 from pyproj import CRS
 from shapely import Geometry
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference, parse_crs
+from agrilape.io.gdal import read_vector_layer, vector_bounds, vector_info, vector_layers
 
 PARQUET_SUFFIXES = {".parquet", ".geoparquet"}
 VECTOR_SUFFIXES = {".gpkg", ".geojson", ".json", ".shp", ".fgb", *PARQUET_SUFFIXES}
@@ -42,8 +42,10 @@ def read_vector(path: Path, layer: str | None = None, bounds: tuple[float, ...] 
         if path.suffix.lower() in PARQUET_SUFFIXES:
             table = _read_parquet(path, bounds)
         else:
-            table = geopandas.read_file(path, layer=layer or parcels_layer(path), bbox=bounds)
-    except Exception as error:  # pyogrio, pyarrow and fsspec raise many kinds for one cause: not such a file
+            table = read_vector_layer(path, layer or parcels_layer(path), bbox=bounds)
+    except DataError:
+        raise
+    except Exception as error:  # pyarrow and fsspec raise many kinds for one cause: not such a file
         raise DataError(
             f"{path} is not a readable vector file: {error}", "export it again, as GeoPackage"
         ) from error
@@ -107,14 +109,14 @@ def layers_of(path: Path) -> list[str]:
     if path.suffix.lower() in PARQUET_SUFFIXES:
         return []
     try:
-        return [str(name) for name in pyogrio.list_layers(path)[:, 0]]
+        return [name for name, _ in vector_layers(path)]
     except Exception:  # whoever reads the file next says what is wrong with it
         return []
 
 
 def parcels_layer(path: Path) -> str | None:
     """The layer that holds the parcels, or None for the only one."""
-    names = [str(name) for name, kind in pyogrio.list_layers(path) if kind and "Polygon" in kind]
+    names = [name for name, kind in vector_layers(path) if kind and "Polygon" in kind]
     if PARCELS_LAYER in names or not names:
         return PARCELS_LAYER if names else None
     return names[0]
@@ -136,7 +138,7 @@ def _without_geometry(path: Path, layer: str | None, changed: int) -> int:
     GeoParquet only missing geometries are counted, from the statistics in its footer.
     """
     if path.suffix.lower() not in PARQUET_SUFFIXES:
-        edges = pyogrio.read_bounds(path, layer=layer or parcels_layer(path))[1]
+        edges = vector_bounds(path, layer or parcels_layer(path))
         return int((np.isnan(edges) | (edges == 0)).all(0).sum())  # of an empty geometry all edges are 0
     footer = pyarrow.parquet.read_metadata(path)
     primary = _geo_facts(path).get("primary_column")
@@ -168,7 +170,7 @@ def _crs_of(path: Path, layer: str | None) -> CRS | None:
         if path.suffix.lower() in PARQUET_SUFFIXES:
             text = _geo_column(path).get("crs", "OGC:CRS84")  # what the format says if it says nothing
         else:
-            text = pyogrio.read_info(path, layer=layer or parcels_layer(path))["crs"]
+            text = vector_info(path, layer or parcels_layer(path))["crs"]
         return CRS.from_user_input(text) if text else None
     except Exception:  # read_vector reads the same file next and says what is wrong with it
         return None

@@ -121,8 +121,8 @@ def test_items_of_several_places_are_scenes_by_their_ids(write_raster, tmp_path)
         made.add_asset("data", pystac.Asset(str(path), media_type=TIFF, extra_fields=fields))
         catalog.add_item(made)
     catalog.normalize_and_save(str(tmp_path / "index"), pystac.CatalogType.ABSOLUTE_PUBLISHED)
-    scenes = open_folder(tmp_path / "index", images="catalog.json").scenes
-    assert [scene.id for scene in scenes] == ["north_1", "south.2"]
+    scenes = open_folder(tmp_path, images="index/catalog.json").scenes
+    assert [scene.id for scene in scenes] == ["index/north_1", "index/south.2"]
     assert {scene.frames[0].bands[:4] for scene in scenes} == {("blue", "green", "red", "nir")}
 
 
@@ -165,3 +165,28 @@ def test_other_json_is_passed_over_and_bad_stac_listed(write_raster, tmp_path):
     assert len(opened.scenes) == 1
     assert [problem.path.name for problem in opened.problems] == ["bad.json"]
     assert "not readable STAC" in opened.problems[0].reason
+
+
+@pytest.mark.parametrize(
+    "href", ["../data/a.tif", "/etc/passwd", "file:///etc/passwd", "https://example.org/a.tif"]
+)
+def test_assets_elsewhere_are_left_out_by_name(write_raster, tmp_path, href):
+    write_raster("data/a.tif")
+    made = pystac.Item("field", None, None, datetime(2021, 5, 3, tzinfo=UTC), {})
+    made.add_asset("red", pystac.Asset(href, media_type=TIFF))
+    save(made, tmp_path / "index" / "item.json")
+    opened = open_folder(tmp_path / "index", images="*.json")
+    assert opened.scenes == ()
+    assert any(word in opened.problems[0].reason for word in ("leads out of its folder", "lies on a network"))
+
+
+@pytest.mark.parametrize("rel", ["root", "item"])
+@pytest.mark.parametrize("href", ["https://127.0.0.1:9/catalog.json", "../../catalog.json"])
+def test_links_that_lead_elsewhere_are_not_followed(tmp_path, rel, href):
+    save(pystac.Catalog("elsewhere", "Not asked for"), tmp_path / "catalog.json")
+    made = pystac.Catalog("fields", "No places").to_dict(include_self_link=False)
+    made["links"] = [{"rel": rel, "href": href}]
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "catalog.json").write_text(json.dumps(made))
+    opened = open_folder(tmp_path / "a" / "b", images="catalog.json")
+    assert [problem.path.name for problem in opened.problems] == (["catalog.json"] if rel == "item" else [])

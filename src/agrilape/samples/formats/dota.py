@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import rasterio
 import shapely
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
+from agrilape.io.gdal import open_raster
 from agrilape.samples.chips import encode_png, plan_windows
 from agrilape.samples.formats.common import dated_chip, with_questions
 from agrilape.samples.formats.conventions import Size, pixels
@@ -86,7 +86,7 @@ def _tiles(
     tree = shapely.STRtree([thing.outline for thing in things])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(picture) as image:
+        with open_raster(picture) as image:
             for window in plan_windows(image.width, image.height, SIDE, OVERLAP):
                 near = [things[index] for index in tree.query(_area(window), predicate="intersects")]
                 if not near:

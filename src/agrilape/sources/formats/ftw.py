@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas
-import rasterio
 from rasterio.errors import RasterioError
 
 from agrilape.errors import AgrilapeError, DataError
+from agrilape.io.gdal import open_raster
 from agrilape.sources.facts import Reading
 from agrilape.sources.folder import series_scene
 from agrilape.sources.formats.common import Omissions, published
@@ -71,7 +71,7 @@ def _parcels(mask: Path, grid: Grid) -> Iterator[Parcel]:
         DataError: It cannot be read, or lies on other pixels.
     """
     try:
-        with rasterio.open(mask) as opened:
+        with open_raster(mask) as opened:
             numbers, transform = opened.read(1), opened.transform
     except (RasterioError, OSError) as error:
         raise DataError(f"{mask} cannot be read: {error}", "download it again") from error
