@@ -291,8 +291,10 @@ def test_activations_are_computed_again_where_the_recipe_says_so(tmp_path) -> No
 
 @pytest.mark.parametrize("model", [{"dtype": "bfloat16"}, {"mixed_precision": "auto"}])
 def test_bfloat16_learns_what_float32_learns_and_the_rows_stay_float32(
-    exact, data, tmp_path, monkeypatch, model
+    data, tmp_path, monkeypatch, model
 ) -> None:
+    exact = tmp_path / "float32"
+    train_recipe(case.recipe(exact, model=EXACT), exact, data)
     monkeypatch.setattr("agrilape.train.stages.is_bfloat16_fast", lambda device: True)
     *_, last = train_recipe(case.recipe(tmp_path, model=model), tmp_path, data)
     weights = load_checkpoint(last).model.state_dict()
