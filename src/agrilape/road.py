@@ -49,7 +49,7 @@ def prepare_run(recipe: Recipe, workers: int | None = None, scheduler: str | Non
     from agrilape.samples.prepare import prepare_dataset
     from agrilape.train.start import going_on
 
-    _refuse_strangers(recipe)
+    _refuse_unknown_tasks(recipe)
     dump_recipe(going_on(recipe), recipe.output / "recipe.yaml")
     data = recipe.output / "data"
     manifests = [
@@ -90,10 +90,10 @@ def report_run(run: Path) -> Path:
     return write_report(run)
 
 
-def _refuse_strangers(recipe: Recipe) -> None:
+def _refuse_unknown_tasks(recipe: Recipe) -> None:
     """Refuse misspelt tasks before anything is made; a release may give its questions names of its own."""
     from agrilape.samples.published import is_published
-    from agrilape.samples.tasks import refuse_strangers
+    from agrilape.samples.tasknames import refuse_unknown_tasks
 
     data = recipe.datasets
     listed = {task for config in data.values() for task in config.tasks}
@@ -105,10 +105,10 @@ def _refuse_strangers(recipe: Recipe) -> None:
     used.append(("evaluation", recipe.evaluation.tasks, recipe.evaluation.datasets))
     for where, tasks, datasets in used:
         if not any(is_published(data[name]) for name in datasets):
-            refuse_strangers(f"{where}.tasks", tasks or (), listed)
+            refuse_unknown_tasks(f"{where}.tasks", tasks or (), listed)
     for name, config in data.items():
         if not is_published(config):
-            refuse_strangers(f"datasets.{name}.tasks", config.tasks)
+            refuse_unknown_tasks(f"datasets.{name}.tasks", config.tasks)
 
 
 @contextmanager

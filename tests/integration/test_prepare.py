@@ -18,7 +18,7 @@ from agrilape.road import prepare_run, train_run
 from agrilape.samples import read_manifest, read_store
 from agrilape.samples.check import check_data_set
 from agrilape.samples.prepare import prepare_dataset
-from agrilape.samples.tasks import TASKS
+from agrilape.samples.tasknames import TASKS
 from agrilape.sources.kits import kits_folder
 
 DAYS = [date(2022, month, 15) for month in range(1, 13)]

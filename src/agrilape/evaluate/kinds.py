@@ -26,7 +26,7 @@ from agrilape.evaluate.metrics.time import date_error_days, temporal_iou
 from agrilape.evaluate.read import Rows
 from agrilape.evaluate.rows import Prediction, plain_text, shapes
 from agrilape.geo.shapes import Box, Instant, Polygon, Span
-from agrilape.samples.tasks import AnswerKind
+from agrilape.samples.tasknames import AnswerKind
 
 Kind: TypeAlias = tuple[Metric, ...]
 BOUNDARY_TOLERANCE_M = 10.0

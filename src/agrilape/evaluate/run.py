@@ -25,7 +25,7 @@ from agrilape.files import write_json
 from agrilape.model import is_checkpoint
 from agrilape.samples import Store, read_store
 from agrilape.samples.apart import check_apart
-from agrilape.samples.tasks import refuse_strangers
+from agrilape.samples.tasknames import refuse_unknown_tasks
 
 Answers: TypeAlias = dict[str, list[Prediction | None]]
 REHEARSAL = 500
@@ -102,7 +102,7 @@ def asked_of(settings: EvaluationConfig, data: Path) -> list[Subset]:
     stores = {name: read_store(data / name, settings.split) for name in settings.datasets}
     if settings.tasks is not None:
         held = {task for store in stores.values() for tasks in store.tasks() for task in tasks}
-        refuse_strangers("evaluation.tasks", settings.tasks, {*held, *TASK_METRICS})
+        refuse_unknown_tasks("evaluation.tasks", settings.tasks, {*held, *TASK_METRICS})
     suite = suite_of(settings)
     return [Subset(name, store, suite.limit, suite.tasks) for name, store in stores.items()]
 

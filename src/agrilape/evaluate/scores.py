@@ -16,7 +16,7 @@ from agrilape.evaluate.metrics.arrays import Floats
 from agrilape.evaluate.metrics.intervals import Estimate
 from agrilape.evaluate.read import Rows
 from agrilape.evaluate.rows import Prediction
-from agrilape.samples.tasks import TASKS
+from agrilape.samples.tasknames import TASKS
 
 Scores: TypeAlias = dict[str, Estimate]
 TaskScores: TypeAlias = dict[str, Scores]

@@ -29,7 +29,7 @@ from agrilape.report.scores import (
     words,
 )
 from agrilape.report.versus import compare_runs
-from agrilape.samples.tasks import TASKS
+from agrilape.samples.tasknames import TASKS
 
 
 def write_report(run: Path, compare: Sequence[Path] = (), output: Path | None = None) -> Path:

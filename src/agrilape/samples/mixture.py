@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from agrilape.config.recipe import MixtureEntry
 from agrilape.errors import DataError
 from agrilape.samples.store import Store
-from agrilape.samples.tasks import refuse_strangers
+from agrilape.samples.tasknames import refuse_unknown_tasks
 from agrilape.samples.turns import shuffled_by_turns
 from agrilape.samples.types import Example, Sample
 
@@ -124,7 +124,7 @@ def _chips(
 ) -> list[tuple[str, int]]:
     """Data set and row of every chip that holds a wanted task."""
     held = {task for dataset in entry.datasets for tasks in listed[dataset] for task in tasks}
-    refuse_strangers(f"mixture entry {name!r}", entry.tasks or (), held)
+    refuse_unknown_tasks(f"mixture entry {name!r}", entry.tasks or (), held)
     wanted = None if entry.tasks is None else frozenset(entry.tasks)
     chips = [
         (dataset, row)

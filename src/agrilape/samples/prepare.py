@@ -34,7 +34,8 @@ from agrilape.samples.phrasings import load_phrasings
 from agrilape.samples.plan import Piece, Unit, plan, released
 from agrilape.samples.published import is_published, prepare_published
 from agrilape.samples.store import is_finished, write_rows
-from agrilape.samples.tasks import TASKS, ask, find_task
+from agrilape.samples.tasknames import TASKS, find_task
+from agrilape.samples.tasks import ask
 from agrilape.samples.types import Example
 from agrilape.sources.kept import keep_tiles
 

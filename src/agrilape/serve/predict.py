@@ -14,7 +14,7 @@ from agrilape.errors import DataError, RecipeError, did_you_mean
 from agrilape.evaluate.predict import Decoding, predict_samples
 from agrilape.evaluate.rows import Prediction
 from agrilape.model import Checkpoint, find_checkpoint, load_checkpoint
-from agrilape.samples.tasks import TASKS
+from agrilape.samples.tasknames import TASKS
 from agrilape.serve.features import determination, features_of
 from agrilape.serve.geofile import Feature, write_geojson, write_geopackage
 from agrilape.serve.question import Question, known_questions, understand

@@ -30,7 +30,7 @@ from agrilape.model import Checkpoint, parameter_groups, save_checkpoint
 from agrilape.samples.apart import check_apart
 from agrilape.samples.manifest import read_manifest, read_store
 from agrilape.samples.mixture import Mixture
-from agrilape.samples.tasks import TASKS
+from agrilape.samples.tasknames import TASKS
 from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train import snapshots
 from agrilape.train.alignment import Covering

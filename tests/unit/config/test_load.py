@@ -6,7 +6,7 @@ import yaml
 from agrilape.config import dump_recipe, load_recipe, parse_recipe, shipped_recipes
 from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import RecipeError
-from agrilape.samples.tasks import TASKS
+from agrilape.samples.tasknames import TASKS
 
 MINIMAL = {
     "name": "tiny",

@@ -11,7 +11,7 @@ from agrilape.evaluate.read import is_readable
 from agrilape.evaluate.scores import agreement, metrics_of, score_tasks
 from agrilape.evaluate.summary import choose_rivals, summarise
 from agrilape.geo.shapes import Box, Instant, Point, Polygon, Span
-from agrilape.samples.tasks import TASKS
+from agrilape.samples.tasknames import TASKS
 
 from .conftest import GROUND, SEASON
 
@@ -285,7 +285,7 @@ def test_every_answer_of_a_task_has_its_kind():
     from typing import get_args
 
     from agrilape.evaluate.kinds import ANSWERS
-    from agrilape.samples.tasks import AnswerKind
+    from agrilape.samples.tasknames import AnswerKind
 
     assert set(ANSWERS) == set(get_args(AnswerKind))
     assert {task.answer for task in TASKS.values()} == set(ANSWERS)

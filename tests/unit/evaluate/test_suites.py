@@ -12,7 +12,7 @@ from agrilape.evaluate.subset import Subset
 from agrilape.evaluate.suites import load_suite, suite_of
 from agrilape.evaluate.summary import summarise
 from agrilape.geo.timewindow import TimeWindow
-from agrilape.samples.tasks import TASKS
+from agrilape.samples.tasknames import TASKS
 
 
 def settings(**given):

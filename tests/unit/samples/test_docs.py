@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from agrilape.samples.formats import EXAMPLE_FORMATS
-from agrilape.samples.tasks import TASKS
+from agrilape.samples.tasknames import TASKS
 from agrilape.sources.formats import SCENE_FORMATS
 
 PAGE = Path(__file__).parents[3] / "docs" / "data.md"

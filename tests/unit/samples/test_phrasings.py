@@ -10,7 +10,7 @@ import shapely
 from agrilape.errors import RecipeError
 from agrilape.geo.shapes import Box
 from agrilape.samples.phrasings import languages, load_phrasings
-from agrilape.samples.tasks import TASKS
+from agrilape.samples.tasknames import TASKS
 from agrilape.samples.types import Chip
 from agrilape.samples.view import Field, Spot, View
 

@@ -1,7 +1,7 @@
 import pytest
 
 from agrilape.geo.shapes import Point
-from agrilape.samples.tasks import TASKS
+from agrilape.samples.tasknames import TASKS
 from agrilape.serve.question import known_questions, understand
 
 

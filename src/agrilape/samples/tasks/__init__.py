@@ -5,7 +5,7 @@ in order of their left edge, then their top edge. A task yields nothing rather t
 than one right answer.
 """
 
-from agrilape.samples.tasks import (  # noqa: F401 - each module registers its tasks
+from agrilape.samples.tasks import (  # noqa: F401 - each module registers its builders
     compare,
     crops,
     description,
@@ -23,17 +23,7 @@ from agrilape.samples.tasks import (  # noqa: F401 - each module registers its t
     words,
 )
 from agrilape.samples.tasks.asking import ask
-from agrilape.samples.tasks.base import TASKS, AnswerKind, Draft, Task, find_task, refuse_strangers
+from agrilape.samples.tasks.base import BUILDERS, Draft
 from agrilape.samples.tasks.shared import POINTS_PER_FIELD, random_point
 
-__all__ = [
-    "POINTS_PER_FIELD",
-    "TASKS",
-    "AnswerKind",
-    "Draft",
-    "Task",
-    "ask",
-    "find_task",
-    "random_point",
-    "refuse_strangers",
-]
+__all__ = ["BUILDERS", "POINTS_PER_FIELD", "Draft", "ask", "random_point"]

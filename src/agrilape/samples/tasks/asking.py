@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from agrilape.config.recipe import Fact
 from agrilape.samples.metadata import told
 from agrilape.samples.phrasings import Phrasings, fill, joined, load_phrasings
-from agrilape.samples.tasks.base import Draft, find_task
+from agrilape.samples.tasknames import find_task
+from agrilape.samples.tasks.base import BUILDERS, Draft
 from agrilape.samples.turns import by_turns, shuffled_by_turns
 from agrilape.samples.types import Sample
 from agrilape.samples.view import View
@@ -37,7 +38,7 @@ def ask(
     preamble = told(view.chip, metadata, phrasings)
     queues = []
     for name in tasks:
-        drafts = list(find_task(name).build(known, rng, phrasings))
+        drafts = list(BUILDERS[find_task(name).name](known, rng, phrasings))
         ordered = shuffled_by_turns(drafts, _kind, rng)
         queues.append([(name, number, draft) for number, draft in enumerate(ordered)])
     return tuple(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from agrilape.geo.shapes import Instant, Part
 from agrilape.samples.phrasings import Phrasings
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.tasks.shared import ids, pairs, random_point
 from agrilape.samples.view import Field, View
 
@@ -15,7 +15,7 @@ LARGER = 1.3  # least ratio of two areas: below it nobody could tell
 GREENER = 0.12  # least difference of two mean NDVI
 
 
-@task("which of two fields is larger", "name")
+@builder
 def larger_field(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The first or the second, by visible area."""
     for one, other in pairs(view.clear_fields, rng):
@@ -25,7 +25,7 @@ def larger_field(view: View, rng: random.Random, phrasings: Phrasings) -> Iterat
             yield _compared(one, other, areas, phrasings, rng, rule)
 
 
-@task("which of two fields is greener", "name")
+@builder
 def greener_field(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The first or the second, by mean NDVI; of a series on one of its dates."""
     for one, other in pairs(view.clear_fields, rng):

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 from agrilape.geo.shapes import Span
 from agrilape.samples.phrasings import Phrasings
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.tasks.shared import facts, points_in
 from agrilape.samples.view import View
 
 MAJORITY = 0.5  # share of a box that a crop must cover to be its answer
 
 
-@task("what grows at a point", "name")
+@builder
 def crop_at_point(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The crop of the field that a random point lies in, or of a point labelled for the whole calendar."""
     for one in view.clear_fields:
@@ -27,7 +27,7 @@ def crop_at_point(view: View, rng: random.Random, phrasings: Phrasings) -> Itera
             yield Draft({"point": spot.point}, (crop,), {"crop": crop}, {"rule": "label of the point"})
 
 
-@task("what grows in a box", "name")
+@builder
 def crop_in_box(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The crop of a field whose box it mostly fills."""
     for one in view.clear_fields:
@@ -35,7 +35,7 @@ def crop_in_box(view: View, rng: random.Random, phrasings: Phrasings) -> Iterato
             yield Draft({"box": one.box}, (one.crop,), facts(one), {"parcels": [one.id]})
 
 
-@task("the land use at a point", "name")
+@builder
 def land_use_at_point(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The label of a point."""
     for spot in view.spots:

@@ -9,7 +9,7 @@ import shapely
 
 from agrilape.geo.shapes import Box, Part
 from agrilape.samples.phrasings import Phrasings, named_boxes
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.tasks.shared import MAX_BOXES, ids
 from agrilape.samples.view import Field, View
 
@@ -19,7 +19,7 @@ LISTED = 0.05  # share of a region from which a field is named in it ...
 UNSEEN = 0.02  # ... and below which it is not; a region with anything in between leaves doubt
 
 
-@task("every field of the image with its crop and box", "named_boxes")
+@builder
 def scene_description(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """`maize [box]; winter wheat [box]`, by left edge; only where every field is labelled and clear."""
     fields = view.clear_fields
@@ -27,7 +27,7 @@ def scene_description(view: View, rng: random.Random, phrasings: Phrasings) -> I
         yield _described({}, [(one, one.box) for one in fields], phrasings)
 
 
-@task("every field in a region with its crop and box", "named_boxes")
+@builder
 def region_description(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """What lies in a random box: the parts of fields in it, cut at its edges."""
     if not view.complete:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from agrilape.geo.shapes import Part
 from agrilape.samples.phrasings import Phrasings
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.view import View
 
 
-@task("the growth stage of a crop at a point and a date", "stage", dated=True)
+@builder
 def growth_stage(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """A field rating on the BBCH scale."""
     for spot in view.spots:

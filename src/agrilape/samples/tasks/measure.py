@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 
 from agrilape.geo.shapes import Part
 from agrilape.samples.phrasings import Phrasings
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.tasks.shared import facts, ids, random_point, surely_absent, unambiguous
 from agrilape.samples.view import Field, View
 
 LEAST_HA = 0.01
 
 
-@task("how many fields there are, of a crop or in all", "number")
+@builder
 def count(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The number of fields; zero is asked for crops that grow elsewhere in the scene."""
     if not view.complete:
@@ -34,7 +34,7 @@ def _count(fields: Sequence[Field], crop: str | None) -> Draft:
     return Draft(values, (str(len(fields)),), truth, provenance, form="fields" if crop is None else "")
 
 
-@task("how many hectares the field at a point has", "hectares")
+@builder
 def field_area(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """Area of a field that is wholly visible, on the ellipsoid."""
     for one in view.clear_fields:
@@ -47,7 +47,7 @@ def field_area(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator
             )
 
 
-@task("how many hectares of a crop the image shows", "hectares")
+@builder
 def crop_area(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """Area of all visible parts of a crop's fields; only where every field is labelled."""
     for crop, fields in unambiguous(view):

@@ -16,7 +16,7 @@ import shapely
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Part, Point
 from agrilape.samples.phrasings import Phrasings
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.tasks.shared import MAX_BOXES, facts, ids, pairs, random_point
 from agrilape.samples.view import Field, View
 
@@ -29,7 +29,7 @@ SURE = 15.0  # degrees from the middle of an octant within which a direction is 
 APART = 0.15  # of the image: least distance of two centres that have a direction
 
 
-@task("which fields border the field at a point", "boxes")
+@builder
 def neighbours(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """Boxes of all fields across no more than a hedge, track or ditch."""
     if not view.complete:
@@ -46,7 +46,7 @@ def neighbours(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator
             )
 
 
-@task("the compass direction from one field to another", "name")
+@builder
 def direction(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """One of eight compass points, by the geodesic azimuth between the centres."""
     place = view.chip.georeference
@@ -63,7 +63,7 @@ def direction(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[
             )
 
 
-@task("towards which side of the image one field lies from another", "name")
+@builder
 def relative_position(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """One of eight sides of the image, by the line between the centres."""
     for one, other in pairs(view.clear_fields, rng):
@@ -77,7 +77,7 @@ def relative_position(view: View, rng: random.Random, phrasings: Phrasings) -> I
             )
 
 
-@task("what grows on the neighbour in a direction", "name")
+@builder
 def neighbour_crop(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The crop of the only neighbour on one side: compass points on the map, else sides of the image."""
     if not view.complete:

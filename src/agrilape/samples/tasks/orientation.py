@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import shapely
 
 from agrilape.samples.phrasings import Phrasings
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.tasks.shared import facts, random_point
 from agrilape.samples.view import Field, View
 
@@ -22,7 +22,7 @@ BORDERS = tuple(
 ROWS_SURE = 15.0  # degrees from one of the four directions within which rows have it
 
 
-@task("which edges of the image cut the field at a point", "name")
+@builder
 def image_edges(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """Left, top, right and bottom, in this order; `none` for a field that lies inside."""
     for one in view.clear_fields:
@@ -38,7 +38,7 @@ def image_edges(view: View, rng: random.Random, phrasings: Phrasings) -> Iterato
         )
 
 
-@task("in which direction the crop rows of a field run", "name")
+@builder
 def row_direction(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """Across, up and down or along a diagonal of the image, by the recorded azimuth; not of small fields."""
     for one in view.clear_fields:

@@ -11,7 +11,7 @@ from shapely import Geometry
 
 from agrilape.geo.shapes import Point, Polygon
 from agrilape.samples.phrasings import Phrasings
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.tasks.shared import facts, points_in
 from agrilape.samples.view import View
 
@@ -20,7 +20,7 @@ COARSE = 0.002  # share of the image; detail below it is not worth a vertex
 WORST_IOU = 0.9  # an outline that needs more vertices than that is not asked for
 
 
-@task("the outline of the field at a point", "outline")
+@builder
 def field_outline(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The visible part of a field as a polygon; how far it strays from the label is in the provenance."""
     for one in view.clear_fields:

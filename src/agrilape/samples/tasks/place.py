@@ -6,12 +6,12 @@ import random
 from collections.abc import Iterator
 
 from agrilape.samples.phrasings import Phrasings
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.tasks.shared import MAX_BOXES, facts, ids, points_in, unambiguous
 from agrilape.samples.view import View
 
 
-@task("where the one field of a crop is", "box")
+@builder
 def crop_box(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The box of a crop that has exactly one field here."""
     for crop, fields in unambiguous(view):
@@ -19,7 +19,7 @@ def crop_box(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[D
             yield Draft({"crop": crop}, (fields[0].box,), facts(fields[0]), {"parcels": ids(fields)})
 
 
-@task("where the fields of a crop are", "boxes")
+@builder
 def crop_boxes(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The boxes of a crop that has several fields here."""
     for crop, fields in unambiguous(view):
@@ -28,7 +28,7 @@ def crop_boxes(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator
             yield Draft({"crop": crop}, tuple(one.box for one in fields), truth, {"parcels": ids(fields)})
 
 
-@task("where all fields are", "boxes")
+@builder
 def field_boxes(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The boxes of all fields."""
     fields = view.clear_fields
@@ -37,7 +37,7 @@ def field_boxes(view: View, rng: random.Random, phrasings: Phrasings) -> Iterato
         yield Draft({}, tuple(one.box for one in fields), truth, {"parcels": ids(fields)})
 
 
-@task("which field is at a point", "box")
+@builder
 def field_at_point(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The box of the field that a random point lies in."""
     for one in view.clear_fields:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from agrilape.geo.shapes import Part, Point, Span
 from agrilape.samples.phrasings import Phrasings
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.view import View
 
 RULE = "labels of two seasons at one point"
@@ -23,7 +23,7 @@ class Season(NamedTuple):
     crops: str
 
 
-@task("which crops were grown at a point in a season", "name", dated=True)
+@builder
 def crops_in_span(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The labelled crop sequence of one season."""
     for season in _seasons(view):
@@ -31,7 +31,7 @@ def crops_in_span(view: View, rng: random.Random, phrasings: Phrasings) -> Itera
         yield Draft(values, (season.crops,), {"label": season.crops}, {"rule": "label of the season"})
 
 
-@task("which crops were grown at a point in two years", "name", dated=True)
+@builder
 def crop_rotation(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The labels of two seasons that follow each other."""
     for values, first, second in _rotations(view):
@@ -39,7 +39,7 @@ def crop_rotation(view: View, rng: random.Random, phrasings: Phrasings) -> Itera
         yield Draft(values, (label,), {"label": label}, {"rule": RULE})
 
 
-@task("whether a point grew the same in two years", "name", dated=True)
+@builder
 def same_crop(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """Yes or no, by the labels of two seasons that follow each other."""
     for values, first, second in _rotations(view):

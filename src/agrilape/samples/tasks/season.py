@@ -8,26 +8,26 @@ from typing import Any
 
 from agrilape.geo.shapes import Part, Span
 from agrilape.samples.phrasings import Phrasings
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.tasks.shared import facts, random_point
 from agrilape.samples.view import Field, Spot, Timing, View
 
 FALLOW = "fallow"  # in a labelled sequence; it is no crop
 
 
-@task("when a field is greenest", "instant", dated=True)
+@builder
 def greenest(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The moment of the season's peak."""
     return _moments(view, rng, lambda one: one.greenest)
 
 
-@task("when a field greens up", "instant", dated=True)
+@builder
 def green_up(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The moment at which the vegetation index crosses the middle of its range on the way up."""
     return _moments(view, rng, lambda one: one.green_up)
 
 
-@task("when a field is harvested", "instant", dated=True)
+@builder
 def harvest(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The recorded harvest, of a field or of a point."""
     yield from _moments(view, rng, lambda one: one.harvest if isinstance(one, Field) else None)
@@ -41,7 +41,7 @@ def harvest(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Dr
             )
 
 
-@task("between which dates a field is green", "span", dated=True)
+@builder
 def green_span(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The green part of the season, or the time a crop stands on the field where its dates were recorded."""
     for values, form, one in pointed_at(view, rng):
@@ -50,7 +50,7 @@ def green_span(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator
             yield Draft(values, (one.green.when,), known(one), {"rule": one.green.rule, **origin(one)}, form)
 
 
-@task("how often the land turns green", "number", dated=True)
+@builder
 def green_cycles(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """How many times the vegetation index rises and falls clearly within the calendar."""
     for values, form, one in pointed_at(view, rng):
@@ -60,7 +60,7 @@ def green_cycles(view: View, rng: random.Random, phrasings: Phrasings) -> Iterat
             yield Draft(values, (str(one.cycles),), truth, {"rule": rule, **origin(one)}, form)
 
 
-@task("whether two crops follow each other in one season", "name", dated=True)
+@builder
 def double_cropping(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """Yes or no, by the labelled sequence of the season; a crop and a fallow are one crop."""
     for spot in view.spots:

@@ -7,19 +7,19 @@ from collections.abc import Iterator, Mapping
 
 from agrilape.geo.shapes import Part
 from agrilape.samples.phrasings import Phrasings
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.tasks.shared import facts, random_point, unambiguous
 from agrilape.samples.view import Field, View
 
 
-@task("which field is at a point and when it is green", "box_and_span", dated=True)
+@builder
 def field_and_span(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The box of the field at a point, and its green span."""
     for one in view.clear_fields:
         yield from _answered(one, {"point": random_point(one.interior, rng)})
 
 
-@task("where the one field of a crop is and when it is green", "box_and_span", dated=True)
+@builder
 def crop_and_span(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The box of a crop that has exactly one field here, and its green span."""
     for crop, fields in unambiguous(view):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from agrilape.geo.shapes import Part
 from agrilape.samples.phrasings import Phrasings
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.tasks.outline import errors, simplified
 from agrilape.samples.tasks.shared import MAX_BOXES, random_point
 from agrilape.samples.view import Field, Stress, View
@@ -15,7 +15,7 @@ from agrilape.samples.view import Field, Stress, View
 RULE = "labelled zone, on dates when it shows"
 
 
-@task("where all stressed parts of fields are", "boxes")
+@builder
 def stress_zones(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """Boxes of all stressed parts; only where every field is labelled."""
     zones = view.clear_stress
@@ -28,7 +28,7 @@ def stress_zones(view: View, rng: random.Random, phrasings: Phrasings) -> Iterat
         )
 
 
-@task("the outline of the stressed part of a field", "outline")
+@builder
 def stress_outline(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The only stressed part of the field at a point, as a polygon."""
     for zone, one in _alone(view):
@@ -36,7 +36,7 @@ def stress_outline(view: View, rng: random.Random, phrasings: Phrasings) -> Iter
             yield _asked(zone, one, outline, rng, errors(outline, zone.outline))
 
 
-@task("which share of a field is stressed, in percent", "percent")
+@builder
 def stress_share(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """Share of the field's area, of a field that is wholly visible."""
     for zone, one in _alone(view):
@@ -44,7 +44,7 @@ def stress_share(view: View, rng: random.Random, phrasings: Phrasings) -> Iterat
             yield _asked(zone, one, f"{100 * zone.share:.0f} %", rng)
 
 
-@task("what stresses the crop at a point", "name")
+@builder
 def stress_cause(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The cause of a stressed part, asked at a point in it."""
     for zone in view.clear_stress:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 
 from agrilape.samples.phrasings import Phrasings
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.tasks.shared import ids, surely_absent
 from agrilape.samples.view import View
 
@@ -16,7 +16,7 @@ ABSENT = 2  # crops asked for that are not there, in a chip
 RULE = "every field is labelled"
 
 
-@task("where a crop is that is not there", "refusal")
+@builder
 def absent_crop(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The answer says that there is none; asked with the wordings of `crop_boxes`' kind."""
     for crop in absent_crops(view, rng, phrasings):
@@ -24,7 +24,7 @@ def absent_crop(view: View, rng: random.Random, phrasings: Phrasings) -> Iterato
         yield Draft({"crop": crop}, (answer,), {"crop": crop, "absent": True}, {"rule": RULE})
 
 
-@task("whether a crop is there", "name")
+@builder
 def crop_present(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """Yes and no about equally often."""
     absent = absent_crops(view, rng, phrasings)

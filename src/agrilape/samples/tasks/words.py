@@ -7,21 +7,21 @@ from collections.abc import Iterator
 
 from agrilape.geo.shapes import Box
 from agrilape.samples.phrasings import Phrasings, layout_text
-from agrilape.samples.tasks.base import Draft, task
+from agrilape.samples.tasks.base import Draft, builder
 from agrilape.samples.tasks.shared import grid, ids, unambiguous
 from agrilape.samples.view import RASTER, View
 
 MAJORITY = 0.5  # share of a cell that a crop must cover to be its answer
 
 
-@task("name the scene", "name", positions=False)
+@builder
 def scene(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """What kind of land the whole image shows."""
     if view.label:
         yield Draft({}, (view.label,), {"label": view.label}, {"rule": "label of the scene"})
 
 
-@task("what grows in each cell of an 8 x 8 grid, in words", "grid", positions=False)
+@builder
 def layout(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The crop that covers most of each cell, `other` for no crop; only where every field is labelled."""
     if not view.complete or not view.by_crop or any(one.stranger for one in view.fields):
@@ -30,7 +30,7 @@ def layout(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Dra
     yield Draft({}, (layout_text(cells),), {"grid": cells}, {"rule": "commonest cover of the cell"})
 
 
-@task("what grows in a named part of the image", "name", positions=False)
+@builder
 def crop_at_place(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The crop that covers more than half of one of nine parts."""
     for row, names in zip(grid(3), phrasings.places, strict=True):
@@ -44,7 +44,7 @@ def crop_at_place(view: View, rng: random.Random, phrasings: Phrasings) -> Itera
                 )
 
 
-@task("in which part of the image a crop is", "name", positions=False)
+@builder
 def place_of_crop(view: View, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """One of nine parts, for a crop that lies mostly in it; only where every field is labelled."""
     thirds = view.crop_raster.reshape(3, RASTER // 3, 3, RASTER // 3)

@@ -8,7 +8,8 @@ import pytest
 from agrilape.config.lape import LapeConfig
 from agrilape.config.recipe import DatasetConfig, SimulateSource
 from agrilape.samples.chips import Cutter, plan_windows
-from agrilape.samples.tasks import TASKS, ask
+from agrilape.samples.tasknames import TASKS
+from agrilape.samples.tasks import ask
 from agrilape.simulate import simulate_scene
 from agrilape.sources import open_folder
 from agrilape.tokens.codec import PositionCodec

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from agrilape.errors import RecipeError
 from agrilape.geo.shapes import Box, Instant, Point, Span
 from agrilape.samples.phrasings import fill
-from agrilape.samples.tasks import POINTS_PER_FIELD, TASKS, random_point
+from agrilape.samples.tasknames import TASKS
+from agrilape.samples.tasks import BUILDERS, POINTS_PER_FIELD, random_point
 from agrilape.samples.view import Field, Spot, Timing, View
 
 from .conftest import CHIP, crop_field, questions
@@ -187,3 +188,7 @@ def test_nothing_is_told_of_a_field_that_belongs_to_another_split():
     assert "layout" not in tasks  # it would have to call the rye nothing
     assert not any("rye" in part for sample in told for part in sample.answer if isinstance(part, str))
     assert not any("x" in sample.provenance.get("parcels", ()) for sample in told)
+
+
+def test_every_task_has_a_builder() -> None:
+    assert set(BUILDERS) == set(TASKS)
