@@ -37,9 +37,9 @@ from agrilape.evaluate.scores import score_tasks
 from agrilape.geo.shapes import Box, Instant, Point
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.model import Checkpoint, attach, build_preset
-from agrilape.samples.chips import plan_windows
 from agrilape.samples.types import Chip, Example, Picture, Sample
 from agrilape.serve.merge import Piece, merge
+from agrilape.sources.tiling import plan_windows
 from agrilape.tokens import add_position_tokens
 
 TARGETS = {"batches": 3.0, "scoring": 10.0}  # times as fast as one by one; seconds

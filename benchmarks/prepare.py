@@ -43,11 +43,11 @@ from rasterio.windows import Window
 from agrilape.config.recipe import DatasetConfig
 from agrilape.console import progress
 from agrilape.samples import prepare, read_manifest, read_store
-from agrilape.samples.chips import encode_png
 from agrilape.samples.ground import Ground
 from agrilape.samples.plan import Unit, plan
 from agrilape.sources import open_folder
 from agrilape.sources.composite import render
+from agrilape.sources.tiling import encode_png
 
 CASES = ("1 worker", "bare", "2 workers")  # the first one says which windows are read
 BANDS = ("B02", "B03", "B04", "B08")  # blue, green, red, near infrared

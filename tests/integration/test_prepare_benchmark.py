@@ -10,9 +10,9 @@ import rasterio
 from tests.benchmarks import load
 
 from agrilape.samples import read_store
-from agrilape.samples.chips import encode_png
 from agrilape.samples.plan import Piece, Unit
 from agrilape.samples.prepare import prepare_dataset
+from agrilape.sources.tiling import encode_png
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from torch import Tensor
 from agrilape.config.lape import AXES, LapeConfig
 from agrilape.errors import ModelError
 from agrilape.model.attach import attach, detach, lape_of, vocabulary_modules
-from agrilape.model.lape import SCALARS, Direction, Lape
+from agrilape.model.gradients import Direction
+from agrilape.model.lape import SCALARS, Lape
 from agrilape.model.merge import merged_settings
 from agrilape.tokens.vocabulary import add_position_tokens
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from agrilape.model.lape import Direction, Lape
+from agrilape.config.lape import LapeConfig
 
+Direction = Literal["in", "out"]
 Use = Literal["input", "output", "injection"]
-Key = tuple[Use, "Direction"]
+Key = tuple[Use, Direction]
+
+
+class Rows(Protocol):
+    """What a record must know of the module whose rows it watches."""
+
+    config: LapeConfig
+    tied: bool
+    width: int
+    token_ids: Tensor
+    propagation: Tensor
 
 
 class GradientRecord:
@@ -29,7 +39,7 @@ class GradientRecord:
         gradient = gradient.detach()
         self._sums[key] = self._sums[key] + gradient if key in self._sums else gradient
 
-    def norms(self, lape: Lape) -> dict[str, float]:
+    def norms(self, lape: Rows) -> dict[str, float]:
         """L2 norms over all tables: of each use, and of what propagation adds to their sum (`ntp`).
 
         In a distributed run they are of the processes' mean gradient, and every process must ask for them.
@@ -44,7 +54,7 @@ class GradientRecord:
                 squares["ntp"] += float((lape.propagation.T @ total).square().sum())
         return {source: square**0.5 for source, square in squares.items()}
 
-    def _of_all_processes(self, lape: Lape) -> dict[Key, Tensor]:
+    def _of_all_processes(self, lape: Rows) -> dict[Key, Tensor]:
         """The sums, averaged over the processes as gradients are; a process may have no use for some rows."""
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
             return self._sums
@@ -57,7 +67,7 @@ class GradientRecord:
         return means
 
 
-def _keys(lape: Lape) -> list[Key]:
+def _keys(lape: Rows) -> list[Key]:
     """All uses of all rows, in one order for every process."""
     sides: dict[Use, tuple[Direction, ...]] = {
         "input": ("in",),

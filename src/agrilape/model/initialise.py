@@ -10,7 +10,8 @@ from torch import Tensor
 
 from agrilape.config.lape import AXES, Axis
 from agrilape.errors import ModelError
-from agrilape.model.lape import Direction, Lape
+from agrilape.model.gradients import Direction
+from agrilape.model.lape import Lape
 
 _WAVES = 24
 

@@ -9,7 +9,7 @@ their own place, so that text and imagery speak of positions in one language. In
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,9 @@ from torch.nn import functional as F
 from agrilape.config.lape import AXES, Axis, LapeConfig
 from agrilape.errors import ModelError
 from agrilape.model.footprint import footprints, two_hot
-from agrilape.model.gradients import GradientRecord, Use
+from agrilape.model.gradients import Direction, GradientRecord, Use
 from agrilape.model.propagation import propagate, propagation_matrix
 
-Direction = Literal["in", "out"]
 SCALARS = ("unit", "gate_value", "axis_gates")
 """What a state holds besides rows: how strongly positions are injected."""
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import random
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +12,6 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from PIL import Image
 from shapely import Geometry
 
 from agrilape.config.recipe import DatasetConfig
@@ -22,10 +19,10 @@ from agrilape.geo.shapes import Box, Instant, Point, Span
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.samples import seasons
 from agrilape.samples.burn import burn
-from agrilape.samples.metadata import shown_facts
 from agrilape.samples.types import Chip, Picture
 from agrilape.samples.view import Field, Spot, Stress, Timing, View
 from agrilape.sources.scene import Frame, Observation, Parcel, PixelWindow, Scene, Zone
+from agrilape.sources.tiling import encode_png, shown_metadata
 
 MAX_UNSEEN = (
     0.1  # share of a chip, or of its labelled region, that may be cloud or no data in a picture that is shown
@@ -57,24 +54,6 @@ class Look:
     seen: float
     ndvi: NDArray[np.float32] | None
     gaps: bool
-
-
-def plan_windows(width: int, height: int, side: int, overlap: float = 0.0) -> list[PixelWindow]:
-    """Square windows that cover a raster, evenly spaced, row by row.
-
-    Args:
-        width: Columns of the raster.
-        height: Rows of the raster.
-        side: Side of a window in pixels; the raster's shorter side if that is less.
-        overlap: Least share of a window that its neighbours repeat.
-    """
-    side = min(side, width, height)
-
-    def starts(length: int) -> list[int]:
-        count = int(np.ceil((length - side) / (side * (1 - overlap)))) + 1
-        return sorted({int(start) for start in np.linspace(0, length - side, count).round()})
-
-    return [PixelWindow(column, row, side, side) for row in starts(height) for column in starts(width)]
 
 
 @dataclass(frozen=True)
@@ -202,7 +181,7 @@ class Cutter:
     def _meta(self, window: PixelWindow, shown: Sequence[Look]) -> dict[str, Any]:
         config = self.config
         ground = self.scene.georeference and self.scene.georeference.window(window)
-        facts = shown_facts(
+        facts = shown_metadata(
             self.scene, window, [look.frame for look in shown], config.composite, config.picture_side
         )
         return {
@@ -315,22 +294,6 @@ class Cutter:
             point = Point((seen.x - window.column) / window.width, (seen.y - window.row) / window.height)
             spots.append(Spot(point, seen.kind, seen.value, _when(seen, calendar), **season))
         return tuple(spots)
-
-
-def encode_png(picture: NDArray[np.uint8], side: int | None = None) -> bytes:
-    """PNG bytes of an RGB picture `[height, width, 3]`.
-
-    Args:
-        picture: The picture.
-        side: Reduce a larger one to so many pixels a side; null keeps it.
-    """
-    image = Image.fromarray(picture)
-    if side is not None and max(image.size) > side:
-        image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    # Run lengths alone: smaller on noisy imagery, and twice as fast as the default search for matches.
-    image.save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
-    return buffer.getvalue()
 
 
 def _look(frame: Frame, window: PixelWindow, mask: NDArray[np.bool_] | None) -> Look:

@@ -17,7 +17,7 @@ from shapely import Geometry
 
 from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import DataError
-from agrilape.samples.splits import TOLERANCE, footprint, overlap
+from agrilape.geo.overlap import TOLERANCE, footprint, overlap
 from agrilape.samples.types import Chip, Example
 
 _DEGREE_M = 111_195.0  # of latitude, on a sphere of the mean radius

@@ -3,35 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from agrilape.config.recipe import Fact
 from agrilape.samples.phrasings import Phrasings
 from agrilape.samples.types import Chip
-from agrilape.sources.composite import composite_bands
-from agrilape.sources.scene import Frame, PixelWindow, Scene
-
-KEPT = ("sensor", "gsd_m", "latitude", "longitude", "region", "year", "season")  # of a scene's meta
-
-
-def shown_facts(
-    scene: Scene, window: PixelWindow, frames: Sequence[Frame], composite: str, side: int | None
-) -> dict[str, Any]:
-    """Facts of a chip for its `meta`; `gsd_m` is that of the picture as it is shown.
-
-    Args:
-        scene: Where it is cut from.
-        window: What of it.
-        frames: The acquisitions that are shown.
-        composite: How bands become colours.
-        side: To how many pixels a side larger pictures are reduced; None for none.
-    """
-    meta = {key: scene.meta[key] for key in KEPT if key in scene.meta}
-    if side is not None and max(window.width, window.height) > side and "gsd_m" in meta:
-        meta["gsd_m"] *= max(window.width, window.height) / side
-    if len(frames) == 1 and frames[0].acquired:
-        meta["acquired"] = frames[0].acquired.isoformat()
-    return {**meta, "composite": composite, "bands": list(composite_bands(composite, frames[0].bands))}
 
 
 def told(chip: Chip, wanted: Sequence[Fact], phrasings: Phrasings) -> str:

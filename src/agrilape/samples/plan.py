@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import DataError
-from agrilape.samples.chips import plan_windows
 from agrilape.samples.ground import Ground
 from agrilape.samples.manifest import Skip
 from agrilape.samples.splits import (
@@ -30,6 +29,7 @@ from agrilape.samples.splits import (
 )
 from agrilape.sources.kept import parts_of
 from agrilape.sources.scene import Parcel, PixelWindow
+from agrilape.sources.tiling import plan_windows
 
 UNIT_CHIPS = 256
 YEARS_REMEDY = (

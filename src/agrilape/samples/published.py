@@ -20,7 +20,6 @@ from agrilape.config.recipe import DatasetConfig, FormatSource
 from agrilape.console import progress, say
 from agrilape.errors import DataError
 from agrilape.geo.timewindow import TimeWindow
-from agrilape.samples.chips import encode_png
 from agrilape.samples.conclude import Written, conclude, first_reasons, whole_window
 from agrilape.samples.digest import digest
 from agrilape.samples.formats import CITATIONS, EXAMPLE_FORMATS, Omissions, read_examples
@@ -30,6 +29,7 @@ from agrilape.samples.splits import SPLITS, Split, assign, official_split, offic
 from agrilape.samples.store import is_finished, write_rows
 from agrilape.samples.turns import shuffled_by_turns
 from agrilape.samples.types import Example, Picture, Sample
+from agrilape.sources.tiling import encode_png
 
 NO_SPLIT = "the release has it in no split"
 

@@ -6,23 +6,20 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import Geometry
 
 from agrilape.errors import DataError
-from agrilape.geo.georeference import Georeference
+from agrilape.geo.overlap import footprint, overlap
 from agrilape.sources.scene import PixelWindow, Scene
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 BLOCK_CHIPS = 2  # chips along the side of a block
-TOLERANCE = 0.01  # share of an area or distance that rounding to whole pixels may cost
 _NO_PAIRS = np.empty((2, 0), np.intp)
 
 
@@ -229,25 +226,3 @@ def _edges(length: int, chip: int, gap: int) -> list[tuple[int, int]]:
             break
     cuts = np.linspace(0, length, max(count, 1) + 1).round().astype(int).tolist()
     return [(start + gap * (start > 0), end - gap * (end < length)) for start, end in pairwise(cuts)]
-
-
-def footprint(georeference: Georeference) -> Geometry:
-    """Outline of an image in WGS 84 longitude and latitude."""
-    to_degrees = _to_degrees(georeference.crs)
-    return shapely.transform(
-        georeference.extent, lambda xy: np.column_stack(to_degrees.transform(xy[:, 0], xy[:, 1]))
-    )
-
-
-@lru_cache(maxsize=64)
-def _to_degrees(crs: str) -> Any:
-    from pyproj import Transformer  # not where only prepared samples are read
-
-    return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
-
-
-def overlap(ours: NDArray[np.object_], theirs: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Do outlines, pair by pair, share more than rounding?"""
-    shared = shapely.area(shapely.intersection(ours, theirs))
-    found: NDArray[np.bool_] = shared > TOLERANCE * np.minimum(shapely.area(ours), shapely.area(theirs))
-    return found

@@ -10,14 +10,14 @@ from pyproj import Transformer
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Point
-from agrilape.samples.chips import encode_png, plan_windows
 from agrilape.samples.lazy import LazyExamples
-from agrilape.samples.metadata import shown_facts, told
+from agrilape.samples.metadata import told
 from agrilape.samples.phrasings import joined, load_phrasings
 from agrilape.samples.types import Chip, Example, Picture, Sample
 from agrilape.serve.question import Question
 from agrilape.serve.trained import Trained
 from agrilape.sources.scene import Frame, PixelWindow, Scene
+from agrilape.sources.tiling import encode_png, plan_windows, shown_metadata
 
 LEAST_SEEN = 0.1
 """Share of a tile that must be neither cloud nor no data for it to be asked about."""
@@ -81,7 +81,7 @@ class Tiles(LazyExamples):
             pictures=tuple(self._picture(frame, window) for frame in self.frames),
             georeference=self.georeference.window(window),
             window=self.scene.window if len(self.frames) > 1 else None,
-            meta=shown_facts(self.scene, window, self.frames, self.composite, self.taught.picture_side),
+            meta=shown_metadata(self.scene, window, self.frames, self.composite, self.taught.picture_side),
         )
         point = self._point(*self.question.place, window) if self.question.place else None
         preamble = told(chip, self.taught.metadata, load_phrasings(self.taught.language))

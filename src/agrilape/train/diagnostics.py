@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from agrilape.config.lape import AXES
-from agrilape.model.lape import Direction, Lape
+from agrilape.model.gradients import Direction
+from agrilape.model.lape import Lape
 from agrilape.train.sharding import whole
 
 DIRECTIONS: tuple[Direction, ...] = ("in", "out")

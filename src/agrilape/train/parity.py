@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from agrilape.config.lape import AXES, Axis, LapeConfig
 from agrilape.config.recipe import LossConfig
 from agrilape.model import Lape
-from agrilape.model.lape import Direction
+from agrilape.model.gradients import Direction
 from agrilape.train.loss import AnswerCriterion
 
 TOLERANCE = 1e-10

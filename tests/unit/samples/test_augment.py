@@ -8,9 +8,9 @@ from PIL import Image
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box, Instant, Point, Polygon
 from agrilape.samples.augment import dihedral, recolour, turn
-from agrilape.samples.chips import encode_png
 from agrilape.samples.phrasings import layout_text
 from agrilape.samples.types import Chip, Example, Picture, Sample
+from agrilape.sources.tiling import encode_png
 
 BOX = Box(0.25, 0.0, 0.5, 0.125)  # columns 2-3 and row 0 of 8 x 8
 

@@ -12,8 +12,9 @@ from shapely import box
 
 from agrilape.geo.shapes import Box, Instant, Point, Span
 from agrilape.geo.timewindow import TimeWindow
-from agrilape.samples.chips import Cutter, plan_windows
+from agrilape.samples.chips import Cutter
 from agrilape.sources.scene import Observation, Parcel, PixelWindow, Zone
+from agrilape.sources.tiling import plan_windows
 
 SIDE = 128
 SEASON = TimeWindow(date(2022, 1, 1), date(2022, 12, 31))

@@ -14,9 +14,9 @@ from agrilape.errors import DataError, DiskError
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box, Point, Span
 from agrilape.geo.timewindow import TimeWindow
-from agrilape.samples.chips import encode_png
 from agrilape.samples.store import Store, read_facts, write_rows
 from agrilape.samples.types import Chip, Example, Picture, Sample
+from agrilape.sources.tiling import encode_png
 
 
 def example(number):

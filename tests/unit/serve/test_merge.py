@@ -2,9 +2,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import box
 
-from agrilape.samples.chips import plan_windows
 from agrilape.serve.merge import Piece, merge
 from agrilape.sources.scene import PixelWindow
+from agrilape.sources.tiling import plan_windows
 
 LEFT, RIGHT = PixelWindow(0, 0, 100, 100), PixelWindow(75, 0, 100, 100)
 

@@ -19,7 +19,6 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from agrilape.io.gdal import open_raster
-from agrilape.samples.chips import encode_png, plan_windows
 from agrilape.samples.formats.common import dated_chip, with_questions
 from agrilape.samples.formats.conventions import Size, pixels
 from agrilape.samples.formats.objects import Thing, ask_objects, plain_name
@@ -33,6 +32,7 @@ from agrilape.sources.formats.common import (
     stated_split,
 )
 from agrilape.sources.scene import PixelWindow
+from agrilape.sources.tiling import encode_png, plan_windows
 
 SIDE = 1024  # pixels of a tile
 OVERLAP = 0.2  # share that its neighbours repeat

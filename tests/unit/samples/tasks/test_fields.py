@@ -13,11 +13,11 @@ from PIL import Image
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box, Point, Polygon
 from agrilape.samples.augment import dihedral, turn
-from agrilape.samples.chips import encode_png
 from agrilape.samples.tasks.neighbours import octant_of
 from agrilape.samples.tasks.outline import MAX_VERTICES, errors, overlap, simplified
 from agrilape.samples.types import Chip, Example, Picture
 from agrilape.samples.view import Field, Stress, View
+from agrilape.sources.tiling import encode_png
 
 from .conftest import CHIP, GROUND, ON_MAP, crop_field, questions
 

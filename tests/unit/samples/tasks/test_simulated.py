@@ -7,11 +7,12 @@ import pytest
 
 from agrilape.config.lape import LapeConfig
 from agrilape.config.recipe import DatasetConfig, SimulateSource
-from agrilape.samples.chips import Cutter, plan_windows
+from agrilape.samples.chips import Cutter
 from agrilape.samples.tasknames import TASKS
 from agrilape.samples.tasks import ask
 from agrilape.simulate import simulate_scene
 from agrilape.sources import open_folder
+from agrilape.sources.tiling import plan_windows
 from agrilape.tokens.codec import PositionCodec
 from agrilape.tokens.grammar import parse, render
 
