@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -61,7 +62,13 @@ class Georeference:
         return float(x), float(y)
 
     def to_normalised(self, x: float, y: float) -> Point:
-        """The normalised point at map coordinates; outside [0, 1] for a place outside the image."""
+        """The normalised point at map coordinates; outside [0, 1] for a place outside the image.
+
+        Of a geographic system, longitudes may count from 0 to 360 or from -180 to 180.
+        """
+        turn = full_turn(self.crs)
+        if turn is not None and math.isfinite(x):
+            x += turn * round((self.to_map(Point(0.5, 0.5))[0] - x) / turn)
         column, row = apply_affine(~self.transform, np.array([[x, y]]))[0]
         return Point(float(column) / self.width, float(row) / self.height)
 
@@ -71,9 +78,27 @@ class Georeference:
         return Georeference(self.crs, shift_origin(self.transform, column, row), width, height)
 
     def to_pixels(self, geometry: Geometry) -> Geometry:
-        """A map geometry, or an array of them, in pixel coordinates; a third dimension is dropped."""
+        """A map geometry, or an array of them, in pixel coordinates; a third dimension is dropped.
+
+        Of a geographic system, longitudes may count from 0 to 360 or from -180 to 180.
+        """
         inverse = ~self.transform
-        return shapely.transform(shapely.force_2d(geometry), lambda xy: apply_affine(inverse, xy))
+        here = self._turned_here(shapely.force_2d(geometry))
+        return shapely.transform(here, lambda xy: apply_affine(inverse, xy))
+
+    def _turned_here(self, geometry: Geometry) -> Geometry:
+        """Geometries in degrees, each shifted by the whole turns that bring it nearest to the image."""
+        turn = full_turn(self.crs)
+        if turn is None:
+            return geometry
+        centre = self.to_map(Point(0.5, 0.5))[0]
+        west, _, east, _ = np.moveaxis(shapely.bounds(geometry), -1, 0)
+        turns = np.nan_to_num(np.round((centre - (west + east) / 2) / turn))
+        if not turns.any():
+            return geometry
+        coordinates, owners = shapely.get_coordinates(geometry, return_index=True)
+        coordinates[:, 0] += turn * np.atleast_1d(turns)[owners]
+        return shapely.set_coordinates(np.array(geometry), coordinates)
 
     def from_pixels(self, geometry: Geometry) -> Geometry:
         """A geometry in pixel coordinates on the map."""
@@ -273,6 +298,26 @@ def _signed_areas_m2(geod: Geod, polygons: NDArray[np.object_]) -> NDArray[np.fl
     total = np.zeros(len(polygons))
     np.add.at(total, owners, areas)
     return total
+
+
+@lru_cache(maxsize=64)
+def full_turn(crs: str) -> float | None:
+    """360 degrees in the units of a geographic system; None for any other, whose x is no longitude."""
+    system = parse_crs(crs)
+    if not system.is_geographic or not system.axis_info:
+        return None
+    return 2 * math.pi / system.axis_info[0].unit_conversion_factor
+
+
+def on_this_turn(crs: str, transform: Affine, width: int, height: int) -> Affine:
+    """The transform of a grid with the longitude of its centre in [-180, 180): some count from 0 to 360."""
+    turn = full_turn(crs)
+    if turn is None:
+        return transform
+    a, b, c, d, e, f = tuple(transform)[:6]
+    centre = a * width / 2 + b * height / 2 + c
+    turns = math.floor(centre / turn + 0.5)
+    return transform if turns == 0 else Affine(a, b, c - turn * turns, d, e, f)
 
 
 def apply_affine(transform: Affine, xy: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from importlib import import_module
@@ -18,13 +18,14 @@ from rasterio.windows import Window
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import parse_crs
-from agrilape.sources.bands import role_of, roles
+from agrilape.sources.bands import Clues, Named, name_bands, spelled_name
+from agrilape.sources.clues import sensor_of_names
 from agrilape.sources.dates import acquisition_date, parse_date
 from agrilape.sources.facts import AS_THEY_SAY, Reading
 from agrilape.sources.layers import Band, Grid, RasterFile
-from agrilape.sources.scaling import baseline_of, scaling_of
+from agrilape.sources.scaling import baseline_of, landsat_scaling, scaling_of
+from agrilape.sources.sensors import sensor_in, sensor_of_tags
 
-CUBE_SUFFIXES = {".nc", ".nc4", ".zarr"}
 OPEN_CUBES = 8
 IRREGULAR = 0.01  # of a pixel; coordinates that stray further are no grid
 _COLUMNS = ("x", "lon", "longitude", "easting")
@@ -181,23 +182,66 @@ def _dates(path: Path, cube: Any, reading: Reading) -> tuple[list[tuple[int | No
 def _layers(
     path: Path, cube: Any, index: int | None, reading: Reading
 ) -> tuple[dict[str, Band], dict[str, None]]:
+    places = list(_places(cube, index))
+    named, labels = _named(path, cube, places, reading)
     layers: dict[str, Band] = {}
-    notes: dict[str, None] = {}
+    notes = dict.fromkeys(named.notes)
     baseline = baseline_of(str(path), _scalars(cube), reading)
-    for name, at in _places(cube, index):
-        variable = cube[name]
-        known = variable.encoding
-        dtype = str(known.get("dtype") or variable.dtype)
+    left = 0
+    for (name, at), label, role, band_name, read in zip(
+        places, labels, named.roles, named.names, named.read, strict=True
+    ):
+        known = cube[name].encoding
+        dtype = str(known.get("dtype") or cube[name].dtype)
         applied = known.get("scale_factor", 1.0) != 1.0 or known.get("add_offset", 0.0) != 0.0
-        role = _role(path, cube, name, at)
-        if role is None or role in layers:
+        called = label if role.startswith("band_") else role  # an entry of a dimension has a name at least
+        if called is None or called in layers or not read:
+            left += read
             continue
         # What xarray has decoded is physical already.
-        scaling = scaling_of("float" if applied else dtype, role, (1.0, 0.0, None), reading, baseline)
+        dtype = "float" if applied else dtype
+        product = landsat_scaling(path, band_name, dtype)
+        scaling = scaling_of(dtype, called, (1.0, 0.0, None), reading, baseline, product)
         if scaling.note:
             notes[scaling.note] = None
-        layers[role] = Band(str(path), 1, *scaling[:3], variable=name, at=at)
+        layers[called] = Band(str(path), 1, *scaling[:3], variable=name, at=at)
+    if left and layers:
+        notes[
+            f"{path.name}: left out {left} variables whose names are of no band, or of one that was there"
+        ] = None
     return layers, notes
+
+
+def _named(
+    path: Path, cube: Any, places: Sequence[tuple[str, tuple[tuple[str, int], ...]]], reading: Reading
+) -> tuple[Named, list[str | None]]:
+    """Roles of layers, and their labels along a dimension of bands (None for variables).
+
+    A lone variable may be named by its file.
+    """
+    tags = {str(key): str(value) for key, value in _scalars(cube).items()}
+    stated = reading.bands if isinstance(reading.bands, Mapping) else {}
+    sensor = sensor_in(reading.sensor, stated=True) or sensor_of_tags(tags) or sensor_of_names(path)
+    clues = Clues(sensor=sensor, stated=stated)
+    labels = [_label(cube, at) for _, at in places]
+    texts = [
+        label or _spelling(cube[name], name, clues) for (name, _), label in zip(places, labels, strict=True)
+    ]
+    return name_bands(texts, clues, path.stem), labels
+
+
+def _label(cube: Any, at: tuple[tuple[str, int], ...]) -> str | None:
+    """What a dimension of bands calls an entry; None for a layer that is a variable of its own."""
+    dimension, number = at[-1] if at else ("time", 0)
+    if dimension not in _BAND_NAMES:
+        return None
+    return str(cube[dimension][number].to_numpy()) if dimension in cube.coords else f"band_{number + 1}"
+
+
+def _spelling(variable: Any, name: str, clues: Clues) -> str | None:
+    """The first of a variable's names that is one of a band."""
+    texts = (name, variable.attrs.get("common_name"), variable.attrs.get("long_name"))
+    return next((text for text in texts if text and spelled_name(text, clues)), None)
 
 
 def _places(cube: Any, index: int | None) -> Iterator[tuple[str, tuple[tuple[str, int], ...]]]:
@@ -213,19 +257,6 @@ def _places(cube: Any, index: int | None) -> Iterator[tuple[str, tuple[tuple[str
         elif rest[0] in _BAND_NAMES and len(rest) == 1:
             for number in range(cube.sizes[rest[0]]):
                 yield str(name), (*at, (rest[0], number))
-
-
-def _role(path: Path, cube: Any, name: str, at: tuple[tuple[str, int], ...]) -> str | None:
-    """The role of a layer; a lone variable may be named by its file, others without a role are left out."""
-    dimension, number = at[-1] if at else ("time", 0)
-    if dimension in _BAND_NAMES:
-        label = str(cube[dimension][number].to_numpy()) if dimension in cube.coords else f"band_{number + 1}"
-        return role_of(label) or label
-    attributes = cube[name].attrs
-    said = role_of(name) or role_of(attributes.get("common_name")) or role_of(attributes.get("long_name"))
-    if said is None and sum({"y", "x"} <= set(variable.dims) for variable in cube.data_vars.values()) == 1:
-        return roles([None], ["gray"], path.stem)[0]
-    return said
 
 
 def _scalars(cube: Any) -> Mapping[str, object]:

@@ -19,6 +19,9 @@ _DAY_FIRST = re.compile(rf"(?<!\d){_DAY}[-./](?P<month>0?[1-9]|1[0-2])[-./]{_YEA
 _DAY_MONTH = re.compile(rf"(?<!\d){_DAY}(?:st|nd|rd|th)?[ -]{_MONTH}[ ,-]+{_YEAR}(?!\d)", re.IGNORECASE)
 _MONTH_DAY = re.compile(rf"(?<![a-z]){_MONTH} {_DAY}(?:st|nd|rd|th)?,? {_YEAR}(?!\d)", re.IGNORECASE)
 _ORDINAL = re.compile(rf"(?<![A-Za-z0-9])(?:A|doy){_YEAR}(?P<ordinal>[0-3]\d\d)(?!\d)")
+# Of HLS, with the time of day after it; of Landsat before its collections, after sensor, path and row.
+_ORDINAL_HLS = re.compile(rf"(?<!\d){_YEAR}(?P<ordinal>[0-3]\d\d)T\d{{6}}(?!\d)")
+_ORDINAL_LANDSAT = re.compile(rf"(?<![A-Z0-9])L[COTE][4-9]\d{{6}}{_YEAR}(?P<ordinal>[0-3]\d\d)(?!\d)")
 # Tags of GDAL drivers and common writers, the surest first.
 _TAGS = (
     "ACQUISITION_DATE",
@@ -35,11 +38,13 @@ def parse_date(text: object) -> date | None:
 
     Year first (`2021-05-03`, `20210503T103021`, `2021:05:03 10:30:21`), with separators day first
     (`3.5.2021`), with the month by its English name (`3 May 2021`, `May 3, 2021`), or year and day of the
-    year as NASA writes them (`A2021123`). The American month first cannot be told from day first and is not
-    guessed.
+    year as NASA writes them (`A2021123`, `2021123T103021`). The American month first cannot be told from day
+    first and is not guessed.
     """
     found = str(text)
-    for form in (_YEAR_FIRST, _DAY_FIRST, _DAY_MONTH, _MONTH_DAY, _ORDINAL):
+    for form in (
+        _ORDINAL_LANDSAT, _YEAR_FIRST, _DAY_FIRST, _DAY_MONTH, _MONTH_DAY, _ORDINAL, _ORDINAL_HLS,
+    ):  # fmt: skip
         if match := form.search(found):
             return _calendar_day(**match.groupdict())
     return None

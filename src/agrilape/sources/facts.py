@@ -22,7 +22,12 @@ class Reading(Settings):
     crs: str | None = Field(None, description="Coordinate reference system of files that state none.")
     pixels_only: bool = Field(False, description="Accept images without a coordinate reference system.")
     acquired: date | None = Field(None, description="Acquisition date of images that state none.")
-    bands: tuple[str, ...] | None = Field(None, description="Names of the bands, in file order.")
+    sensor: str | None = Field(
+        None, description="Name of the sensor (Landsat 8): which band is B5, and what questions tell."
+    )
+    bands: tuple[str, ...] | dict[str, str] | None = Field(
+        None, description='Names of the bands, in file order; or by the files\' own names: {"B5": "nir"}.'
+    )
     scale: float | None = Field(None, gt=0, description="Physical value = number x scale + offset.")
     offset: float | None = Field(None, description="See `scale`.")
     nodata: float | None = Field(None, description="Stored number that means no data.")

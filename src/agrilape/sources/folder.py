@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from agrilape.errors import AgrilapeError, DataError
+from agrilape.sources.discovery import PICTURE_SUFFIXES, find_files, listed, passed_over
 from agrilape.sources.facts import Reading, SceneFacts, read_facts
 from agrilape.sources.labels import is_parcels, label_picture, label_scene
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.masks import is_mask
 from agrilape.sources.pictures import PictureFrame, picture_size
-from agrilape.sources.places import Problem, group_places, home_of, visible
+from agrilape.sources.places import Problem, group_places, home_of
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.scene import Scene
 from agrilape.sources.series import Series, assemble, season
-
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
 @dataclass(frozen=True)
@@ -85,12 +84,14 @@ class Home:
         folder: Folder of the images.
         images: The images.
         vectors: Parcel files that may belong to them.
+        notes: What is to be said of the whole source; the first of its folders has them.
     """
 
     root: Path
     folder: Path
     images: tuple[Path, ...]
     vectors: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
 
 
 def find_homes(path: Path, images: str = "**/*.tif", parcels: str = "**/*.gpkg") -> list[Home]:
@@ -101,26 +102,34 @@ def find_homes(path: Path, images: str = "**/*.tif", parcels: str = "**/*.gpkg")
     """
     if not path.is_dir():
         raise DataError(f"{path} is not a folder", "give the folder that holds the images")
-    found = [image for image in visible(path, images) if not is_mask(image)]
+    found = [image for image in find_files(path, images) if not is_mask(image)]
+    others = [image for image in passed_over(path, found) if not is_mask(image)]
     if not found:
+        there = f"; there are {listed(others)}" if others else ""
         raise DataError(
-            f"no file in {path} matches {images}", "correct the folder or the pattern, such as **/*.tif"
+            f"no file in {path} matches {images}{there}",
+            "correct the folder or the pattern (`images`), such as **/*.tif",
         )
-    vectors = tuple(vector for vector in visible(path, parcels) if is_parcels(vector))
+    vectors = tuple(vector for vector in find_files(path, parcels) if is_parcels(vector))
     inside: dict[Path, list[Path]] = defaultdict(list)
     for image in found:
         inside[home_of(image)].append(image)
     beside: dict[Path, list[Path]] = defaultdict(list)
     for vector in vectors:
         beside[vector.parent].append(vector)
-    return [
+    homes = [
         Home(path, folder, tuple(inside[folder]), tuple(beside.get(folder, vectors)))
         for folder in sorted(inside)
     ]
+    if others:
+        said = f"{listed(others)} were passed over: they do not match {images}"
+        homes[0] = replace(homes[0], notes=(said,))
+    return homes
 
 
 def open_home(home: Home) -> Iterator[Scene | Problem | str]:
     """The scenes of one folder one by one, what was left out, and notes on what was done."""
+    yield from home.notes
     try:
         facts = read_facts(home.root, home.folder)
     except DataError as error:

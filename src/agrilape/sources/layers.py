@@ -66,8 +66,7 @@ class RasterFile:
         grid: Its own pixel grid.
         acquired: Acquisition date of the whole file; None if unknown or if every band has its own.
         layers: Bands by role; empty for a stack of dates.
-        stacked: For a stack of dates: the role of all its bands.
-        dated: For a stack of dates: its bands with their dates, in file order.
+        dated: For a stack of dates: its bands with their dates and roles, in file order.
         eight_bit: Are the numbers 8-bit brightness, not physical values?
         notes: What was assumed in reading it, for people.
     """
@@ -76,7 +75,6 @@ class RasterFile:
     grid: Grid
     acquired: date | None
     layers: Mapping[str, Band]
-    stacked: str = ""
-    dated: tuple[tuple[date, Band], ...] = ()
+    dated: tuple[tuple[date, str, Band], ...] = ()
     eight_bit: bool = False
     notes: tuple[str, ...] = ()

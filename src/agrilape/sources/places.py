@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shapely.geometry import shape
 
 from agrilape.errors import DataError
-from agrilape.sources.bands import role_in_name
-from agrilape.sources.cubes import CUBE_SUFFIXES, inspect_cube
+from agrilape.sources.bands import Clues, name_in_stem, unread_name
+from agrilape.sources.clues import sensor_of_names
+from agrilape.sources.cubes import inspect_cube
+from agrilape.sources.discovery import CUBE_SUFFIXES, RASTER_SUFFIXES
 from agrilape.sources.facts import Reading
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.raster import inspect_raster
+from agrilape.sources.sensors import sensor_in
 from agrilape.sources.stac import inspect_stac, is_stac
 
 SAME_PLACE = 0.5  # share of the smaller image's ground that two images of one scene have in common
-PRODUCT = ".SAFE"  # suffix of a Sentinel-2 product, a folder of its own with one file per band
+PRODUCT = (
+    ".safe"  # suffix, in lower case, of a Sentinel-2 product, a folder of its own with one file per band
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Problem:
 
 def home_of(image: Path) -> Path:
     """The folder whose images may be one scene: of a Sentinel-2 product the one that holds the product."""
-    product = next((folder for folder in image.parents if folder.suffix == PRODUCT), None)
+    product = next((folder for folder in image.parents if folder.suffix.lower() == PRODUCT), None)
     return image.parent if product is None else product.parent
 
 
@@ -54,9 +59,12 @@ def group_places(
         root: Folder that files named by STAC stay in; None for the file's own.
     """
     places: list[list[RasterFile]] = []
+    layers = _layers_to_read(images, reading)
     for path in images:
+        if path not in layers:
+            continue
         try:
-            files = _inspect(path, reading, leave_out, root)
+            files = _inspect(path, reading, leave_out, root, layers[path])
         except DataError as error:
             leave_out(path, str(error))
             continue
@@ -66,24 +74,57 @@ def group_places(
                 places.append([file])
             else:
                 home.append(file)
+    if places and (unread := [path for path in images if path not in layers]):
+        first = places[0][0]
+        said = f"{len(unread)} files are previews, quality layers or heat and were not read: {_some(unread)}"
+        places[0][0] = replace(first, notes=(*first.notes, said))
     return places
 
 
+def _layers_to_read(images: Sequence[Path], reading: Reading) -> Mapping[Path, frozenset[str]]:
+    """The files to read, each with the names of bands that it and its neighbours have in their names.
+
+    Left out are quality layers, heat, previews and the like, unless there is nothing else.
+    """
+    stated = reading.bands if isinstance(reading.bands, Mapping) else {}
+    sensors = {path: sensor_in(reading.sensor, stated=True) or sensor_of_names(path) for path in images}
+    names = {path: name_in_stem(path.stem, sensors[path], stated) for path in images}
+    beside = {
+        folder: frozenset(name for path, name in names.items() if name and path.parent == folder)
+        for folder in {path.parent for path in images}
+    }
+    ground = {
+        path: beside[path.parent]
+        for path in images
+        if path.suffix.lower() not in RASTER_SUFFIXES
+        or not (
+            unread_name(path.stem, Clues(sensors[path], stated, beside[path.parent]))
+            or (_in_product(path) and not ("IMG_DATA" in path.parts and names[path]))
+        )
+    }
+    return ground or {path: beside[path.parent] for path in images if not _in_product(path)}
+
+
+def _in_product(path: Path) -> bool:
+    return any(folder.suffix.lower() == PRODUCT for folder in path.parents)
+
+
+def _some(paths: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
+
+
 def _inspect(
-    path: Path, reading: Reading, leave_out: Callable[[Path, str], None], root: Path | None
+    path: Path,
+    reading: Reading,
+    leave_out: Callable[[Path, str], None],
+    root: Path | None,
+    beside: frozenset[str],
 ) -> Sequence[RasterFile]:
     if path.suffix.lower() in CUBE_SUFFIXES:
         return inspect_cube(path, reading)
     if path.suffix.lower() == ".json":
         return inspect_stac(path, leave_out, reading, root) if is_stac(path) else ()
-    if any(folder.suffix == PRODUCT for folder in path.parents) and not _is_product_band(path):
-        return ()
-    return (inspect_raster(path, reading),)
-
-
-def _is_product_band(path: Path) -> bool:
-    """Of the images in a Sentinel-2 product: neither a preview nor a quality layer but the classification."""
-    return "IMG_DATA" in path.parts and role_in_name(path.stem) is not None
+    return (inspect_raster(path, reading, beside),)
 
 
 def _belongs(file: RasterFile, place: Sequence[RasterFile]) -> bool:
@@ -107,12 +148,3 @@ def _common_ground(one: RasterFile, other: RasterFile) -> float:
         return 0.0
     first, second = (shape(place.to_geojson(place.extent)) for place in (here, there))
     return float(first.intersection(second).area / min(first.area, second.area))
-
-
-def visible(folder: Path, pattern: str) -> Iterator[Path]:
-    """Files and Zarr stores that match; nothing hidden, since half-written scenes and caches are."""
-    for path in sorted(folder.glob(pattern)):
-        inside = path.relative_to(folder)
-        usable = path.is_file() or path.suffix == ".zarr"
-        if usable and not any(part.startswith(".") for part in inside.parts):
-            yield path

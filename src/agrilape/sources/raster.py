@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -24,13 +24,16 @@ from agrilape.errors import DataError
 from agrilape.io.gdal import open_raster
 from agrilape.io.remote import is_remote
 from agrilape.sources import composite as composites
-from agrilape.sources.bands import MASK_ROLES, role_of, roles
+from agrilape.sources.bands import MASK_ROLES, Clues, Named, name_bands, name_stated
+from agrilape.sources.clues import clues_of, tags_of
 from agrilape.sources.cubes import read_variable
-from agrilape.sources.dates import acquisition_date, parse_date
+from agrilape.sources.dates import acquisition_date
 from agrilape.sources.facts import AS_THEY_SAY, Reading
 from agrilape.sources.layers import Band, Grid, RasterFile
-from agrilape.sources.scaling import Scaling, baseline_of, scaling_of
+from agrilape.sources.placing import grid_of, place_of
+from agrilape.sources.scaling import Scaling, baseline_of, landsat_scaling, scaling_of
 from agrilape.sources.scene import PixelWindow
+from agrilape.sources.stacks import name_stack, parts_of_stack
 
 OPEN_FILES = 64  # per thread; a file handle costs a few hundred kilobytes of GDAL state
 
@@ -184,11 +187,7 @@ def _dataset(path: str, grid: Grid | None, resampling: Resampling) -> _Opened:
         return datasets[key]
     dataset = open_raster(path)
     if grid is not None and not _same_grid(dataset, grid):
-        dataset = WarpedVRT(
-            dataset, crs=grid.crs or dataset.crs, transform=grid.transform, width=grid.width,
-            height=grid.height, resampling=resampling,
-            add_alpha=dataset.nodata is None,  # else ground outside the file would read 0
-        )  # fmt: skip
+        dataset = _warped(dataset, grid, resampling)
     colours = dataset.colorinterp
     alpha = colours.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in colours else None
     datasets[key] = _Opened(dataset, alpha, MaskFlags.per_dataset in dataset.mask_flag_enums[0])
@@ -205,11 +204,26 @@ def _stamp(path: str) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
+def _warped(dataset: Any, grid: Grid, resampling: Resampling) -> WarpedVRT:
+    """A dataset as it looks on a grid; ground outside it is no data."""
+    place = place_of(dataset)
+    source: dict[str, Any] = {}
+    if place is not None and place.transform != dataset.transform:  # control points, longitudes of 0 to 360
+        source = {"src_crs": place.crs or grid.crs, "src_transform": place.transform}
+    elif not dataset.crs:
+        source = {"src_crs": grid.crs}
+    return WarpedVRT(
+        dataset, crs=grid.crs or dataset.crs, transform=grid.transform, width=grid.width,
+        height=grid.height, resampling=resampling,
+        add_alpha=dataset.nodata is None and ColorInterp.alpha not in dataset.colorinterp, **source,
+    )  # fmt: skip
+
+
 def _same_grid(dataset: Any, grid: Grid) -> bool:
+    place = place_of(dataset)
+    transform = dataset.transform if place is None else place.transform
     size = (dataset.width, dataset.height) == (grid.width, grid.height)
-    return size and dataset.transform.almost_equals(
-        grid.transform, precision=1e-6 * abs(grid.transform.a) + 1e-12
-    )
+    return size and transform.almost_equals(grid.transform, precision=1e-6 * abs(grid.transform.a) + 1e-12)
 
 
 def read_bands(
@@ -239,28 +253,26 @@ def read_bands(
     return values
 
 
-def inspect_raster(path: Path | str, reading: Reading = AS_THEY_SAY) -> RasterFile:
+def inspect_raster(
+    path: Path | str, reading: Reading = AS_THEY_SAY, beside: frozenset[str] = frozenset()
+) -> RasterFile:
     """Read the header of an image file, and its last pixels to see that it is whole.
 
     Args:
         path: A GeoTIFF, or anything else that GDAL reads with a grid; the address of a remote one as text.
         reading: What the user states of the file.
+        beside: Names of bands in the names of the files beside it, which may tell its sensor.
 
     Raises:
-        DataError: The file is unreadable or truncated, or has no CRS.
+        DataError: The file is unreadable or truncated, has no place on the map, or mixes several images.
     """
     try:
         with _strictly(), open_raster(path) as dataset:
             _check_whole(dataset)
-            system = dataset.crs.to_string() if dataset.crs else reading.crs
-            if system is None and not reading.pixels_only:
-                raise DataError(
-                    f"{path} has no coordinate reference system",
-                    'assign the true one (rio edit-info --crs EPSG:..., or "crs" in scene.json), '
-                    "or ask for pixels only",
-                )
-            grid = Grid(dataset.width, dataset.height, dataset.transform, system)
-            return _describe(Path(path), dataset, grid, reading)
+            grid = grid_of(path, dataset, reading)
+            return _describe(
+                Path(path), dataset, grid, reading, clues_of(Path(path), dataset, reading, beside)
+            )
     except (RasterioError, OSError) as error:
         lost = "No such file" in str(error)
         remedy = "check the path" if lost else "copy it again from its origin, or leave it out"
@@ -295,43 +307,52 @@ def _check_whole(dataset: Any) -> None:
     dataset.read(dataset.count, window=Window(left, top, dataset.width - left, dataset.height - top))
 
 
-def _describe(path: Path, dataset: Any, grid: Grid, reading: Reading) -> RasterFile:
-    names = _names(path, dataset, reading)
-    dates = [parse_date(text) if text else None for text in dataset.descriptions]
-    eight_bit = all(dtype == "uint8" for dtype in dataset.dtypes)
-    stack = dataset.count > 1 and all(dates)
-    if stack:
-        names = (roles([None], ["gray"], path.stem)[0],) * dataset.count
-    scalings = _scalings(path, dataset, names, reading)
-    notes = tuple(dict.fromkeys(scaling.note for scaling in scalings if scaling.note))
-    bands = [Band(dataset.name, n, *scaling[:3]) for n, scaling in enumerate(scalings, start=1)]
-    if stack:
-        dated = tuple((day, band) for day, band in zip(dates, bands, strict=True) if day)
-        return RasterFile(path, grid, None, {}, names[0], dated, eight_bit, notes)
-    acquired = acquisition_date(dataset.tags(), dataset.descriptions, path.stem) or reading.acquired
-    layers = {role: band for role, band in zip(names, bands, strict=True) if role != "alpha"}
+def _describe(path: Path, dataset: Any, grid: Grid, reading: Reading, clues: Clues) -> RasterFile:
+    named, days = _identify(path, dataset, reading, clues)
+    scalings = _scalings(path, dataset, named, reading)
+    read = [scaling for scaling, shown in zip(scalings, named.read, strict=True) if shown]
+    bands = [
+        (day, role, Band(dataset.name, number, *scaling[:3]))
+        for number, (day, role, scaling, shown) in enumerate(
+            zip(days, named.roles, scalings, named.read, strict=True), start=1
+        )
+        if shown and role != "alpha"
+    ]
+    notes = tuple(dict.fromkeys([*named.notes, *(scaling.note for scaling in read if scaling.note)]))
+    # Of 8-bit numbers only a product's own scale, which makes them physical, comes with a note.
+    eight_bit = all(d == "uint8" and not s.note for d, s in zip(dataset.dtypes, scalings, strict=True))
+    if any(days):
+        dated = tuple((day, role, band) for day, role, band in bands if day)
+        return RasterFile(path, grid, None, {}, dated, eight_bit, notes)
+    acquired = acquisition_date(tags_of(dataset), dataset.descriptions, path.stem) or reading.acquired
+    layers = {role: band for _, role, band in bands}
     return RasterFile(path, grid, acquired, layers, eight_bit=eight_bit, notes=notes)
 
 
-def _names(path: Path, dataset: Any, reading: Reading) -> tuple[str, ...]:
-    """A role for each band of a file, from what is stated, else from what the file says."""
-    colours = [colour.name for colour in dataset.colorinterp]
-    if reading.bands is None:
-        return roles(dataset.descriptions, colours, path.stem)
-    if len(reading.bands) != dataset.count:
-        raise DataError(
-            f"{path} has {dataset.count} bands, but {len(reading.bands)} are named",
-            "name every band, in file order",
-        )
-    return tuple(role_of(name) or name for name in reading.bands)
+def _identify(
+    path: Path, dataset: Any, reading: Reading, clues: Clues
+) -> tuple[Named, Sequence[date | None]]:
+    """A role for each band of a file, from what is stated, else from what the file says; dates of a stack."""
+    undated = [None] * dataset.count
+    if isinstance(reading.bands, tuple):
+        if len(reading.bands) != dataset.count:
+            raise DataError(
+                f"{path} has {dataset.count} bands, but {len(reading.bands)} are named",
+                'name every band, in file order; or by what names hold, as {"B5": "nir"}',
+            )
+        return name_stated(reading.bands, clues), undated
+    parts = parts_of_stack(path, dataset.descriptions)
+    if parts is None:
+        return name_bands(dataset.descriptions, clues, path.stem), undated
+    return name_stack(parts, clues, path.stem), [part.acquired for part in parts]
 
 
-def _scalings(path: Path, dataset: Any, names: tuple[str, ...], reading: Reading) -> list[Scaling]:
-    baseline = baseline_of(str(path), dataset.tags(), reading)
+def _scalings(path: Path, dataset: Any, named: Named, reading: Reading) -> list[Scaling]:
+    baseline = baseline_of(str(path), tags_of(dataset), reading)
     stated = zip(dataset.scales, dataset.offsets, map(_number, dataset.nodatavals), strict=True)
     return [
-        scaling_of(dtype, role, said, reading, baseline)
-        for dtype, role, said in zip(dataset.dtypes, names, stated, strict=True)
+        scaling_of(dtype, role, said, reading, baseline, landsat_scaling(path, name, dtype))
+        for dtype, role, name, said in zip(dataset.dtypes, named.roles, named.names, stated, strict=True)
     ]
 
 

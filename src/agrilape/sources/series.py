@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,10 +126,7 @@ def _by_date(files: Sequence[RasterFile]) -> dict[date | None, dict[str, Band]]:
             if role not in layers:
                 layers[role] = band
             elif sizes[layers[role].path] > FINER * size:
-                raise DataError(
-                    f"{file.path.name} and {layers[role].path} both hold {role} of {acquired or 'no date'}",
-                    "keep one image per date and place, or put other places into folders of their own",
-                )
+                raise DataError(*_both(file, layers[role], role, acquired))
     if None in found and len(found) > 1:
         undated = next(file for file in files if file.acquired is None and not file.dated)
         raise DataError(
@@ -138,20 +136,35 @@ def _by_date(files: Sequence[RasterFile]) -> dict[date | None, dict[str, Band]]:
     return found
 
 
+def _both(file: RasterFile, other: Band, role: str, acquired: date | None) -> tuple[str, str]:
+    """Two files with one band of one date, and what to do about it."""
+    names = f"{file.path.name} and {Path(other.path).name}"
+    if role.startswith("band_"):
+        return (
+            f"{names} both hold a band of {acquired or 'no date'} whose name says nothing",
+            'state "sensor" in scene.json (such as "Landsat 8"), or what their file names hold, as '
+            '"bands": {"B5": "nir"}; or keep one image per date and place',
+        )
+    return (
+        f"{names} both hold {role} of {acquired or 'no date'}",
+        "keep one image per date and place, or put other places into folders of their own",
+    )
+
+
 def _bands_of(file: RasterFile) -> list[tuple[date | None, str, Band]]:
     if file.dated:
-        return [(day, file.stacked, band) for day, band in file.dated]
+        return list(file.dated)
     return [(file.acquired, role, band) for role, band in file.layers.items()]
 
 
 def _check_order(file: RasterFile) -> None:
-    days = [day for day, _ in file.dated]
-    for before, after in pairwise(days):
-        if after <= before:
-            raise DataError(
-                f"{file.path}: dates out of order, {after} follows {before}",
-                "correct the band descriptions, or order the bands by date",
-            )
+    for role in dict.fromkeys(role for _, role, _ in file.dated):
+        for before, after in pairwise(day for day, other, _ in file.dated if other == role):
+            if after <= before:
+                raise DataError(
+                    f"{file.path}: dates out of order, {after} follows {before}",
+                    "correct the band descriptions, or order the bands by date",
+                )
 
 
 def _sample(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from typing import Any
 from agrilape.errors import DataError
 from agrilape.files import path_inside
 from agrilape.io.remote import check_remote, is_remote
-from agrilape.sources.bands import role_of
+from agrilape.sources.bands import Clues, name_bands, plain, word_role
 from agrilape.sources.cubes import need
 from agrilape.sources.dates import parse_date
 from agrilape.sources.facts import AS_THEY_SAY, Reading
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.scaling import BOA_OFFSET, baseline_of
+from agrilape.sources.sensors import known_name, sensor_in, sensor_of_tags
 
 _NO_DATA_ROLES = {"thumbnail", "overview", "visual", "metadata"}
 
@@ -107,8 +108,9 @@ def _item(
     taken: set[str] = set()
     properties = item.properties
     day = parse_date(properties.get("datetime")) or parse_date(properties.get("start_datetime"))
+    roles = _roles(item, reading)
     for key, asset in item.assets.items():
-        names = _band_roles(key, asset)
+        names = roles.get(key, [])
         if not names or taken & set(names):  # `red-jp2` beside `red`
             continue
         try:
@@ -123,19 +125,56 @@ def _item(
             yield replace(file, path=name, acquired=day or file.acquired)
 
 
-def _band_roles(key: str, asset: Any) -> list[str]:
-    """The roles of an asset's bands; none for what is no band: previews, metadata, quality layers."""
+def _roles(item: Any, reading: Reading) -> dict[str, list[str]]:
+    """The roles of the bands of an item's assets, without those that are no bands: previews, quality.
+
+    Common names come first, then the assets' own (`B04`), which the item's platform explains.
+    """
+    said = {key: _names(key, asset) for key, asset in item.assets.items() if _is_image(asset)}
+    beside = frozenset(plain(name) for names in said.values() for name in names)
+    stated = reading.bands if isinstance(reading.bands, Mapping) else {}
+    clues = Clues(_sensor(item, reading), stated, beside)
+    found = {}
+    for key, names in said.items():
+        named = name_bands(names, clues)
+        if all(named.read) and (len(names) > 1 or not named.roles[0].startswith("band_")):
+            found[key] = list(named.roles)
+    return found
+
+
+def _sensor(item: Any, reading: Reading) -> str | None:
+    properties = {name: item.properties.get(name) for name in ("platform", "constellation", "instruments")}
+    texts = {key.upper(): str(value) for key, value in properties.items() if value}
+    return (
+        sensor_in(reading.sensor, stated=True)
+        or sensor_in(item.id)
+        or sensor_in(item.collection_id)
+        or sensor_of_tags(texts)
+    )
+
+
+def _is_image(asset: Any) -> bool:
     media = str(asset.media_type or "image")
-    if set(asset.roles or ()) & _NO_DATA_ROLES or not media.startswith("image"):
-        return []
+    return not set(asset.roles or ()) & _NO_DATA_ROLES and media.startswith("image")
+
+
+def _names(key: str, asset: Any) -> list[str | None]:
+    """What an asset calls its bands: by their common names, else their own, else its key."""
     described = [
-        role_of(band.get("eo:common_name") or band.get("common_name")) or role_of(band.get("name"))
+        next(
+            (n for n in (band.get("eo:common_name"), band.get("common_name"), band.get("name")) if _known(n)),
+            None,
+        )
         for band in asset.extra_fields.get("eo:bands") or asset.extra_fields.get("bands") or ()
     ]
     if len(described) > 1:
-        return [role or f"band_{number}" for number, role in enumerate(described, start=1)]
-    role = role_of(key) or (described[0] if described else None)
-    return [role] if role else []
+        return described
+    common = described[0] if described else None
+    return [key if word_role(key) or not common else common]
+
+
+def _known(name: str | None) -> bool:
+    return bool(name and (word_role(name) or known_name(plain(name))))
 
 
 def _stated(item: Any, asset: Any, names: list[str], reading: Reading) -> Reading:

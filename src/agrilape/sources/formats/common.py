@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from agrilape.errors import AgrilapeError, DataError
+from agrilape.sources.discovery import find_files
 from agrilape.sources.places import Problem
 
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
@@ -202,7 +203,7 @@ def published(folder: Path, *patterns: str) -> list[Path]:
     Raises:
         DataError: There is none.
     """
-    found = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    found = sorted({path for pattern in patterns for path in find_files(folder, pattern)})
     if not found:
         raise DataError(
             f"{folder} holds no {' or '.join(patterns)}", "give the folder of the release, as it was unpacked"

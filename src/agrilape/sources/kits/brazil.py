@@ -88,7 +88,7 @@ def _mato_grosso(
 
 
 def _between(file: RasterFile, first: date, last: date) -> RasterFile:
-    return replace(file, dated=tuple((day, band) for day, band in file.dated if first <= day < last))
+    return replace(file, dated=tuple(one for one in file.dated if first <= one[0] < last))
 
 
 def _plain(label: str) -> str:
