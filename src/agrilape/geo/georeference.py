@@ -98,7 +98,7 @@ class Georeference:
             return geometry
         coordinates, owners = shapely.get_coordinates(geometry, return_index=True)
         coordinates[:, 0] += turn * np.atleast_1d(turns)[owners]
-        return shapely.set_coordinates(np.array(geometry), coordinates)
+        return shapely.set_coordinates(np.array(geometry), coordinates)[()]  # of one geometry, it again
 
     def from_pixels(self, geometry: Geometry) -> Geometry:
         """A geometry in pixel coordinates on the map."""

@@ -81,11 +81,15 @@ def read_facts(root: Path, folder: Path) -> SceneFacts:
 
 
 def nearest(root: Path, folder: Path, names: tuple[str, ...]) -> Path | None:
-    """The first of these files in a folder, else in one above it, up to `root`; None if there is none."""
+    """The first of these files in a folder, else in one above it, up to `root`; None if there is none.
+
+    The case of their names does not matter.
+    """
     for level in [folder, *(root / parent for parent in folder.relative_to(root).parents)]:
+        there = {path.name.lower(): path for path in sorted(level.iterdir(), reverse=True)}
         for name in names:
-            if (level / name).is_file():
-                return level / name
+            if name in there and there[name].is_file():
+                return there[name]
     return None
 
 

@@ -208,8 +208,8 @@ def _on_map(home: Home, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
     for files in places:
         try:
             scene, notes = _open_scene(home, _name(home, files, places), files, facts)
-        except AgrilapeError as error:
-            yield Problem(files[0].path if len(files) == 1 else home.folder, str(error))
+        except Exception as error:  # whatever one scene holds, the others are read
+            yield Problem(files[0].path if len(files) == 1 else home.folder, _reason(error))
             continue
         yield scene
         yield from notes
@@ -246,9 +246,14 @@ def _pictures(home: Home, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
             try:
                 scene = picture_scene(path, name, home.root.name, meta={"group": name} | facts.meta)
                 yield label_picture(scene, home.root, path, facts)
-            except DataError as error:
-                yield Problem(path, str(error))
+            except Exception as error:  # likewise
+                yield Problem(path, _reason(error))
                 continue
             count += 1
     if count:
         yield f"{count} pictures have no place on the map: pixels only"
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong; with its kind if nobody foresaw it."""
+    return str(error) if isinstance(error, AgrilapeError) else f"{type(error).__name__}: {error}"

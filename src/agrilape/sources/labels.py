@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from glob import escape
 from pathlib import Path
 
 from affine import Affine
@@ -11,6 +12,7 @@ from affine import Affine
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.sources.crops import read_crop_table
+from agrilape.sources.discovery import find_files
 from agrilape.sources.facts import SceneFacts, nearest
 from agrilape.sources.layers import Grid
 from agrilape.sources.masks import BOXES_FILE, MASK_ENDING, MASK_STEMS, parcels_from_boxes, parcels_from_mask
@@ -54,7 +56,7 @@ def label_scene(
         notes += table.notes
         zones = [zone for path in _zone_files(folder, vectors) for zone in read_zones(path, georeference)]
         scene = replace(scene, parcels=table.parcels, zones=tuple(zones))
-    if masks := [path for stem in sorted(MASK_STEMS) for path in sorted(folder.glob(f"{stem}.tif"))]:
+    if masks := [path for stem in sorted(MASK_STEMS) for path in find_files(folder, f"{stem}.tif")]:
         grid = Grid(scene.width, scene.height, georeference.transform, georeference.crs)
         drawn = tuple(parcel for path in masks for parcel in parcels_from_mask(path, grid, crops))
         scene = replace(scene, parcels=scene.parcels + drawn)
@@ -75,8 +77,9 @@ def label_picture(scene: Scene, root: Path, image: Path, facts: SceneFacts) -> S
     grid = Grid(scene.width, scene.height, PIXELS, None)
     codes = nearest(root, image.parent, (CROPS_FILE,))
     crops = read_crop_table(codes) if codes else None
-    mask, boxes = image.with_name(f"{image.stem}{MASK_ENDING}.png"), image.parent / BOXES_FILE
-    parcels = parcels_from_mask(mask, grid, crops) if mask.is_file() else ()
+    masks = list(find_files(image.parent, f"{escape(image.stem)}{MASK_ENDING}.png"))
+    boxes = image.parent / BOXES_FILE
+    parcels = parcels_from_mask(masks[0], grid, crops) if masks else ()
     parcels += parcels_from_boxes(boxes, image.name) if boxes.is_file() else ()
     return replace(scene, parcels=parcels, fully_labelled=_complete(facts, partly=bool(parcels)))
 
@@ -88,7 +91,7 @@ def _complete(facts: SceneFacts, partly: bool) -> bool:
 
 def _zone_files(folder: Path, vectors: Sequence[Path]) -> list[Path]:
     """The parcel files, whose further layers may be zones, and files of zones beside the images."""
-    beside = (path for name in ZONE_LAYERS for path in sorted(folder.glob(f"{name}.*")))
+    beside = (path for name in ZONE_LAYERS for path in find_files(folder, f"{name}.*"))
     return [*vectors, *(path for path in beside if path.suffix.lower() in VECTOR_SUFFIXES)]
 
 

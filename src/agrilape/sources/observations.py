@@ -132,7 +132,7 @@ def _series(name: str, rows: Any, measured: Sequence[str]) -> PointSeries:
 def _points(path: Path, georeference: Georeference) -> Any:
     """The file's rows with their places in the image's CRS."""
     target = parse_crs(georeference.crs)
-    if ".csv" not in path.suffixes:
+    if ".csv" not in (suffix.lower() for suffix in path.suffixes):
         return read_vector(path).to_crs(target)
     table = _read_csv(path)
     columns = next(((x, y) for x, y in _PLACES if {x, y} <= set(table.columns)), None)

@@ -68,6 +68,9 @@ def group_places(
         except DataError as error:
             leave_out(path, str(error))
             continue
+        except Exception as error:  # whatever one file holds, the others are read
+            leave_out(path, f"{path} cannot be read ({type(error).__name__}: {error})")
+            continue
         for file in files:
             home = next((place for place in places if _belongs(file, place)), None)
             if home is None:

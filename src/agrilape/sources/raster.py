@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
@@ -223,6 +224,8 @@ def _same_grid(dataset: Any, grid: Grid) -> bool:
     place = place_of(dataset)
     transform = dataset.transform if place is None else place.transform
     size = (dataset.width, dataset.height) == (grid.width, grid.height)
+    if grid.crs is None:
+        return size  # pixels only
     return size and transform.almost_equals(grid.transform, precision=1e-6 * abs(grid.transform.a) + 1e-12)
 
 
@@ -293,7 +296,9 @@ def _strictly() -> Iterator[None]:
     logger = logging.getLogger("rasterio")
     logger.addHandler(listener)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `placing` says it, with a remedy
+            yield
     finally:
         logger.removeHandler(listener)
     if lost:
