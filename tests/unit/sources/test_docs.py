@@ -1,0 +1,33 @@
+"""docs/data.md lists the sensors and their bands as they are."""
+
+from pathlib import Path
+
+from agrilape.sources.sensors import SENSORS
+
+PAGE = Path(__file__).parents[3] / "docs" / "data.md"
+START, END = "<!-- sensors: checked by tests/unit/sources/test_docs.py -->\n", "<!-- end of sensors -->"
+COLUMNS = ("blue", "green", "red", "nir", "swir_1", "swir_2")
+
+
+def table():
+    """Names of the common bands of each sensor, as the page should show them."""
+    lines = [
+        f"| sensor | {' | '.join(COLUMNS)} | further roles | files that name no bands |",
+        "| --- |" + " --- |" * (len(COLUMNS) + 2),
+    ]
+    for sensor in SENSORS.values():
+        names = {
+            role: [name for name, other in sensor.bands.items() if other == role]
+            for role in (*COLUMNS, *dict.fromkeys(filter(None, sensor.bands.values())))
+        }
+        cells = [" ".join(f"`{name}`" for name in names[role]) for role in COLUMNS]
+        further = [f"{role}: {' '.join(f'`{name}`' for name in found)}" for role, found in names.items()
+                   if role not in COLUMNS]  # fmt: skip
+        orders = [f"{count}: {', '.join(order)}" for count, order in sensor.orders.items()]
+        lines.append(f"| {sensor.title} | {' | '.join(cells)} | {'; '.join(further)} | {'; '.join(orders)} |")
+    return "\n".join(line.replace("|  |", "| |") for line in lines) + "\n"
+
+
+def test_the_sensors_on_the_page_are_those_of_the_table():
+    shown = PAGE.read_text(encoding="utf-8").partition(START)[2].partition(END)[0]
+    assert shown == table(), f"put this between the marks in {PAGE}:\n{table()}"
