@@ -6,18 +6,18 @@ even after `kill -9`. Its name begins with a dot.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
 import re
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
-from agrilape.errors import DataError, DiskError
+from agrilape.errors import AgrilapeError, DataError, DiskError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # GDAL passes on the system's words, safetensors its number; torch says only that it could not write.
@@ -28,6 +28,10 @@ _FULL_SIGNS = (
 )
 _NO_ROOM = 1 << 17
 """Free bytes below which a failed write is put down to the disk: SQLite keeps the true reason to itself."""
+LISTED = ".agrilape-files"
+"""What `whole_folder` writes beside the files of a folder: their sizes and paths."""
+DRAFT = ".draft"
+_NO_ONES = {LISTED, ".DS_Store", "Thumbs.db", "desktop.ini"}  # that nobody would miss
 _LONGEST_PART = 255  # bytes of a name that common file systems take
 _LONGEST_NAME = 4000  # of a whole path
 _ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of characters
@@ -106,24 +110,158 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(folder: Path) -> Iterator[Path]:
     """A draft that takes the place of a folder when all is written, and is removed if that fails.
 
+    What it replaces is one that was written in the same way and left as it was: `.agrilape-files` in it lists
+    what was written.
+
     Args:
-        folder: The folder; what is in it is replaced.
+        folder: The folder.
 
     Yields:
         An empty folder to write to.
 
     Raises:
+        AgrilapeError: What is there holds files that were not written so; see `require_replaceable`.
         DiskError: There is no room for it.
     """
+    folder = folder.resolve() if folder.is_symlink() else folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as room:
-        draft, old = Path(room, "new"), Path(room, "old")
+    require_replaceable(folder)
+    draft = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}{DRAFT}")
+    try:
         with _room_for(folder):
             draft.mkdir()
             yield draft
-            if folder.exists():
-                os.replace(folder, old)
-            os.replace(draft, folder)
+            _list_files(draft)
+            require_replaceable(folder)
+            replace_folder(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def require_replaceable(folder: Path) -> None:
+    """Refuse to replace what was not written by `whole_folder`, or was added to or changed since.
+
+    Call it before long work; `whole_folder` does so before it begins and before it replaces.
+
+    Raises:
+        AgrilapeError: The folder is a file, or holds others' files; it names them.
+    """
+    repair_folder(folder)
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise AgrilapeError(f"{folder} is a file", "name a folder that is not there yet")
+    known = _listed_files(folder)
+    foreign = [
+        str(path.relative_to(folder)) for path in _files_in(folder) if not _is_known(path, folder, known)
+    ]
+    if foreign:
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        raise AgrilapeError(
+            f"{folder} holds what agrilape did not write there: {', '.join(foreign[:3])}{more}",
+            "name a folder that is not there yet, or move these files away",
+        )
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put one folder in the place of another in one step, and remove the other.
+
+    Where the system cannot exchange two folders at once, the old one is kept as `.<name>.old` until the new
+    one stands; if the process ends in between, the next that writes there puts it back.
+    """
+    repair_folder(folder)
+    if not folder.exists():
+        os.rename(new, folder)
+    elif _exchange(new, folder):
+        shutil.rmtree(new, ignore_errors=True)
+    else:
+        old = _kept(folder)
+        os.rename(folder, old)
+        try:
+            os.rename(new, folder)
+        except BaseException:
+            os.rename(old, folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_drafts(folder: Path) -> list[Path]:
+    """Remove what killed processes left half-written anywhere below a folder; returns what was removed.
+
+    Only for whoever holds the folder's lock: else another process may be writing.
+    """
+    drafts = [path for path in folder.rglob(".*") if _is_draft(path.name)]
+    for path in drafts:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return drafts
+
+
+def _is_draft(name: str) -> bool:
+    """Is a name one that `whole_file` or `whole_folder` gives to a draft?"""
+    return bool(
+        re.fullmatch(rf"\..+(\.\w+)\.[0-9a-f]{{8}}\1(-journal|-wal|-shm)?|\..+\.[0-9a-f]{{8}}{DRAFT}", name)
+    )
+
+
+def _kept(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+def repair_folder(folder: Path) -> None:
+    """Finish or undo a replacement that a process did not live to finish."""
+    old = _kept(folder)
+    if not old.is_dir():
+        return
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.rename(old, folder)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two paths change their places in one step; False where system or file system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
+    if rename is None:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM}:
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """All files below a folder, links among them, but for those of the system and the list itself."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if (path.is_symlink() or not path.is_dir()) and path.name not in _NO_ONES
+    ]
+
+
+def _list_files(folder: Path) -> None:
+    """Write down the size and the path of every file of a folder."""
+    rows = [f"{path.stat().st_size} {path.relative_to(folder).as_posix()}\n" for path in _files_in(folder)]
+    Path(folder, LISTED).write_text("".join(rows), encoding="utf-8")
+
+
+def _listed_files(folder: Path) -> dict[str, str]:
+    """Size by path of the files that were written into a folder; none where there is no list."""
+    try:
+        lines = Path(folder, LISTED).read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError):
+        return {}
+    return {name: size for size, _, name in (line.partition(" ") for line in lines) if name}
+
+
+def _is_known(path: Path, folder: Path, known: Mapping[str, str]) -> bool:
+    size = known.get(path.relative_to(folder).as_posix())
+    return size is not None and not path.is_symlink() and str(path.stat().st_size) == size
 
 
 def write_text(path: Path, text: str) -> Path:

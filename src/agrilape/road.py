@@ -10,6 +10,7 @@ from typing import Any
 
 from agrilape.config import Recipe, dump_recipe
 from agrilape.console import say, warn
+from agrilape.locks import REPORT, run_locked
 
 
 def run_recipe(recipe: Recipe) -> Path:
@@ -24,14 +25,15 @@ def run_recipe(recipe: Recipe) -> Path:
     from agrilape.evaluate.suites import suite_of
 
     suite_of(recipe.evaluation)  # a slip in its name is found now, and not after hours
-    with _step("1/4 prepare"):
-        prepare_run(recipe)
-    with _step("2/4 train"):
-        train_run(recipe)
-    with _step("3/4 evaluate"):
-        evaluate_run(recipe)
-    with _step("4/4 report"):
-        return report_run(recipe.output)
+    with run_locked(recipe.output):
+        with _step("1/4 prepare"):
+            prepare_run(recipe)
+        with _step("2/4 train"):
+            train_run(recipe)
+        with _step("3/4 evaluate"):
+            evaluate_run(recipe)
+        with _step("4/4 report"):
+            return report_run(recipe.output)
 
 
 def prepare_run(recipe: Recipe, workers: int | None = None, scheduler: str | None = None) -> list[Any]:
@@ -50,14 +52,15 @@ def prepare_run(recipe: Recipe, workers: int | None = None, scheduler: str | Non
     from agrilape.train.start import going_on
 
     _refuse_unknown_tasks(recipe)
-    dump_recipe(going_on(recipe), recipe.output / "recipe.yaml")
-    data = recipe.output / "data"
-    manifests = [
-        prepare_dataset(name, config, data / name, recipe.output / "scenes", workers, scheduler)
-        for name, config in recipe.datasets.items()
-    ]
-    check_apart(recipe, data)
-    return manifests
+    with run_locked(recipe.output):
+        dump_recipe(going_on(recipe), recipe.output / "recipe.yaml")
+        data = recipe.output / "data"
+        manifests = [
+            prepare_dataset(name, config, data / name, recipe.output / "scenes", workers, scheduler)
+            for name, config in recipe.datasets.items()
+        ]
+        check_apart(recipe, data)
+        return manifests
 
 
 def train_run(recipe: Recipe, only: Collection[str] = (), resume: bool = True) -> list[Path]:
@@ -72,22 +75,25 @@ def train_run(recipe: Recipe, only: Collection[str] = (), resume: bool = True) -
                 f"stage {stage.name}: its {stage.steps} steps end before LAPE's warm-up of "
                 f"{how.lape_warmup_steps}; set stages.{stage.name}.introduction.lape_warmup_steps"
             )
-    dump_recipe(going_on(recipe, fetch=True), recipe.output / "recipe.yaml")
-    return train_recipe(recipe, recipe.output, recipe.output / "data", resume=resume, only=only)
+    with run_locked(recipe.output):
+        dump_recipe(going_on(recipe, fetch=True), recipe.output / "recipe.yaml")
+        return train_recipe(recipe, recipe.output, recipe.output / "data", resume=resume, only=only)
 
 
 def evaluate_run(recipe: Recipe) -> dict[str, Any]:
     """Predict and score with the last stage's checkpoint; returns the metrics."""
     from agrilape.evaluate import evaluate_run as evaluate
 
-    return evaluate(recipe, recipe.output)
+    with run_locked(recipe.output):
+        return evaluate(recipe, recipe.output)
 
 
 def report_run(run: Path) -> Path:
     """Write the report page of a run folder."""
     from agrilape.report import write_report
 
-    return write_report(run)
+    with run_locked(run, REPORT):
+        return write_report(run)
 
 
 def _refuse_unknown_tasks(recipe: Recipe) -> None:

@@ -543,3 +543,20 @@ def test_a_slip_in_the_recipe_costs_nothing_that_was_trained(trained, data, tmp_
     with pytest.raises(AgrilapeError, match="sceen" if slip == "task" else "nowhere"):
         train_recipe(parse_recipe(raw), run, data)
     assert sorted((run / "stages" / "1-align").iterdir()) == before
+
+
+def test_a_finished_stage_gives_way_only_to_a_finished_successor(trained, data, tmp_path) -> None:
+    """Trained anew with other settings and killed, it is still there; what follows goes on and takes over."""
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    changed = case.recipe(run, loss={"spatial_pos_weight": 1.0})
+    assert train_process(run, data, "step:3", loss={"spatial_pos_weight": 1.0}) == -signal.SIGKILL
+    same_results(run, trained)
+    assert (run / "stages" / ".2-warm.next" / "resume" / "begun.json").is_file()
+    train_recipe(changed, run, data)
+    assert log_of(run, "2-warm")[-1]["loss"] != log_of(trained, "2-warm")[-1]["loss"]
+    assert sorted(path.name for path in (run / "stages").iterdir()) == ["1-align", "2-warm"]
+    assert train_process(run, data, "step:3") == -signal.SIGKILL  # back, killed ...
+    train_recipe(changed, run, data)  # ... and given up: what is there needs no successor
+    assert sorted(path.name for path in (run / "stages").iterdir()) == ["1-align", "2-warm"]
+    train_recipe(case.recipe(run), run, data)
+    same_results(run, trained)

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from agrilape.errors import DiskError
-from agrilape.files import whole_file, whole_folder, write_json, write_text
+from agrilape import files
+from agrilape.errors import AgrilapeError, DataError, DiskError
+from agrilape.files import LISTED, path_inside, whole_file, whole_folder, write_json, write_text
 
 
 def fill(disk: Path) -> None:
@@ -52,10 +53,10 @@ def test_a_folder_is_replaced_only_when_all_is_written(tmp_path: Path) -> None:
         write_json(draft / "a.json", {"a": 1})
     with pytest.raises(KeyError), whole_folder(target) as draft:
         write_half(draft / "b.json")
-    assert os.listdir(target) == ["a.json"]
+    assert sorted(os.listdir(target)) == [LISTED, "a.json"]
     with whole_folder(target) as draft:
         (draft / "c.json").touch()
-    assert os.listdir(target) == ["c.json"]
+    assert sorted(os.listdir(target)) == [LISTED, "c.json"]
     assert os.listdir(tmp_path) == ["folder"]
 
 
@@ -80,3 +81,102 @@ def test_a_disk_that_fills_up_is_found_out_where_the_reason_is_hidden(tmp_path: 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=512))
     with pytest.raises(DiskError), whole_file(tmp_path / "result"):
         raise RuntimeError("sqlite3_exec(ROLLBACK) failed: cannot rollback - no transaction is active")
+
+
+def write_models(folder: Path, text: str = "1") -> Path:
+    with whole_folder(folder) as draft:
+        write_text(draft / "deep" / "config.json", text)
+    return folder
+
+
+@pytest.mark.parametrize("foreign", ["notes.txt", "deep/notes.txt", ".hidden", "a/b/c", "deep/config.json"])
+def test_a_folder_that_holds_other_files_is_never_replaced(tmp_path: Path, foreign: str) -> None:
+    folder = write_models(tmp_path / "models")
+    write_text(folder / foreign, "of the user")
+    with pytest.raises(AgrilapeError, match=f"did not write there: {foreign}"):
+        write_models(folder)
+    assert (folder / foreign).read_text() == "of the user"
+    assert os.listdir(tmp_path) == ["models"]
+
+
+def test_a_folder_of_the_users_own_is_not_replaced_even_if_files_come_late(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    with pytest.raises(AgrilapeError, match="notes"), whole_folder(folder):
+        write_text(folder / "notes.txt", "written meanwhile")
+    assert os.listdir(folder) == ["notes.txt"]
+    (folder / "notes.txt").unlink()
+    write_models(folder)  # empty by now
+    write_models(tmp_path / "models", "2")
+    assert (folder / "deep" / "config.json").read_text() == "2"
+    with pytest.raises(AgrilapeError, match="is a file"):
+        write_models(folder / "deep" / "config.json")
+
+
+def test_a_folder_behind_a_link_is_replaced_there(tmp_path: Path) -> None:
+    folder = write_models(tmp_path / "models")
+    (tmp_path / "link").symlink_to(folder)
+    write_models(tmp_path / "link", "2")
+    assert (folder / "deep" / "config.json").read_text() == "2"
+    assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_an_interrupt_while_replacing_leaves_one_of_both(
+    tmp_path: Path, monkeypatch, exchanges: bool, at: int
+) -> None:
+    """Ctrl-C at any rename leaves the old or the new one whole, and the next writer finds it."""
+    folder = write_models(tmp_path / "models")
+    renames, rename, exchange = [], os.rename, files._exchange
+
+    def counted(call):
+        def act(*arguments):
+            renames.append(arguments)
+            if len(renames) == at:
+                raise KeyboardInterrupt
+            return call(*arguments)
+
+        return act
+
+    monkeypatch.setattr(os, "rename", counted(rename))
+    monkeypatch.setattr(files, "_exchange", counted(exchange) if exchanges else lambda one, other: False)
+    interrupted = 0 < at <= (1 if exchanges else 2)
+    try:
+        write_models(folder, "2")
+    except KeyboardInterrupt:
+        assert interrupted
+    assert (folder / "deep" / "config.json").read_text() == ("1" if interrupted else "2")
+    assert os.listdir(tmp_path) == ["models"]
+
+
+def test_a_replacement_that_was_killed_between_its_renames_is_repaired(tmp_path: Path) -> None:
+    folder = write_models(tmp_path / "models")
+    os.rename(folder, tmp_path / ".models.old")
+    files.repair_folder(folder)
+    assert (folder / "deep" / "config.json").read_text() == "1"
+    shutil.copytree(folder, tmp_path / ".models.old")
+    files.repair_folder(folder)
+    assert os.listdir(tmp_path) == ["models"]
+
+
+@pytest.mark.parametrize("name", ["a", "a/b.tif", "a/./b", "ä .tif", "..a", "a..", "ab:c", "x" * 255])
+def test_names_of_files_in_a_folder_are_taken(tmp_path: Path, name: str) -> None:
+    assert path_inside(tmp_path, name) == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", " ", ".", "..", "../a", "a/../../b", "/etc/passwd", "//a", "C:/a", "c:a", r"a\..\b", r"\\host\a",
+        "a\0b", "a\nb", "\ud800", "x" * 256, "ä" * 128, "a/" * 2100 + "a", None, 3, b"a", "link/a",
+        "circle/a", "dangling",
+    ],
+)  # fmt: skip
+def test_names_that_lead_out_of_a_folder_are_refused(tmp_path: Path, name: object) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path)
+    (folder / "circle").symlink_to(folder / "circle")
+    (folder / "dangling").symlink_to(tmp_path / "nothing")
+    with pytest.raises(DataError, match="the picture's name"):
+        path_inside(folder, name, "the picture's name")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from agrilape.config import Recipe
 from agrilape.config.recipe import EvaluationConfig
+from agrilape.console import warn
 from agrilape.errors import RecipeError
 from agrilape.evaluate import baselines
 from agrilape.evaluate.collect import collect, predictions_key, processes
@@ -26,6 +27,7 @@ from agrilape.model import is_checkpoint
 from agrilape.samples import Store, read_store
 from agrilape.samples.apart import check_apart
 from agrilape.samples.tasknames import refuse_unknown_tasks
+from agrilape.train.succession import successor
 
 Answers: TypeAlias = dict[str, list[Prediction | None]]
 REHEARSAL = 500
@@ -51,6 +53,8 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
         DataError: A stage trained on what is to be asked about.
     """
     checkpoint = last_checkpoint(recipe, run)
+    if successor(checkpoint).is_dir():
+        warn(f"what is evaluated was trained with former settings: {checkpoint} waits for its successor")
     check_apart(recipe, run / "data")
     suite = suite_of(recipe.evaluation)
     subsets = asked_of(recipe.evaluation, run / "data")

@@ -1,11 +1,10 @@
 """What runs have in common is made once: prepared data sets, and stages made from the same things.
 
-A lock is held while something is made; it falls with the process that holds it, however that ends.
+A lock is held while something is made; others wait for it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,19 +14,11 @@ from pathlib import Path
 from agrilape.config import Recipe
 from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import DataError
+from agrilape.locks import locked
 from agrilape.samples.manifest import read_manifest
 from agrilape.study.keys import dataset_key
 
 FINISHED = "stage.json"
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file; wait for whoever holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def data_place(config: DatasetConfig, work: Path) -> Path:

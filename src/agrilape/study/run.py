@@ -17,10 +17,12 @@ from agrilape.evaluate.rows import read_rows
 from agrilape.evaluate.run import answer_blindly, asked_of, last_checkpoint
 from agrilape.evaluate.suites import suite_of
 from agrilape.evaluate.sums import metric_named
+from agrilape.files import remove_drafts
+from agrilape.locks import locked
 from agrilape.model import Checkpoint
 from agrilape.model.inspect import inspect_checkpoint
 from agrilape.samples.manifest import read_manifest
-from agrilape.study.cache import FINISHED, data_place, link_data, locked, shared_stage
+from agrilape.study.cache import FINISHED, data_place, link_data, shared_stage
 from agrilape.study.folder import BLIND, Study
 from agrilape.study.keys import MAKES_RUNS, code_key, run_key, stage_key
 from agrilape.study.plan import Curve
@@ -48,6 +50,7 @@ def run_one(study: Study, run: Run, *, keep: bool = False) -> Path:
     """
     folder, target = study.run_folder(run), study.output / run.file
     with locked(folder.with_suffix(".lock")):
+        remove_drafts(folder)
         recipe = study.recipe(run)
         link_data(recipe, study.work)
         key = _key(study, run, recipe)

@@ -52,6 +52,14 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def made_from(path: Path) -> str | None:
+    """What a stage was made from, by its `stage.json` or `begun.json`; None where there is none."""
+    try:
+        return str(read_json(path)["made_from"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 @contextmanager
 def room_on_disk(folder: Path) -> Iterator[None]:
     """Say it plainly when files cannot be written: and where the run goes on.

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,14 +25,14 @@ from transformers.utils import logging
 from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.console import progress, say, warn
 from agrilape.errors import RecipeError
-from agrilape.files import write_json
+from agrilape.files import LISTED, replace_folder, write_json
 from agrilape.model import Checkpoint, parameter_groups, save_checkpoint
 from agrilape.samples.apart import check_apart
 from agrilape.samples.manifest import read_manifest, read_store
 from agrilape.samples.mixture import Mixture
 from agrilape.samples.tasknames import TASKS
 from agrilape.tokens import Collator, PositionCodec, packing_of
-from agrilape.train import snapshots
+from agrilape.train import snapshots, succession
 from agrilape.train.alignment import Covering
 from agrilape.train.arguments import close_loggers, require_loggers, trainer_arguments
 from agrilape.train.data import Draws, require_words_only
@@ -202,19 +202,37 @@ class StageRun:
         return self.recipe.seed * 1000 + self.number
 
     def train(self, resume: bool) -> None:
-        """Train the stage, from where it was interrupted if it was; do nothing if it is finished."""
-        title = f"stage {self.number + 1}/{len(self.recipe.stages)} {self.stage.name}"
-        if resume and _made_from(self.folder / DONE) == self.made_from:
-            say(f"{title}: finished before, skipped")
+        """Train the stage, from where it was interrupted if it was; do nothing if it is finished.
+
+        One that was finished with other settings stays where it is until this one is finished.
+        """
+        process = PartialState(cpu=not torch.accelerator.is_available())
+        with process.main_process_first():
+            if process.is_main_process:
+                succession.settle(self.folder, DONE, self.made_from if resume else None)
+            finished = resume and snapshots.made_from(self.folder / DONE) == self.made_from
+            place = succession.place_for(self.folder, DONE)
+        if finished:
+            say(f"{self._title}: finished before, skipped")
             shutil.rmtree(self.folder / RESUME, ignore_errors=True)  # if it was killed while removing it
             return
-        if self.before and _made_from(self.before / DONE) is None:
+        replace(self, folder=place)._train(resume, process)
+        if process.is_main_process and place != self.folder:
+            replace_folder(place, self.folder)
+        process.wait_for_everyone()
+
+    @property
+    def _title(self) -> str:
+        return f"stage {self.number + 1}/{len(self.recipe.stages)} {self.stage.name}"
+
+    def _train(self, resume: bool, process: PartialState) -> None:
+        title = self._title
+        if self.before and snapshots.made_from(self.before / DONE) is None:
             raise RecipeError(
                 f"stage {self.stage.name} starts from {self.before}, which holds no finished stage",
                 "train the stages before it first",
             )
-        process = PartialState(cpu=not torch.accelerator.is_available())
-        goes_on = resume and _made_from(self.folder / RESUME / BEGUN) == self.made_from
+        goes_on = resume and snapshots.made_from(self.folder / RESUME / BEGUN) == self.made_from
         snapshot = snapshots.latest(self.folder / RESUME) if goes_on else None
         resumed = int(snapshot.name.removeprefix("checkpoint-")) if snapshot else 0
         title += f" from step {resumed}" if resumed else ""
@@ -252,7 +270,7 @@ class StageRun:
         if not goes_on:
             shutil.rmtree(self.folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        for draft in self.folder.glob(f".{FINAL}-*"):
+        for draft in self.folder.glob(f".{FINAL}.*"):
             shutil.rmtree(draft)
         for torn in snapshots.discard_torn(folder):
             warn(f"{torn} was not written to the end and is left out")
@@ -334,16 +352,10 @@ class StageRun:
             warn(f"stage {self.stage.name}: {sentence}")
         draft = self.folder / FINAL
         for path in draft.iterdir():
-            os.replace(path, self.folder / path.name)
+            if path.name != LISTED:  # the stage's folder holds more
+                os.replace(path, self.folder / path.name)
+        (draft / LISTED).unlink(missing_ok=True)
         draft.rmdir()
         done = {"name": self.stage.name, "steps": self.stage.steps, "made_from": self.made_from}
         write_json(self.folder / DONE, done)
         shutil.rmtree(self.folder / RESUME)
-
-
-def _made_from(path: Path) -> str | None:
-    """What a stage was made from, by its `stage.json` or `begun.json`; None where there is none."""
-    try:
-        return str(snapshots.read_json(path)["made_from"])
-    except (OSError, ValueError, KeyError):
-        return None
