@@ -33,7 +33,7 @@ def predict(
         str | None, typer.Option(help="true_colour, false_colour or ndvi; left out: as in training.")
     ] = None,
     sensor: Annotated[
-        str | None, typer.Option(help="Name of the sensor, for a model that was told it in training.")
+        str | None, typer.Option(help="Name of the sensor: which band is B5, and what the model is told.")
     ] = None,
     acquired: Annotated[
         datetime | None,

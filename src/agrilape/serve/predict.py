@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from agrilape import __version__
-from agrilape.console import progress, warn
+from agrilape.console import progress, say, warn
 from agrilape.errors import DataError, RecipeError, did_you_mean
 from agrilape.evaluate.predict import Decoding, predict_samples
 from agrilape.evaluate.rows import Prediction
@@ -74,8 +74,8 @@ def predict_raster(
         tile: Side of a tile in pixels; None: as in the run that the checkpoint lies in, else the size of the
             model's input.
         acquired: Date of the image, if the file does not say; of several dates, the one to look at.
-        sensor: Name of the sensor, for a model that was told it in training. What else its questions began
-            with there (`metadata` of its data sets) is told here too.
+        sensor: Name of the sensor: which band is B5, and for a model that was told it in training. What else
+            its questions began with there (`metadata` of its data sets) is told here too.
         batch_size: Tiles that the model answers at once.
 
     Raises:
@@ -85,9 +85,9 @@ def predict_raster(
     """
     path = _output(output, crs, overlap)
     asked = understand(question)
-    scene = read_raster(image)
-    if sensor is not None:
-        scene = replace(scene, meta={**scene.meta, "sensor": sensor})
+    scene = read_raster(image, sensor=sensor)
+    for note in scene.meta.get("notes", ()):
+        say(note)
     frames = _frames(scene, asked, acquired)
     folder = find_checkpoint(checkpoint)
     model = load_checkpoint(folder)

@@ -187,7 +187,7 @@ def spelled_name(text: str | None, clues: Clues) -> str:
 
 def _resolve(names: Sequence[str], clues: Clues) -> tuple[list[str | None], list[str]]:
     """Roles of names, and a note on those that mean this on one sensor and that on another."""
-    stated = {plain(name): role for name, role in clues.stated.items()}
+    stated = {plain(name): word_role(role) or role for name, role in clues.stated.items()}
     beside = frozenset(name for name in (*names, *clues.beside) if name not in _ROLES)
     found: list[str | None] = []
     doubtful: dict[str, str] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -141,11 +141,18 @@ def composite_bands(composite: str, available: tuple[str, ...]) -> tuple[str, ..
         possible += [role for role in available if role in INDICES]
         raise DataError(
             f"composite {composite!r} needs {', '.join(wanted)}, but the image has {', '.join(available)}",
-            did_you_mean(composite, possible, f"choose one of: {', '.join(possible)}")
-            if possible
-            else "name one or three bands, as in nir,red,green",
+            _what_to_show(composite, possible, available),
         )
     return wanted
+
+
+def _what_to_show(composite: str, possible: Sequence[str], available: Sequence[str]) -> str:
+    """What to do where an image lacks bands: most often they are there, but nobody knows which they are."""
+    if any(role.startswith("band_") for role in available):
+        return 'say what its bands are: "sensor" or "bands" in scene.json beside it (predict: --sensor)'
+    if not possible:
+        return "name one or three bands, as in nir,red,green"
+    return did_you_mean(composite, possible, f"choose one of: {', '.join(possible)}")
 
 
 def _derivable(role: str, available: tuple[str, ...]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from agrilape.errors import AgrilapeError, DataError
 from agrilape.sources.discovery import PICTURE_SUFFIXES, find_files, listed, passed_over
-from agrilape.sources.facts import Reading, SceneFacts, read_facts
+from agrilape.sources.facts import SceneFacts, read_facts
 from agrilape.sources.labels import is_parcels, label_picture, label_scene
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.masks import is_mask
@@ -139,13 +139,18 @@ def open_home(home: Home) -> Iterator[Scene | Problem | str]:
     yield from _pictures(home, facts)
 
 
-def read_raster(path: Path, crs: str | None = None, pixels_only: bool = False) -> Scene:
+def read_raster(
+    path: Path, crs: str | None = None, pixels_only: bool = False, sensor: str | None = None
+) -> Scene:
     """One image file as a scene without labels; a stack of dates gives one frame per date.
+
+    A `scene.json` beside it says how to read it; what is given here goes before that.
 
     Args:
         path: A GeoTIFF, or a PNG or JPEG picture.
         crs: Coordinate reference system of a file that states none.
         pixels_only: Accept a file without a coordinate reference system.
+        sensor: Name of the sensor, which tells what names of bands mean.
 
     Raises:
         DataError: The file cannot be read, has no valid pixel, or has no CRS and `pixels_only` is not set.
@@ -154,8 +159,13 @@ def read_raster(path: Path, crs: str | None = None, pixels_only: bool = False) -
         if not pixels_only:
             raise DataError(f"{path} has no place on the map", "ask for pixels only, or give a GeoTIFF")
         return picture_scene(path, path.stem, path.parent.name)
-    file = inspect_raster(path, Reading(crs=crs, pixels_only=pixels_only))
-    return series_scene(path.stem, path.parent.name, assemble([file]))
+    given = {"crs": crs, "pixels_only": pixels_only or None, "sensor": sensor}
+    given = {key: value for key, value in given.items() if value is not None}
+    facts = read_facts(path.parent, path.parent).model_copy(update=given)
+    series = assemble([inspect_raster(path, facts)])
+    known: dict[str, Any] = {} if facts.window is None else {"window": facts.window}
+    known["meta"] = facts.meta | ({} if sensor is None else {"sensor": sensor})
+    return series_scene(path.stem, path.parent.name, series, **known)
 
 
 def series_scene(name: str, source: str, series: Series, **facts: Any) -> Scene:

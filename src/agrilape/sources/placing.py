@@ -96,7 +96,7 @@ def _fitted(points: Any) -> Affine | None:
 def _why_nowhere(path: Path | str, dataset: Any, reading: Reading) -> tuple[str, str]:
     """What a raster lacks to have a place on the map, and what gives it one."""
     warped = f"{path} warped.tif"
-    if not _is_nowhere(dataset):
+    if not _is_nowhere(dataset) or _fitted(dataset.gcps[0]):
         return (
             f"{path} has no coordinate reference system",
             'assign the true one (rio edit-info --crs EPSG:..., or "crs" in scene.json), '

@@ -397,3 +397,20 @@ def test_bands_of_several_resolutions_in_a_product(write_raster, tmp_path):
     )  # fmt: skip
     assert frame.read(WHOLE, ("blue", "swir_1")).reshape(2, -1).mean(1) == pytest.approx([0.1, 0.2], rel=1e-3)
     assert any("2 files are previews" in note for note in opened.notes)
+
+
+def test_one_image_is_read_as_its_scene_json_or_the_caller_says(write_raster, tmp_path):
+    path = write_raster(names=("B2", "B3", "B4", "B8"))
+    with pytest.raises(DataError, match=r'"sensor" or "bands" in scene\.json'):
+        read_raster(path).frames[0].picture(WHOLE, "true_colour")
+    scene = read_raster(path, sensor="Sentinel-2")
+    assert (tuple(scene.frames[0].layers), scene.meta["sensor"]) == (
+        ("blue", "green", "red", "nir"), "Sentinel-2",
+    )  # fmt: skip
+    (tmp_path / "scene.json").write_text(
+        '{"bands": ["red", "green", "blue", "NIR"], "acquired": "2021-05-03"}'
+    )
+    frame = read_raster(path).frames[0]
+    assert (tuple(frame.layers), str(frame.acquired)) == (("red", "green", "blue", "nir"), "2021-05-03")
+    (tmp_path / "scene.json").write_text('{"bands": {"b8": "near infrared", "B4": "Red"}}')
+    assert set(read_raster(path).frames[0].layers) >= {"red", "nir"}
