@@ -40,6 +40,7 @@ WAVELENGTHS: dict[str, tuple[float, float]] = {
 
 RGB = ("red", "green", "blue")
 MASK_ROLES = ("scl", "cloud_mask")
+_COUNTED = re.compile(r"(?:band|layer|channel)?[ _#]*\d+", re.IGNORECASE)  # a name that only counts bands
 LISTED = 5  # names in a note
 LONGEST_NAME = 5  # words of a band's name in a file's name, as in `sur_refl_b02`
 
@@ -235,6 +236,7 @@ def _by_wavelength(wavelengths: Sequence[float | None]) -> dict[int, str]:
 def _by_order(descriptions: Sequence[str | None], clues: Clues) -> tuple[list[str | None], list[str]]:
     """Roles of bands without names: by their colours, else by the order of the sensor or of RGB images."""
     count = len(descriptions)
+    silent = not any(text and not _COUNTED.fullmatch(text) for text in descriptions)
     colours: list[str | None] = [c if c in {*RGB, "nir", "alpha"} else None for c in clues.colours]
     colours += [None] * (count - len(colours))
     own = SENSORS[clues.sensor].orders.get(count) if clues.sensor else None
@@ -242,18 +244,16 @@ def _by_order(descriptions: Sequence[str | None], clues: Clues) -> tuple[list[st
         title = SENSORS[clues.sensor or ""].title
         said = f"{count} bands without names are in the order of {title} files: {', '.join(own)}"
         return list(own), [] if set(RGB) <= set(colours) and count == len(RGB) else [said]
-    if count in {3, 4} and not any(descriptions) and not set(RGB) <= set(colours):
+    if count in {3, 4} and silent and not set(RGB) <= set(colours):
         assumed = [*RGB, "nir"][:count]
         return list(assumed), [
             f"{count} bands without names were taken as {', '.join(assumed)}; if their order is another "
             '(PlanetScope files are blue, green, red, nir), state "bands" in scene.json'
         ]
-    note = (
-        f'{count} bands have no names: state "bands" in scene.json, in file order'
-        if count > len(RGB) and not any(descriptions) and not any(colours)
-        else None
-    )
-    return colours, [note] if note else []
+    if any(colours) or (count <= len(RGB) and silent):
+        return colours, []
+    first = "" if silent else f" that say anything (first: {descriptions[0]})"
+    return colours, [f'{count} bands have no names{first}: state "bands" in scene.json, in file order']
 
 
 def _once(found: Sequence[str | None]) -> tuple[str, ...]:

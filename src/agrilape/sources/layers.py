@@ -58,6 +58,22 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What the names of the files of its folder tell of a file.
+
+    Attributes:
+        bands: Names of bands in them, without separators and in lower case, which may tell the sensor.
+        acquired: The file's own date, where day and month could stand in either order.
+    """
+
+    bands: frozenset[str] = frozenset()
+    acquired: date | None = None
+
+
+ALONE = Beside()
+
+
+@dataclass(frozen=True)
 class RasterFile:
     """What the header of an image file says.
 

@@ -14,7 +14,8 @@ from agrilape.sources.clues import sensor_of_names
 from agrilape.sources.cubes import inspect_cube
 from agrilape.sources.discovery import CUBE_SUFFIXES, RASTER_SUFFIXES
 from agrilape.sources.facts import Reading
-from agrilape.sources.layers import RasterFile
+from agrilape.sources.layers import Beside, RasterFile
+from agrilape.sources.name_dates import dates_in_names
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.sensors import sensor_in
 from agrilape.sources.stac import inspect_stac, is_stac
@@ -59,7 +60,7 @@ def group_places(
         root: Folder that files named by STAC stay in; None for the file's own.
     """
     places: list[list[RasterFile]] = []
-    layers = _layers_to_read(images, reading)
+    layers, notes = _layers_to_read(images, reading)
     for path in images:
         if path not in layers:
             continue
@@ -77,35 +78,42 @@ def group_places(
                 places.append([file])
             else:
                 home.append(file)
-    if places and (unread := [path for path in images if path not in layers]):
+    if unread := [path for path in images if path not in layers]:
+        notes.append(
+            f"{len(unread)} files are previews, quality layers or heat and were not read: {_some(unread)}"
+        )
+    if places and notes:
         first = places[0][0]
-        said = f"{len(unread)} files are previews, quality layers or heat and were not read: {_some(unread)}"
-        places[0][0] = replace(first, notes=(*first.notes, said))
+        places[0][0] = replace(first, notes=(*first.notes, *notes))
     return places
 
 
-def _layers_to_read(images: Sequence[Path], reading: Reading) -> Mapping[Path, frozenset[str]]:
-    """The files to read, each with the names of bands that it and its neighbours have in their names.
+def _layers_to_read(images: Sequence[Path], reading: Reading) -> tuple[Mapping[Path, Beside], list[str]]:
+    """The files to read, each with what the names of its folder tell of it, and notes on what was assumed.
 
     Left out are quality layers, heat, previews and the like, unless there is nothing else.
     """
     stated = reading.bands if isinstance(reading.bands, Mapping) else {}
     sensors = {path: sensor_in(reading.sensor, stated=True) or sensor_of_names(path) for path in images}
     names = {path: name_in_stem(path.stem, sensors[path], stated) for path in images}
-    beside = {
-        folder: frozenset(name for path, name in names.items() if name and path.parent == folder)
-        for folder in {path.parent for path in images}
-    }
-    ground = {
-        path: beside[path.parent]
-        for path in images
-        if path.suffix.lower() not in RASTER_SUFFIXES
-        or not (
-            unread_name(path.stem, Clues(sensors[path], stated, beside[path.parent]))
-            or (_in_product(path) and not ("IMG_DATA" in path.parts and names[path]))
-        )
-    }
-    return ground or {path: beside[path.parent] for path in images if not _in_product(path)}
+    beside: dict[Path, Beside] = {}
+    notes = []
+    for folder in dict.fromkeys(path.parent for path in images):
+        own = [path for path in images if path.parent == folder]
+        bands = frozenset(name for path in own if (name := names[path]))
+        days, note = dates_in_names(path.stem for path in own)
+        beside |= {path: Beside(bands, days.get(path.stem)) for path in own}
+        notes += [note] if note else []
+
+    def shows_ground(path: Path) -> bool:
+        if path.suffix.lower() not in RASTER_SUFFIXES:
+            return True
+        if _in_product(path) and not ("IMG_DATA" in path.parts and names[path]):
+            return False
+        return unread_name(path.stem, Clues(sensors[path], stated, beside[path].bands)) is None
+
+    ground = {path: beside[path] for path in images if shows_ground(path)}
+    return ground or {path: beside[path] for path in images if not _in_product(path)}, notes
 
 
 def _in_product(path: Path) -> bool:
@@ -121,7 +129,7 @@ def _inspect(
     reading: Reading,
     leave_out: Callable[[Path, str], None],
     root: Path | None,
-    beside: frozenset[str],
+    beside: Beside,
 ) -> Sequence[RasterFile]:
     if path.suffix.lower() in CUBE_SUFFIXES:
         return inspect_cube(path, reading)

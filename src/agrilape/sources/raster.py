@@ -30,7 +30,7 @@ from agrilape.sources.clues import clues_of, tags_of
 from agrilape.sources.cubes import read_variable
 from agrilape.sources.dates import acquisition_date
 from agrilape.sources.facts import AS_THEY_SAY, Reading
-from agrilape.sources.layers import Band, Grid, RasterFile
+from agrilape.sources.layers import ALONE, Band, Beside, Grid, RasterFile
 from agrilape.sources.placing import grid_of, place_of
 from agrilape.sources.scaling import Scaling, baseline_of, landsat_scaling, scaling_of
 from agrilape.sources.scene import PixelWindow
@@ -256,15 +256,13 @@ def read_bands(
     return values
 
 
-def inspect_raster(
-    path: Path | str, reading: Reading = AS_THEY_SAY, beside: frozenset[str] = frozenset()
-) -> RasterFile:
+def inspect_raster(path: Path | str, reading: Reading = AS_THEY_SAY, beside: Beside = ALONE) -> RasterFile:
     """Read the header of an image file, and its last pixels to see that it is whole.
 
     Args:
         path: A GeoTIFF, or anything else that GDAL reads with a grid; the address of a remote one as text.
         reading: What the user states of the file.
-        beside: Names of bands in the names of the files beside it, which may tell its sensor.
+        beside: What the names of the files beside it tell.
 
     Raises:
         DataError: The file is unreadable or truncated, has no place on the map, or mixes several images.
@@ -273,13 +271,12 @@ def inspect_raster(
         with _strictly(), open_raster(path) as dataset:
             _check_whole(dataset)
             grid = grid_of(path, dataset, reading)
-            return _describe(
-                Path(path), dataset, grid, reading, clues_of(Path(path), dataset, reading, beside)
-            )
+            file = _describe(Path(path), dataset, grid, reading, beside)
     except (RasterioError, OSError) as error:
         lost = "No such file" in str(error)
         remedy = "check the path" if lost else "copy it again from its origin, or leave it out"
         raise DataError(f"{path} is not a readable image: {error}", remedy) from error
+    return file
 
 
 @contextmanager
@@ -312,7 +309,8 @@ def _check_whole(dataset: Any) -> None:
     dataset.read(dataset.count, window=Window(left, top, dataset.width - left, dataset.height - top))
 
 
-def _describe(path: Path, dataset: Any, grid: Grid, reading: Reading, clues: Clues) -> RasterFile:
+def _describe(path: Path, dataset: Any, grid: Grid, reading: Reading, beside: Beside) -> RasterFile:
+    clues = clues_of(path, dataset, reading, beside.bands)
     named, days = _identify(path, dataset, reading, clues)
     scalings = _scalings(path, dataset, named, reading)
     read = [scaling for scaling, shown in zip(scalings, named.read, strict=True) if shown]
@@ -329,7 +327,8 @@ def _describe(path: Path, dataset: Any, grid: Grid, reading: Reading, clues: Clu
     if any(days):
         dated = tuple((day, role, band) for day, role, band in bands if day)
         return RasterFile(path, grid, None, {}, dated, eight_bit, notes)
-    acquired = acquisition_date(tags_of(dataset), dataset.descriptions, path.stem) or reading.acquired
+    spelled = path.stem if beside.acquired is None else beside.acquired.isoformat()
+    acquired = acquisition_date(tags_of(dataset), dataset.descriptions, spelled) or reading.acquired
     layers = {role: band for _, role, band in bands}
     return RasterFile(path, grid, acquired, layers, eight_bit=eight_bit, notes=notes)
 
