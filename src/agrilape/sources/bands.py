@@ -41,6 +41,9 @@ WAVELENGTHS: dict[str, tuple[float, float]] = {
 RGB = ("red", "green", "blue")
 MASK_ROLES = ("scl", "cloud_mask")
 _COUNTED = re.compile(r"(?:band|layer|channel)?[ _#]*\d+", re.IGNORECASE)  # a name that only counts bands
+_STATISTIC = re.compile(
+    r"(?:median|mean|average|medoid|mosaic|first|last|min|max|p\d+|composite|sr|boa|toa|reflectance|\d{4}|_)+"
+)
 LISTED = 5  # names in a note
 LONGEST_NAME = 5  # words of a band's name in a file's name, as in `sur_refl_b02`
 
@@ -111,6 +114,17 @@ def name_in_stem(stem: str, sensor: str | None = None, stated: Iterable[str] = (
     return None
 
 
+def image_and_band(text: str) -> tuple[str, str]:
+    """A text with a known name of a band at its end or its start, apart; the whole text if there is none."""
+    words = words_of(text)
+    for size in range(min(LONGEST_NAME, len(words)), 0, -1):
+        for name, rest in ((words[-size:], words[:-size]), (words[:size], words[size:])):
+            joined = plain("".join(name))
+            if (len(joined) > 1 or not rest) and (word_role(joined) or known_name(joined)):
+                return "_".join(rest), "_".join(name)
+    return text, ""
+
+
 def name_bands(descriptions: Sequence[str | None], clues: Clues, stem: str = "") -> Named:
     """Name every band of a file.
 
@@ -127,25 +141,40 @@ def name_bands(descriptions: Sequence[str | None], clues: Clues, stem: str = "")
         stem: File name without its suffix.
     """
     names = [spelled_name(text, clues) for text in descriptions]
+    if not any(names):
+        names = _of_one_statistic(descriptions) or names
     if len(names) == 1 and not names[0] and not any(clues.wavelengths):
         names[0] = name_in_stem(stem, clues.sensor, clues.stated) or ""
-    found, notes = _resolve(names, clues)
+    found, notes = _resolve(names, descriptions, clues)
     for number, role in _by_wavelength(clues.wavelengths).items():
         if found[number] is None and role not in found:
             found[number] = role
     if len(found) > 1 and not any(found) and not any(names):
         found, notes = _by_order(descriptions, clues)
-    return _named(found, names, clues, notes)
+    return _named(found, names, descriptions, clues, notes)
 
 
 def name_stated(names: Sequence[str], clues: Clues) -> Named:
     """Roles of names that the user gives, in file order; a name without a role is one itself."""
-    found, notes = _resolve([plain(name) for name in names], clues)
+    found, notes = _resolve([plain(name) for name in names], names, clues)
     roles = tuple(role or name for role, name in zip(found, names, strict=True))
     return Named(roles, tuple(map(plain, names)), (True,) * len(names), tuple(notes))
 
 
-def _named(found: Sequence[str | None], names: Sequence[str], clues: Clues, notes: list[str]) -> Named:
+def _of_one_statistic(descriptions: Sequence[str | None]) -> list[str]:
+    """Names of bands that all say the same of how they were made: `B4_median`, `B8_median`; else none."""
+    parts = [image_and_band(text or "") for text in descriptions]
+    (rest, *others) = {rest.lower() for rest, _ in parts}
+    return [] if others or not _STATISTIC.fullmatch(rest) else [plain(name) for _, name in parts]
+
+
+def _named(
+    found: Sequence[str | None],
+    names: Sequence[str],
+    texts: Sequence[str | None],
+    clues: Clues,
+    notes: list[str],
+) -> Named:
     """Bands with what their names mean; those that show no ground are left unread, unless all are such."""
     beside = frozenset((*names, *clues.beside))
     shown = [
@@ -154,7 +183,7 @@ def _named(found: Sequence[str | None], names: Sequence[str], clues: Clues, note
     ]
     if not any(shown):
         shown = [True] * len(found)
-    left = [name.upper() for name, kept in zip(names, shown, strict=True) if not kept]
+    left = [text or name.upper() for text, name, kept in zip(texts, names, shown, strict=True) if not kept]
     if left:
         notes = [
             *notes,
@@ -186,7 +215,9 @@ def spelled_name(text: str | None, clues: Clues) -> str:
     return ""
 
 
-def _resolve(names: Sequence[str], clues: Clues) -> tuple[list[str | None], list[str]]:
+def _resolve(
+    names: Sequence[str], texts: Sequence[str | None], clues: Clues
+) -> tuple[list[str | None], list[str]]:
     """Roles of names, and a note on those that mean this on one sensor and that on another."""
     stated = {plain(name): word_role(role) or role for name, role in clues.stated.items()}
     beside = frozenset(name for name in (*names, *clues.beside) if name not in _ROLES)
@@ -200,9 +231,7 @@ def _resolve(names: Sequence[str], clues: Clues) -> tuple[list[str | None], list
                 if any(clues.wavelengths[number : number + 1]):
                     found.append(None)  # which tells more
                     continue
-                doubtful[name] = " or ".join(
-                    f"{role or 'no reflectance'} ({title})" for title, role in can_mean.items()
-                )
+                doubtful[texts[number] or name.upper()] = _both_meanings(can_mean)
             else:
                 role = next(iter(can_mean.values()), None)
         found.append(role)
@@ -211,12 +240,19 @@ def _resolve(names: Sequence[str], clues: Clues) -> tuple[list[str | None], list
 
 def _doubt(doubtful: Mapping[str, str]) -> str:
     first = next(iter(doubtful))
-    listed = ", ".join(name.upper() for name in doubtful)
     return (
-        f"bands {listed} were left unnamed, since names differ between sensors: {first.upper()} is "
+        f"bands {_some(list(doubtful))} were left unnamed, since names differ between sensors: {first} is "
         f'{doubtful[first]}; state "sensor" in scene.json (such as "Landsat 8"), or '
-        f'"bands": {{"{first.upper()}": "nir", ...}}'
+        f'"bands": {{"{first}": "nir", ...}}'
     )
+
+
+def _both_meanings(can_mean: Mapping[str, str | None]) -> str:
+    """Roles with the sensors that mean them: `blue (Sentinel-2, Landsat 8-9) or green (Landsat 4-7)`."""
+    titles: dict[str, list[str]] = {}
+    for title, role in can_mean.items():
+        titles.setdefault(role or "no reflectance", []).append(title)
+    return " or ".join(f"{role} ({', '.join(sensors)})" for role, sensors in titles.items())
 
 
 def _by_wavelength(wavelengths: Sequence[float | None]) -> dict[int, str]:

@@ -110,7 +110,7 @@ def _check_cubes(files: Sequence[RasterFile], grid: Grid) -> None:
 
 
 def _too_bright(stretch: Mapping[str, tuple[float, float]]) -> list[str]:
-    bright = [role for role, (low, _) in stretch.items() if low > BRIGHTEST_REFLECTANCE]
+    bright = [role for role, (low, high) in stretch.items() if low > BRIGHTEST_REFLECTANCE or high <= 0]
     return [f"{', '.join(bright)} hold no reflectance in 0-1: state `scale` in scene.json"] if bright else []
 
 

@@ -8,9 +8,9 @@ from datetime import date
 from pathlib import Path
 
 from agrilape.errors import DataError
-from agrilape.sources.bands import LONGEST_NAME, Clues, Named, name_bands, plain, word_role, words_of
+from agrilape.sources.bands import Clues, Named, image_and_band, name_bands, plain
 from agrilape.sources.dates import parse_date
-from agrilape.sources.sensors import known_name, sensor_in
+from agrilape.sources.sensors import sensor_in
 
 
 @dataclass(frozen=True)
@@ -90,24 +90,13 @@ def name_stack(parts: Sequence[Part], clues: Clues, stem: str) -> Named:
 
 def _split(texts: Sequence[str]) -> list[tuple[str, str]]:
     """Image and band of each text; an unknown band of an image that others name is what follows its name."""
-    found = [_image_and_band(text) for text in texts]
+    found = [image_and_band(text) for text in texts]
     images = sorted({image for image, name in found if image and name}, key=len, reverse=True)
     for number, text in enumerate(texts):
         if not found[number][1]:
             image = next((one for one in images if text.startswith(f"{one}_")), None)
             found[number] = (image, text[len(image) + 1 :]) if image else (text, "")
     return found
-
-
-def _image_and_band(text: str) -> tuple[str, str]:
-    """A text with a known name of a band at its end or its start, apart; the whole text if there is none."""
-    words = words_of(text)
-    for size in range(min(LONGEST_NAME, len(words)), 0, -1):
-        for name, rest in ((words[-size:], words[:-size]), (words[:size], words[size:])):
-            joined = plain("".join(name))
-            if (len(joined) > 1 or not rest) and (word_role(joined) or known_name(joined)):
-                return "_".join(rest), "_".join(name)
-    return text, ""
 
 
 def _refuse_repeats(path: Path, texts: Sequence[str], parts: Sequence[Part]) -> None:

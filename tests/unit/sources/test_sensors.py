@@ -109,6 +109,8 @@ def test_a_folder_of_one_file_per_band_is_one_date(write_raster, tmp_path, produ
         (("NDVI", "EVI", "SummaryQA"), ("ndvi", "evi", "")),
         (("coastal_blue", "blue", "green_i", "green", "yellow", "red", "rededge", "nir"),
          ("coastal", "blue", "green_i", "green", "yellow", "red", "red_edge_1", "nir")),
+        (("B2_median", "B8A_median"), ("blue", "nir_narrow")),
+        (("red_p50", "nir_p50"), ("red", "nir")),
         (("B4, central wavelength 665 nm", "B8 - NIR", "B8A (865 nm)"), ("red", "nir", "nir_narrow")),
     ],
 )  # fmt: skip
@@ -125,13 +127,13 @@ def test_names_that_but_one_sensor_has_together_are_understood(names, roles):
         (("B5",), ("B5",)),
         (("red", "nir", "B11"), ("B11",)),
         (("B02", "B03", "B04", "B05"), ("B05",)),
-        (("SR_B2", "SR_B3", "SR_B4"), ("SRB2", "SRB3", "SRB4")),
+        (("SR_B2", "SR_B3", "SR_B4"), ("SR_B2", "SR_B3", "SR_B4")),
     ],
 )
 def test_a_name_that_means_two_things_is_left_unnamed_and_said(names, unnamed):
     named = name_bands(names, Clues())
-    left = [name for name, role in zip(named.names, named.roles, strict=True) if role.startswith("band_")]
-    assert tuple(name.upper() for name in left) == unnamed
+    left = [name for name, role in zip(names, named.roles, strict=True) if role.startswith("band_")]
+    assert tuple(left) == unnamed
     (note,) = named.notes
     assert f"bands {', '.join(unnamed)} were left unnamed" in note
     assert '"sensor" in scene.json' in note
@@ -414,3 +416,15 @@ def test_one_image_is_read_as_its_scene_json_or_the_caller_says(write_raster, tm
     assert (tuple(frame.layers), str(frame.acquired)) == (("red", "green", "blue", "nir"), "2021-05-03")
     (tmp_path / "scene.json").write_text('{"bands": {"b8": "near infrared", "B4": "Red"}}')
     assert set(read_raster(path).frames[0].layers) >= {"red", "nir"}
+
+
+def test_names_that_say_more_than_a_band_are_none():
+    """A standard deviation, a quality and two statistics are no reflectance of one image."""
+    for names in (("red_std", "nir_std"), ("red quality", "nir quality"), ("red_min", "nir_max")):
+        assert name_bands(names, Clues()).roles == ("band_1", "band_2")
+
+
+def test_numbers_that_are_no_reflectance_are_said(write_raster):
+    values = np.full((2, SIZE, SIZE), 3000, np.uint16)  # a user's own x 10,000 under Landsat's names
+    scene = read_raster(write_raster(values=values, names=("SR_B4", "SR_B5"), tags={"SENSOR": "OLI"}))
+    assert any("red, nir hold no reflectance in 0-1" in note for note in scene.meta["notes"])
