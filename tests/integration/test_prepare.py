@@ -138,6 +138,30 @@ def test_blocks_of_one_scene_share_no_ground_and_no_field(tmp_path):
         prepare_dataset("one", config(tmp_path / "in"), tmp_path / "out", tmp_path)
 
 
+def test_chips_say_their_block_where_a_buffer_keeps_it_apart(tmp_path, capsys):
+    write_scene(tmp_path / "in" / "one", 500_000, side=256)
+    for buffer in (100, 0):
+        blocked = config(
+            tmp_path / "in", chip=32, split_by="block", buffer_m=buffer, tasks=["field_at_point"]
+        )
+        prepare_dataset("one", blocked, tmp_path / str(buffer), tmp_path)
+        chips = [
+            example.chip
+            for split in read_manifest(tmp_path / str(buffer)).splits
+            for example in read_store(tmp_path / str(buffer), split)
+        ]
+        if not buffer:
+            assert not any("block" in chip.meta for chip in chips)
+            continue
+        for chip in chips:
+            left, top, right, bottom = chip.meta["block"]
+            column, row = map(int, chip.id.rpartition("/")[2].split("_"))
+            assert left <= column <= right - 32
+            assert top <= row <= bottom - 32
+        assert len({tuple(chip.meta["block"]) for chip in chips}) > 1
+    assert "set `buffer_m` to the width of a field" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("series", [0, 4])
 def test_years_of_one_place_are_told_apart(tmp_path, series):
     for year in (2020, 2021, 2022):

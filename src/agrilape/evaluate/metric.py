@@ -20,6 +20,7 @@ from agrilape.evaluate.metrics.intervals import (
 )
 from agrilape.evaluate.read import Rows
 from agrilape.evaluate.rows import Prediction
+from agrilape.evaluate.units import BlockDifference, BlockEstimate, units
 
 Columns: TypeAlias = Callable[[Rows], Floats]
 Applies: TypeAlias = Callable[[Prediction], bool]
@@ -51,11 +52,15 @@ class Metric:
         """The rows that it is defined for."""
         return rows if self.applies is None else [row for row in rows if self.applies(row)]
 
-    def score(self, rows: Rows, columns: Floats | None = None) -> Estimate:
-        """The score of rows, with its interval over scenes; `columns` of those selected, if known."""
+    def score(self, rows: Rows, columns: Floats | None = None) -> Estimate | BlockEstimate:
+        """The score of rows, with its interval; `columns` of those selected, if known."""
         chosen = self.select(rows)
         known = self.columns(chosen) if columns is None else columns
-        return estimate(known, [cluster(row) for row in chosen], self.statistic)
+        drawn = units(chosen)
+        found = drawn.of_score(estimate(known, drawn.labels, self.statistic, careful=drawn.by_block))
+        if drawn.by_block and not self.lower_is_better and found.high is not None and found.value <= 1:
+            return found._replace(high=min(found.high, 1.0))  # no share is larger
+        return found
 
     def point(self, rows: Rows) -> float:
         """The score of rows without an interval; NaN where it is defined for none."""
@@ -65,15 +70,12 @@ class Metric:
             else np.nan
         )
 
-    def difference(self, first: Rows, second: Rows) -> Difference:
+    def difference(self, first: Rows, second: Rows) -> Difference | BlockDifference:
         """Second minus first, on the same samples in the same order."""
         a, b = self.select(first), self.select(second)
-        return compare(self.columns(a), self.columns(b), [cluster(row) for row in a], self.statistic)
-
-
-def cluster(row: Prediction) -> str:
-    """What intervals are clustered by: the scene, whose name is unique within its source."""
-    return f"{row.source}/{row.scene}"
+        drawn = units(a)
+        columns = self.columns(a), self.columns(b)
+        return drawn.of_difference(compare(*columns, drawn.labels, self.statistic, careful=drawn.by_block))
 
 
 def mean(name: str, values: Columns, applies: Applies | None = None) -> Metric:

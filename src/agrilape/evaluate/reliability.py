@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from agrilape.evaluate.metric import cluster
 from agrilape.evaluate.metrics.arrays import floats
 from agrilape.evaluate.metrics.calibration import LEVELS, covered
 from agrilape.evaluate.metrics.intervals import estimate, per_sample
 from agrilape.evaluate.read import Rows
 from agrilape.evaluate.rows import Prediction
+from agrilape.evaluate.units import units
 from agrilape.geo.shapes import Box, Instant, Point, Shape, Span
 
 Json: TypeAlias = dict[str, Any]
@@ -29,13 +29,13 @@ class Stated(NamedTuple):
 
     Attributes:
         axis: `place` or `time`.
-        scene: What intervals are clustered by.
+        row: The answer that it belongs to.
         true: The true coordinate, as a fraction.
         ends: Ends of the intervals of `LEVELS`, as fractions.
     """
 
     axis: str
-    scene: str
+    row: Prediction
     true: float
     ends: tuple[float, ...]
 
@@ -59,10 +59,13 @@ def calibration(rows: Rows) -> Json | None:
 def _curve(stated: list[Stated]) -> Json:
     ends = floats([one.ends for one in stated])
     inside = covered(ends, [one.true for one in stated])
-    scenes = [one.scene for one in stated]
+    drawn = units([one.row for one in stated])
     widths = ends.reshape(len(stated), -1, 2).clip(0, 1)
     return {
-        "coverage": [estimate(per_sample(level), scenes)._asdict() for level in inside.T],
+        "coverage": [
+            drawn.of_score(estimate(per_sample(level), drawn.labels, careful=drawn.by_block))._asdict()
+            for level in inside.T
+        ],
         "width": (widths[..., 1] - widths[..., 0]).mean(axis=0).round(4).tolist(),
     }
 
@@ -76,7 +79,7 @@ def _stated(row: Prediction) -> Iterator[Stated]:
         if len(wanted) == 1 and states is not None:
             for true, ends in zip(np.array(wanted[0]).tolist(), states, strict=False):
                 if len(ends) == 2 * len(LEVELS):
-                    yield Stated(axis, cluster(row), true, ends)
+                    yield Stated(axis, row, true, ends)
 
 
 def _shapes(parts: Iterable[object]) -> list[object]:

@@ -16,9 +16,10 @@ from agrilape.evaluate.metrics.arrays import Floats
 from agrilape.evaluate.metrics.intervals import Estimate
 from agrilape.evaluate.read import Rows
 from agrilape.evaluate.rows import Prediction
+from agrilape.evaluate.units import BlockEstimate
 from agrilape.samples.tasknames import TASKS
 
-Scores: TypeAlias = dict[str, Estimate]
+Scores: TypeAlias = dict[str, Estimate | BlockEstimate]
 TaskScores: TypeAlias = dict[str, Scores]
 Wanted: TypeAlias = Mapping[str, Sequence[str]]
 """Names of the metrics that are wanted of a task."""

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from agrilape.errors import RecipeError
 from agrilape.evaluate import kinds
-from agrilape.evaluate.metric import Metric, cluster
+from agrilape.evaluate.metric import Metric
 from agrilape.evaluate.metrics.arrays import Floats
 from agrilape.evaluate.metrics.intervals import cluster_sums
 from agrilape.evaluate.read import Rows
 from agrilape.evaluate.scores import EVERY_METRIC, TASK_METRICS, Wanted, by_task, metrics_of
+from agrilape.evaluate.units import units
 
 _KINDS = (
     kinds.ONE_BOX,
@@ -29,7 +30,7 @@ class SceneSums(NamedTuple):
 
     Attributes:
         metrics: Names of the metrics, which share these quantities.
-        scenes: Scenes in order of name.
+        scenes: Scenes in order of name; their blocks where these are few, see `units`.
         sums: Additive quantities of each scene, `[scenes, K]`.
         n: Number of samples.
     """
@@ -77,6 +78,6 @@ def scene_sums(rows: Rows, wanted: Wanted = EVERY_METRIC) -> dict[str, list[Scen
 
 def _sums(metrics: Sequence[Metric], rows: Rows) -> SceneSums:
     chosen = metrics[0].select(rows)
-    scenes = [cluster(row) for row in chosen]
+    scenes = units(chosen).labels
     sums = cluster_sums(metrics[0].columns(chosen), scenes)
     return SceneSums(tuple(one.name for one in metrics), tuple(sorted(set(scenes))), sums, len(chosen))

@@ -11,6 +11,7 @@ from typing import Any
 from agrilape.evaluate.metrics.intervals import FEWEST
 from agrilape.report.folder import Run, Stage
 from agrilape.report.scores import TaskScores, words
+from agrilape.samples.outcome import split_notes
 
 FEW = 100
 """Below this number of samples a score is called uncertain."""
@@ -51,6 +52,7 @@ class DataSet:
         tasks: Number of samples per task.
         credits: Licences and citations.
         skipped: What was left out, with the reason.
+        notes: Splits that came out other than asked.
     """
 
     name: str
@@ -59,6 +61,7 @@ class DataSet:
     tasks: tuple[tuple[str, int], ...]
     credits: tuple[str, ...]
     skipped: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def stage_rows(run: Run) -> list[StageRow]:
@@ -153,6 +156,7 @@ def _data_set(name: str, config: Mapping[str, Any], manifest: Mapping[str, Any])
         tuple(tasks.most_common()),
         tuple(dict.fromkeys(_credit(origin) for origin in manifest.get("origins") or ())),
         tuple(skipped),
+        tuple(split_notes(manifest.get("config") or {}, splits)),
     )
 
 
@@ -191,9 +195,14 @@ def _limits(run: Run, tables: Sequence[TaskScores]) -> Iterator[str]:
     configs = (run.recipe.get("datasets") or {}).values()
     if configs and all((config.get("source") or {}).get("kind") == "simulate" for config in configs):
         yield "All imagery is simulated: the scores say that the road works, not how it does on real imagery."
-    bare = {words(table.task) for table in tables if table.scenes is not None and table.scenes < FEWEST}
+    bare = {words(table.task) for table in tables if table.units is not None and table.units < FEWEST}
     if bare:
         yield f"Fewer than {FEWEST} scenes in {', '.join(sorted(bare))}: neither interval nor verdict."
+    if any(table.by_block for table in tables):
+        yield (
+            "Intervals from blocks of fewer than six scenes are about the ground of these scenes, of which "
+            "the test blocks are a random part: how the model does on other scenes they do not say."
+        )
     few = {words(table.task) for table in tables if table.n < FEW} - bare
     if few:
         yield f"Fewer than {FEW} samples in {', '.join(sorted(few))}: read the intervals, not the values."

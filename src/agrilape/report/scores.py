@@ -90,8 +90,8 @@ TALLY: Mapping[Outcome, str] = {
 """Outcomes as they are counted on the page."""
 RULE = (
     "Ahead or behind takes two things: the interval of the paired difference excludes zero, and p is below "
-    f"{LEVEL} in a permutation test over scenes, adjusted for the number of tasks (Holm). Fewer than "
-    f"{FEWEST} scenes allow neither."
+    f"{LEVEL} in a permutation test over scenes, or over blocks of fewer than {FEWEST} scenes, adjusted for "
+    f"the number of tasks (Holm). Fewer than {FEWEST} of them allow neither."
 )
 """What the outcomes mean, in words."""
 MOST_NAMES = 14
@@ -103,7 +103,8 @@ MOST_VALUES = 40
 class Score(NamedTuple):
     """A measured value, its 95 % interval (None from too few scenes), and its numbers of samples and scenes.
 
-    A file of an earlier version does not say in how many scenes the samples lie.
+    Where blocks of few scenes were resampled instead, their number is there too. A file of an earlier version
+    does not say in how many scenes the samples lie.
     """
 
     value: float
@@ -111,6 +112,7 @@ class Score(NamedTuple):
     high: float | None
     n: int
     scenes: int | None = None
+    blocks: int | None = None
 
     @classmethod
     def of(cls, record: Mapping[str, Any] | None) -> Score | None:
@@ -121,14 +123,33 @@ class Score(NamedTuple):
             return None
         low, high = _number(record.get("low")), _number(record.get("high"))
         scenes = record.get("scenes")
-        known = scenes if isinstance(scenes, int) else None
-        return cls(value, low, high, int(record.get("n") or 0), known)
+        known, blocks = (one if isinstance(one, int) else None for one in (scenes, record.get("blocks")))
+        return cls(value, low, high, int(record.get("n") or 0), known, blocks)
 
     @property
     def size(self) -> str:
         """How much it rests on, in words."""
-        within = "" if self.scenes is None else f" in {self.scenes:,} scene{'s' * (self.scenes != 1)}"
+        within = "" if self.units is None else f" in {self.within}"
         return f"{self.n:,}{within}".replace(",", "\u202f")
+
+    @property
+    def units(self) -> int | None:
+        """Number of scenes or blocks that were resampled, if known."""
+        return self.scenes if self.blocks is None else self.blocks
+
+    @property
+    def within(self) -> str:
+        """What was resampled, in words: `9 scenes`, or `14 blocks of 1 scene`."""
+        scenes = _counted(self.scenes or 0, "scene")
+        return scenes if self.blocks is None else f"{_counted(self.blocks, 'block')} of {scenes}"
+
+    @property
+    def resampled(self) -> str:
+        """The same for a column called scenes: `9`, or `14 blocks of 1`."""
+        if self.units is None:
+            return "–"
+        scenes = str(self.scenes)
+        return scenes if self.blocks is None else f"{_counted(self.blocks, 'block')} of {scenes}"
 
 
 @dataclass(frozen=True)
@@ -151,9 +172,19 @@ class TaskScores:
         return self._own.n if self._own else 0
 
     @property
-    def scenes(self) -> int | None:
-        """Number of scenes that they lie in, if known."""
-        return self._own.scenes if self._own else None
+    def units(self) -> int | None:
+        """Number of scenes, or blocks of few scenes, that were resampled, if known."""
+        return self._own.units if self._own else None
+
+    @property
+    def by_block(self) -> bool:
+        """Were blocks resampled?"""
+        return self._own is not None and self._own.blocks is not None
+
+    @property
+    def resampled(self) -> str:
+        """What was resampled, for a column called scenes."""
+        return self._own.resampled if self._own else "–"
 
     @property
     def size(self) -> str:
@@ -219,7 +250,10 @@ class Comparison:
             low, high = (f"{scale * edge:+.1f}".replace("-", "−") for edge in edges)
             gain += f" (95 % interval {low} to {high}, {probability(self.p)})"
         else:
-            gain += " (too few scenes for an interval)"
+            few = (
+                "too few scenes for an interval" if self.gain.blocks is None else f"no interval: {self.label}"
+            )
+            gain += f" ({few})"
         own, reference = (show(score.value, self.metric) for score in (self.model, self.reference))
         return f"{how.label} {own} against {reference} of {words(self.baseline)}, {gain}"
 
@@ -262,7 +296,13 @@ def label(said: Outcome, gain: Score) -> str:
     """An outcome as it is shown."""
     if said != "unknown":
         return said
-    return "too few scenes" if gain.scenes is None else f"only {gain.scenes} scene{'s' * (gain.scenes != 1)}"
+    if gain.units is None:
+        return "too few scenes"
+    return "one block decides" if gain.blocks and gain.blocks >= FEWEST else f"only {gain.within}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def probability(p: float) -> str:
@@ -358,7 +398,7 @@ def verdict(found: Sequence[Comparison]) -> str:
     if len(unknown) == len(found):
         return (
             "Whether the model beats the blind baselines cannot be told: a comparison takes samples from at "
-            f"least {FEWEST} scenes, and no task has them."
+            f"least {FEWEST} scenes, or blocks with a buffer between them, and no task has them."
         )
     clauses = []
     if ahead:
@@ -406,7 +446,7 @@ def turned(gain: Score, metric: str) -> Score:
     if not describe(metric).lower:
         return gain
     low, high = (None if edge is None else -edge for edge in (gain.high, gain.low))
-    return Score(-gain.value, low, high, gain.n, gain.scenes)
+    return Score(-gain.value, low, high, gain.n, gain.scenes, gain.blocks)
 
 
 def _number(value: Any) -> float | None:

@@ -14,6 +14,7 @@ from agrilape.evaluate.peers.files import read_joined, read_table
 from agrilape.evaluate.rows import Prediction, read_rows
 from agrilape.evaluate.scores import by_task, metrics_of, score_tasks
 from agrilape.evaluate.summary import to_json
+from agrilape.evaluate.units import BlockDifference
 from agrilape.report.scores import Score, describe, label, turned
 
 
@@ -100,9 +101,7 @@ def _compare(run: Path, own: dict[str, Prediction], other: Path) -> RunCompariso
     found = [draft for draft in drafts if draft]
     adjusted = holm([difference.p for *_, difference in found])
     tasks = tuple(
-        RunDifference(
-            task, metric, a, b, turned(Score(*difference[:3], difference.n, difference.scenes), metric), p
-        )
+        RunDifference(task, metric, a, b, turned(Score(*difference[:3], *difference[4:]), metric), p)
         for (task, metric, a, b, difference), p in zip(found, adjusted, strict=True)
     )
     return RunComparison(
@@ -116,7 +115,7 @@ def _compare(run: Path, own: dict[str, Prediction], other: Path) -> RunCompariso
 
 def _difference(
     task: str, own: list[Prediction], other: list[Prediction]
-) -> tuple[str, str, float, float, Difference] | None:
+) -> tuple[str, str, float, float, Difference | BlockDifference] | None:
     metric = metrics_of(task, own)[0]
     scores = metric.point(own), metric.point(other)
     if np.isnan(scores).any():

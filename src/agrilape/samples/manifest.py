@@ -12,6 +12,7 @@ from agrilape.config.base import Settings
 from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import DataError
 from agrilape.files import write_text
+from agrilape.samples.outcome import split_notes
 from agrilape.samples.store import Store
 
 NAME = "manifest.json"
@@ -78,6 +79,12 @@ class Manifest(Settings):
     origins: tuple[Origin, ...]
     skipped_scenes: tuple[Skip, ...]
     skipped_chips: dict[str, int] = Field(description="Number of chips left out, by reason.")
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of its splits, see `split_notes`."""
+        splits = {name: counts.model_dump() for name, counts in self.splits.items()}
+        return split_notes(self.config.model_dump(mode="json"), splits)
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json`, whole or not at all.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import shapely
@@ -69,12 +69,14 @@ class Piece:
         windows: Where chips are cut.
         groups: For each window, what of it a split never divides: its block, or what its scene belongs to.
         homes: Where the scene's parcels may be asked about; None for anywhere.
+        blocks: Edges of blocks by name, where a buffer keeps them apart: what scores may be resampled by.
     """
 
     ground: Ground
     windows: tuple[PixelWindow, ...]
     groups: tuple[str, ...]
     homes: Homes | None = None
+    blocks: Mapping[str, tuple[int, int, int, int]] = field(default_factory=dict)
 
     def part(self, numbers: Sequence[int]) -> Piece:
         """The piece with some of its windows, in this order."""
@@ -180,8 +182,19 @@ def _by_block(grounds: Sequence[Ground], config: DatasetConfig) -> Mapping[Split
                 moved = one._replace(column=block.column + one.column, row=block.row + one.row)
                 windows[splits[name]][moved] = name
         for split, found in windows.items():
-            pieces[split].append(Piece(ground, tuple(found), tuple(found.values()), homes))
+            edges = _edges(grid, found.values()) if config.buffer_m else {}
+            pieces[split].append(Piece(ground, tuple(found), tuple(found.values()), homes, edges))
     return pieces
+
+
+def _edges(grid: BlockGrid, names: Iterable[str]) -> dict[str, tuple[int, int, int, int]]:
+    """Left, top, right and bottom edge of some blocks in pixels."""
+    blocks = grid.blocks
+    return {
+        name: (one.column, one.row, one.column + one.width, one.row + one.height)
+        for name in dict.fromkeys(names)
+        for one in (blocks[name],)
+    }
 
 
 def _by_patch(piece: Piece) -> Piece:

@@ -36,7 +36,7 @@ from agrilape.samples.published import is_published, prepare_published
 from agrilape.samples.store import is_finished, write_rows
 from agrilape.samples.tasknames import TASKS, find_task
 from agrilape.samples.tasks import ask
-from agrilape.samples.types import Example
+from agrilape.samples.types import Chip, Example
 from agrilape.sources.kept import keep_tiles
 
 FORMAT = 4  # raise it when the same configuration gives another store
@@ -89,6 +89,8 @@ def prepare_dataset(
         warn(f"{name}: left out {skip}")
     for reason, count in manifest.skipped_chips.items():
         say(f"{name}: left out {count:,} chips: {reason}")
+    for note in manifest.notes:
+        warn(f"{name}: {note}")
     asked = {task for counts in manifest.splits.values() for task in counts.tasks}
     if unasked := [task for task in config.tasks if task not in asked]:
         warn(f"{name}: no chip gave a question for {', '.join(unasked)}; docs/data.md says what each needs")
@@ -196,7 +198,7 @@ def _examples(unit: Unit, config: DatasetConfig, tally: Tally) -> Iterator[Examp
         scene = replace(scene, frames=keep_tiles(scene, piece.windows))
         strangers = piece.homes.strangers(scene.parcels, unit.split) if piece.homes else frozenset()
         cutter = Cutter(scene, config, strangers, piece.ground.crops)
-        for window in piece.windows:
+        for window, group in zip(piece.windows, piece.groups, strict=True):
             try:
                 view = cutter.cut(window)
             except (AgrilapeError, OSError) as error:
@@ -208,9 +210,14 @@ def _examples(unit: Unit, config: DatasetConfig, tally: Tally) -> Iterator[Examp
                 continue
             rng = random.Random(f"{config.seed}/{view.chip.id}")  # noqa: S311 - not for secrets
             if samples := ask(view, config.tasks, config.questions, rng, config.language, config.metadata):
-                yield Example(view.chip, samples)
+                yield Example(_with_block(view.chip, piece.blocks.get(group)), samples)
             else:
                 tally.chips["nothing to ask"] += 1
+
+
+def _with_block(chip: Chip, edges: tuple[int, int, int, int] | None) -> Chip:
+    """A chip that says which block of its scene it lies in, if that is kept apart from others by a buffer."""
+    return chip if edges is None else replace(chip, meta={**chip.meta, "block": list(edges)})
 
 
 def _conclude(

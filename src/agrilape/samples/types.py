@@ -36,7 +36,9 @@ class Chip:
         pictures: One image, or a series in order of date; all of one size.
         georeference: Where the chip lies on the map; None for pixels only.
         window: Calendar that times in the questions refer to; None for a chip without time.
-        meta: Facts of the chip: what may be told in a question (`samples.metadata`), cloud share, language.
+        meta: Facts of the chip: what may be told in a question (`samples.metadata`), cloud share, language;
+            and `block`, the edges of the block that it lies in, in pixels of the scene, where a split kept
+            blocks apart by a buffer.
     """
 
     id: str

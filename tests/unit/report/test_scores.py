@@ -79,6 +79,22 @@ def test_too_few_scenes_are_said_and_claim_nothing():
     assert verdict([found, clear]).endswith("; 1 with too few scenes to tell.")
 
 
+def test_blocks_of_few_scenes_are_told_from_scenes():
+    alone = metrics(0.3)
+    alone["versus_baseline"]["crop_box"] |= {"scenes": 1, "blocks": 4}
+    alone["tasks"]["crop_box"]["miou"] |= {"scenes": 1, "blocks": 4}
+    assert comparisons(alone)[0].label == "only 4 blocks of 1 scene"
+    (table,) = task_scores(alone)
+    assert (table.size, table.resampled, table.units) == ("50 in 4 blocks of 1 scene", "4 blocks of 1", 4)
+    alone["versus_baseline"]["crop_box"]["blocks"] = 9
+    (found,) = comparisons(alone)
+    assert found.label == "one block decides"
+    assert found.sentence.endswith("(no interval: one block decides)")
+    clear = metrics(0.3, low=0.25, high=0.35)
+    clear["versus_baseline"]["crop_box"] |= {"scenes": 1, "blocks": 9}
+    assert comparisons(clear)[0].label == "ahead"
+
+
 def test_the_verdict_counts_tasks_and_names_the_clearest_with_its_interval():
     together = metrics(0.3, low=0.25, high=0.35)
     worse = metrics(5.0, "days", "greenest", low=4.0, high=6.0)
