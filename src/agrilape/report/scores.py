@@ -396,6 +396,10 @@ def verdict(found: Sequence[Comparison]) -> str:
         [c for c in found if c.outcome == said] for said in ("ahead", "behind", "level", "unknown")
     )
     if len(unknown) == len(found):
+        if all(one.gain.blocks and one.gain.blocks >= FEWEST for one in found):
+            return (
+                "Whether the model beats the blind baselines cannot be told: in each task one block decides."
+            )
         return (
             "Whether the model beats the blind baselines cannot be told: a comparison takes samples from at "
             f"least {FEWEST} scenes, or blocks with a buffer between them, and no task has them."
@@ -411,7 +415,8 @@ def verdict(found: Sequence[Comparison]) -> str:
         clauses.append(f"{len(behind)} worse, most in {words(worst.task)}, {worst.sentence}")
     if unknown:
         clauses.append(f"{len(unknown)} with too few scenes to tell")
-    return f"{_headline(len(ahead), len(found))}: {'; '.join(clauses)}."
+    own = " This is about the ground of these scenes, not about others." * any(c.gain.blocks for c in found)
+    return f"{_headline(len(ahead), len(found))}: {'; '.join(clauses)}.{own}"
 
 
 def _headline(ahead: int, tasks: int) -> str:

@@ -93,6 +93,8 @@ def test_blocks_of_few_scenes_are_told_from_scenes():
     clear = metrics(0.3, low=0.25, high=0.35)
     clear["versus_baseline"]["crop_box"] |= {"scenes": 1, "blocks": 9}
     assert comparisons(clear)[0].label == "ahead"
+    assert verdict(comparisons(clear)).endswith("about the ground of these scenes, not about others.")
+    assert verdict([found]).endswith("in each task one block decides.")
 
 
 def test_the_verdict_counts_tasks_and_names_the_clearest_with_its_interval():
