@@ -23,6 +23,7 @@ from agrilape.sources.clues import sensor_of_names
 from agrilape.sources.dates import acquisition_date, parse_date
 from agrilape.sources.facts import AS_THEY_SAY, Reading
 from agrilape.sources.layers import Band, Grid, RasterFile
+from agrilape.sources.placing import on_earth
 from agrilape.sources.scaling import baseline_of, landsat_scaling, scaling_of
 from agrilape.sources.sensors import sensor_in, sensor_of_tags
 
@@ -130,7 +131,7 @@ def _grid(path: Path, cube: Any, reading: Reading) -> Grid:
             f"{path} has no coordinate reference system",
             'write it with rioxarray (.rio.write_crs), or state "crs" in scene.json',
         )
-    return Grid(width, height, transform, text)
+    return on_earth(path, Grid(width, height, transform, text))
 
 
 def _crs(cube: Any) -> str | None:

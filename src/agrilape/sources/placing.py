@@ -47,9 +47,7 @@ def grid_of(path: Path | str, dataset: Any, reading: Reading) -> Grid:
             transform = Affine.identity() if flat else dataset.transform
             return Grid(dataset.width, dataset.height, transform, None)
         raise DataError(*_why_nowhere(path, dataset, reading))
-    grid = Grid(dataset.width, dataset.height, place.transform, place.crs)
-    _check_on_earth(path, grid)
-    return grid
+    return on_earth(path, Grid(dataset.width, dataset.height, place.transform, place.crs))
 
 
 def place_of(dataset: Any, stated: str | None = None) -> Place | None:
@@ -70,6 +68,24 @@ def place_of(dataset: Any, stated: str | None = None) -> Place | None:
     if text is None:
         return Place(None, transform)
     return Place(text, on_this_turn(text, transform, dataset.width, dataset.height))
+
+
+def on_earth(path: Path | str, grid: Grid) -> Grid:
+    """A grid with longitudes of -180 to 180, if it lies where its coordinate system has a place.
+
+    Args:
+        path: Its file, for errors.
+        grid: The grid.
+
+    Raises:
+        DataError: It does not.
+    """
+    if grid.crs is None:
+        return grid
+    transform = on_this_turn(grid.crs, grid.transform, grid.width, grid.height)
+    grid = Grid(grid.width, grid.height, transform, grid.crs)
+    _check_on_earth(path, grid)
+    return grid
 
 
 def _is_nowhere(dataset: Any) -> bool:

@@ -249,3 +249,37 @@ def test_missing_extra_is_named(tmp_path, monkeypatch):
     reason = open_folder(tmp_path, images="*.nc").problems[0].reason
     assert "needs xarray" in reason
     assert "agrilape[cubes]" in reason
+
+
+@pytest.mark.parametrize(
+    ("names", "attributes", "roles"),
+    [
+        (("B04", "B8A"), {}, ("red", "nir_narrow", "nir")),
+        (("SR_B4", "SR_B5"), {"platform": "landsat-8"}, ("red", "nir")),
+        (("SR_B3", "SR_B4"), {"platform": "landsat-5"}, ("red", "nir")),
+        (("sur_refl_b01", "sur_refl_b02"), {}, ("red", "nir")),
+    ],
+)
+def test_variables_are_named_as_their_sensor_says(tmp_path, names, attributes, roles):
+    made = cube(**dict(zip(names, REFLECTANCE, strict=True))).assign_attrs(attributes)
+    write(made, tmp_path / "cube.nc")
+    assert tuple(open_folder(tmp_path, images="*.nc").scenes[0].frames[0].layers) == roles
+
+
+def test_variables_that_mean_two_things_are_left_out_and_said(tmp_path):
+    write(cube(red=REFLECTANCE[0], B5=REFLECTANCE[1]), tmp_path / "cube.nc")
+    opened = open_folder(tmp_path, images="*.nc")
+    assert tuple(opened.scenes[0].frames[0].layers) == ("red",)
+    assert any("bands B5 were left unnamed" in note for note in opened.notes)
+    assert any("left out 1 variables" in note for note in opened.notes)
+
+
+def test_longitudes_of_0_to_360_are_brought_to_minus_180_to_180(tmp_path):
+    made = cube(crs=None)
+    degrees = {"x": 240 + 0.01 * np.arange(SIDE), "y": 37 - 0.01 * np.arange(SIDE)}
+    made = made.assign_coords(degrees).rename(x="lon", y="lat")
+    made["lon"].attrs["units"] = "degrees_east"
+    write(made, tmp_path / "era.nc")
+    (scene,) = open_folder(tmp_path, images="*.nc").scenes
+    assert scene.georeference.centre_wgs84()[0] == pytest.approx(-120 + 0.195)
+    np.testing.assert_array_equal(window_of(scene.frames[0], ("red",))[0], REFLECTANCE[0, 0])

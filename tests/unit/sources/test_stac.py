@@ -190,3 +190,27 @@ def test_links_that_lead_elsewhere_are_not_followed(tmp_path, rel, href):
     (tmp_path / "a" / "b" / "catalog.json").write_text(json.dumps(made))
     opened = open_folder(tmp_path / "a" / "b", images="catalog.json")
     assert [problem.path.name for problem in opened.problems] == (["catalog.json"] if rel == "item" else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "properties", "layers"),
+    [
+        ("HLS.L30.T32UNC.2021123T103021.v2.0", {}, {"red": "B04", "nir": "B05"}),
+        ("HLS.S30.T32UNC.2021123T103021.v2.0", {}, {"red": "B04", "red_edge_1": "B05"}),
+        ("x", {"platform": "landsat-8", "instruments": ["oli", "tirs"]}, {"red": "B04", "nir": "B05"}),
+        ("x", {"constellation": "sentinel-2"}, {"red": "B04", "red_edge_1": "B05"}),
+        ("x", {}, {"red": "B04"}),
+    ],
+)
+def test_assets_called_by_bands_are_those_of_the_items_sensor(
+    write_raster, tmp_path, name, properties, layers
+):
+    made = pystac.Item(name, None, None, datetime(2021, 5, 3, 10, tzinfo=UTC), properties)
+    for key in ("B04", "B05", "Fmask"):
+        path = write_raster(f"{key}_{name}.tif", np.full((1, SIZE, SIZE), 3000, np.uint16), None)
+        made.add_asset(key, pystac.Asset(path.name, media_type=TIFF, roles=["data"]))
+    save(made, tmp_path / "item.json")
+    (scene,) = open_folder(tmp_path, images="item.json").scenes
+    (frame,) = scene.frames
+    found = {role: band.path.rpartition("/")[2].partition("_")[0] for role, band in frame.layers.items()}
+    assert found == layers
