@@ -85,6 +85,7 @@ class RasterFile:
         dated: For a stack of dates: its bands with their dates and roles, in file order.
         eight_bit: Are the numbers 8-bit brightness, not physical values?
         notes: What was assumed in reading it, for people.
+        sensor: Key in `sensors.SENSORS`, if it is known.
     """
 
     path: Path
@@ -94,3 +95,4 @@ class RasterFile:
     dated: tuple[tuple[date, str, Band], ...] = ()
     eight_bit: bool = False
     notes: tuple[str, ...] = ()
+    sensor: str | None = None

@@ -129,13 +129,21 @@ class RasterFrame:
             else:
                 masked = set(together) & set(MASK_ROLES)
                 resampling = Resampling.nearest if masked else Resampling.bilinear
-                stack = list(read_bands(path, [band.number for band in bands], inside, self.grid, resampling))
+                data = frozenset(band.number for band in self.layers.values() if band.path == path)
+                numbers = [band.number for band in bands]
+                stack = list(read_bands(path, numbers, inside, self.grid, resampling, data))
             for band, layer in zip(bands, stack, strict=True):
                 # Most windows have none, and looking is seven times as fast as writing none.
-                if band.nodata is not None and (lost := layer == np.float32(band.nodata)).any():
+                if band.nodata is not None and (lost := layer == _as_read(band.nodata)).any():
                     layer[lost] = np.nan
             found.update(zip(together, stack, strict=True))
         return found
+
+
+def _as_read(nodata: float) -> np.float32:
+    """A nodata value as it looks in float32: one of float64 beyond that is infinite."""
+    with np.errstate(over="ignore"):
+        return np.float32(nodata)
 
 
 def _pick(name: str, values: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -235,8 +243,18 @@ def read_bands(
     window: Window,
     grid: Grid | None,
     resampling: Resampling = Resampling.nearest,
+    data: frozenset[int] = frozenset(),
 ) -> NDArray[np.float32]:
     """Stored numbers of a window as float32 `[bands, height, width]`, NaN where the file's mask says so.
+
+    Args:
+        path: The file.
+        numbers: Bands, from 1.
+        window: Pixels of `grid`.
+        grid: The grid to read on; None for the file's own.
+        resampling: How values come onto another grid.
+        data: Bands that hold data, whatever colour the file gives them: GDAL calls the fourth of four 8-bit
+            bands alpha, though it may be near infrared.
 
     Raises:
         DataError: The file is missing, truncated or not an image.
@@ -245,6 +263,8 @@ def read_bands(
         opened = _dataset(path, grid, resampling)
         dataset = opened.dataset
         values: NDArray[np.float32] = dataset.read(numbers, window=window, out_dtype=np.float32)
+        if opened.alpha in data:
+            return values
         if opened.alpha is not None:
             values[:, dataset.read(opened.alpha, window=window) == 0] = np.nan
         elif opened.masked:
@@ -326,11 +346,11 @@ def _describe(path: Path, dataset: Any, grid: Grid, reading: Reading, beside: Be
     eight_bit = all(d == "uint8" and not s.note for d, s in zip(dataset.dtypes, scalings, strict=True))
     if any(days):
         dated = tuple((day, role, band) for day, role, band in bands if day)
-        return RasterFile(path, grid, None, {}, dated, eight_bit, notes)
+        return RasterFile(path, grid, None, {}, dated, eight_bit, notes, clues.sensor)
     spelled = path.stem if beside.acquired is None else beside.acquired.isoformat()
     acquired = acquisition_date(tags_of(dataset), dataset.descriptions, spelled) or reading.acquired
     layers = {role: band for _, role, band in bands}
-    return RasterFile(path, grid, acquired, layers, eight_bit=eight_bit, notes=notes)
+    return RasterFile(path, grid, acquired, layers, (), eight_bit, notes, clues.sensor)
 
 
 def _identify(

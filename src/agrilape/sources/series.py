@@ -56,6 +56,7 @@ def assemble(files: Sequence[RasterFile], clear: Mapping[str, tuple[int, ...]] |
     Raises:
         DataError: A date is missing, out of order in a stack, or covered twice; or no pixel is valid.
     """
+    files, notes = _one_sensor_a_date(files)
     grid = _common_grid([file.grid for file in files])
     _check_cubes(files, grid)
     frames = []
@@ -70,8 +71,29 @@ def assemble(files: Sequence[RasterFile], clear: Mapping[str, tuple[int, ...]] |
             f"{files[0].path}: no pixel is valid on any date", "check its nodata value and cloud mask"
         )
     empty = tuple(frame.acquired for frame in frames if frame not in kept)
-    notes = dict.fromkeys(note for file in files for note in file.notes) | dict.fromkeys(_too_bright(stretch))
+    notes = dict.fromkeys([*(note for file in files for note in file.notes), *notes, *_too_bright(stretch)])
     return Series(grid, tuple(replace(frame, stretch=stretch) for frame in kept), empty, tuple(notes))
+
+
+def _one_sensor_a_date(files: Sequence[RasterFile]) -> tuple[Sequence[RasterFile], Sequence[str]]:
+    """The files without those of a second sensor on a date, whose bands are others; the finer one stays."""
+    finest: dict[date, RasterFile] = {}
+    for file in sorted(files, key=lambda file: file.grid.pixel_size):
+        if file.acquired is not None and file.sensor is not None:
+            finest.setdefault(file.acquired, file)
+    kept = [file for file in files if _same_sensor(file, finest.get(file.acquired or date.min))]
+    if len(kept) == len(files):
+        return files, ()
+    left = [file for file in files if file not in kept]
+    first = finest[left[0].acquired or date.min]
+    said = f"{first.path.name} of another sensor shows {left[0].acquired} too"
+    return kept, [
+        f"left out {len(left)} files ({left[0].path.name}, ...): {said}, and at most one counts a date"
+    ]
+
+
+def _same_sensor(file: RasterFile, finest: RasterFile | None) -> bool:
+    return finest is None or file.sensor is None or file.sensor == finest.sensor
 
 
 def season(days: Sequence[date | None], margin_days: int = 15) -> TimeWindow | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from tests.unit.sources.conftest import SIZE, reflectance
+from tests.unit.sources.conftest import SIZE, TRANSFORM, reflectance
 
 from agrilape.errors import DataError
 from agrilape.sources import PixelWindow, open_folder, read_raster
@@ -428,3 +428,30 @@ def test_numbers_that_are_no_reflectance_are_said(write_raster):
     values = np.full((2, SIZE, SIZE), 3000, np.uint16)  # a user's own x 10,000 under Landsat's names
     scene = read_raster(write_raster(values=values, names=("SR_B4", "SR_B5"), tags={"SENSOR": "OLI"}))
     assert any("red, nir hold no reflectance in 0-1" in note for note in scene.meta["notes"])
+
+
+def test_on_a_date_of_two_sensors_the_finer_counts_and_that_is_said(write_raster, tmp_path):
+    """Never bands of one beside bands of the other: they measure other wavelengths."""
+    coarse = Affine(30, 0, 600_000, 0, -30, 5_400_000)
+    for name, band, step in (("S2A", "B04", 10), ("S2A", "B08", 10), ("LC08", "B4", 30), ("LC08", "B6", 30)):
+        values = reflectance(bands=1, size=SIZE * 10 // step)
+        write_raster(
+            f"{name}_20210503_{band}.tif", values, None, transform=TRANSFORM if step == 10 else coarse
+        )
+    write_raster("LC08_20210612_B4.tif", reflectance(bands=1, size=SIZE // 3), None, transform=coarse)
+    opened = open_folder(tmp_path)
+    (scene,) = opened.scenes
+    assert [tuple(frame.layers) for frame in scene.frames] == [("red", "nir"), ("red",)]
+    assert any(
+        "left out 2 files (LC08_20210503_B4.tif, ...): S2A_20210503_B04.tif" in n for n in opened.notes
+    )
+
+
+def test_near_infrared_in_the_place_of_alpha_is_no_mask(write_raster):
+    """Of four 8-bit bands GDAL calls the fourth alpha; of NAIP it is near infrared, and dark over water."""
+    values = np.full((4, SIZE, SIZE), 90, np.uint8)
+    values[3, :20] = 0
+    path = write_raster("m_4111124_ne_12_060_20210503.tif", values, None, photometric="rgb", alpha="yes")
+    frame = read_raster(path).frames[0]
+    assert np.isfinite(frame.read(WHOLE, ("red", "nir"))).all()
+    assert np.isfinite(frame.read(WHOLE, ("red",))).all()
