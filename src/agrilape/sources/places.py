@@ -9,7 +9,7 @@ from pathlib import Path
 from shapely.geometry import shape
 
 from agrilape.errors import DataError
-from agrilape.sources.bands import Clues, name_in_stem, unread_name
+from agrilape.sources.bands import Clues, name_in_stem, unread_name, word_role
 from agrilape.sources.clues import sensor_of_names
 from agrilape.sources.cubes import inspect_cube
 from agrilape.sources.discovery import CUBE_SUFFIXES, RASTER_SUFFIXES
@@ -82,10 +82,21 @@ def group_places(
         notes.append(
             f"{len(unread)} files are previews, quality layers or heat and were not read: {_some(unread)}"
         )
+    notes += _idle_names(reading, [file for place in places for file in place])
     if places and notes:
         first = places[0][0]
         places[0][0] = replace(first, notes=(*first.notes, *notes))
     return places
+
+
+def _idle_names(reading: Reading, files: Sequence[RasterFile]) -> list[str]:
+    """A note on names of bands that the user states and no file has."""
+    if not isinstance(reading.bands, Mapping):
+        return []
+    roles = {role for file in files for role in file.layers}
+    roles |= {role for file in files for _, role, _ in file.dated}
+    idle = [name for name, role in reading.bands.items() if (word_role(role) or role) not in roles]
+    return [f"no band is called {', '.join(idle)}, as scene.json names some"] if idle else []
 
 
 def _layers_to_read(images: Sequence[Path], reading: Reading) -> tuple[Mapping[Path, Beside], list[str]]:

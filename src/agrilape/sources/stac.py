@@ -108,7 +108,9 @@ def _item(
     taken: set[str] = set()
     properties = item.properties
     day = parse_date(properties.get("datetime")) or parse_date(properties.get("start_datetime"))
-    roles = _roles(item, reading)
+    roles, doubts = _roles(item, reading)
+    for doubt in doubts:
+        leave_out(name, doubt)
     for key, asset in item.assets.items():
         names = roles.get(key, [])
         if not names or taken & set(names):  # `red-jp2` beside `red`
@@ -125,8 +127,8 @@ def _item(
             yield replace(file, path=name, acquired=day or file.acquired)
 
 
-def _roles(item: Any, reading: Reading) -> dict[str, list[str]]:
-    """The roles of the bands of an item's assets, without those that are no bands: previews, quality.
+def _roles(item: Any, reading: Reading) -> tuple[dict[str, list[str]], list[str]]:
+    """The roles of the bands of an item's assets, without those that are no bands, and what is doubtful.
 
     Common names come first, then the assets' own (`B04`), which the item's platform explains.
     """
@@ -134,12 +136,13 @@ def _roles(item: Any, reading: Reading) -> dict[str, list[str]]:
     beside = frozenset(plain(name) for names in said.values() for name in names)
     stated = reading.bands if isinstance(reading.bands, Mapping) else {}
     clues = Clues(_sensor(item, reading), stated, beside)
-    found = {}
+    found, doubts = {}, []
     for key, names in said.items():
         named = name_bands(names, clues)
+        doubts += named.notes if len(names) == 1 else []
         if all(named.read) and (len(names) > 1 or not named.roles[0].startswith("band_")):
             found[key] = list(named.roles)
-    return found
+    return found, doubts
 
 
 def _sensor(item: Any, reading: Reading) -> str | None:

@@ -164,6 +164,8 @@ def test_names_stated_in_scene_json_decide_in_files_of_one_band_too(write_raster
     (tmp_path / "scene.json").write_text('{"bands": {"B4": "red", "B5": "nir", "x7": "thermal"}}')
     (scene,) = open_folder(tmp_path).scenes
     assert list(scene.frames[0].layers) == ["red", "nir", "thermal"]
+    (tmp_path / "scene.json").write_text('{"bands": {"B4": "red", "B5": "nir", "x7": "heat", "B9": "blue"}}')
+    assert "no band is called B9, as scene.json names some" in open_folder(tmp_path).notes
 
 
 @pytest.mark.parametrize(

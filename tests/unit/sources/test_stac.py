@@ -210,7 +210,9 @@ def test_assets_called_by_bands_are_those_of_the_items_sensor(
         path = write_raster(f"{key}_{name}.tif", np.full((1, SIZE, SIZE), 3000, np.uint16), None)
         made.add_asset(key, pystac.Asset(path.name, media_type=TIFF, roles=["data"]))
     save(made, tmp_path / "item.json")
-    (scene,) = open_folder(tmp_path, images="item.json").scenes
+    opened = open_folder(tmp_path, images="item.json")
+    (scene,) = opened.scenes
     (frame,) = scene.frames
+    assert any("B05 were left unnamed" in problem.reason for problem in opened.problems) == (len(layers) == 1)
     found = {role: band.path.rpartition("/")[2].partition("_")[0] for role, band in frame.layers.items()}
     assert found == layers
