@@ -56,7 +56,7 @@ def assemble(files: Sequence[RasterFile], clear: Mapping[str, tuple[int, ...]] |
     Raises:
         DataError: A date is missing, out of order in a stack, or covered twice; or no pixel is valid.
     """
-    files, notes = _one_sensor_a_date(files)
+    files, left = _one_sensor_a_date(files)
     grid = _common_grid([file.grid for file in files])
     _check_cubes(files, grid)
     frames = []
@@ -71,7 +71,7 @@ def assemble(files: Sequence[RasterFile], clear: Mapping[str, tuple[int, ...]] |
             f"{files[0].path}: no pixel is valid on any date", "check its nodata value and cloud mask"
         )
     empty = tuple(frame.acquired for frame in frames if frame not in kept)
-    notes = dict.fromkeys([*(note for file in files for note in file.notes), *notes, *_too_bright(stretch)])
+    notes = dict.fromkeys([*(note for file in files for note in file.notes), *left, *_too_bright(stretch)])
     return Series(grid, tuple(replace(frame, stretch=stretch) for frame in kept), empty, tuple(notes))
 
 

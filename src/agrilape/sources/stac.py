@@ -136,7 +136,8 @@ def _roles(item: Any, reading: Reading) -> tuple[dict[str, list[str]], list[str]
     beside = frozenset(plain(name) for names in said.values() for name in names)
     stated = reading.bands if isinstance(reading.bands, Mapping) else {}
     clues = Clues(_sensor(item, reading), stated, beside)
-    found, doubts = {}, []
+    found: dict[str, list[str]] = {}
+    doubts: list[str] = []
     for key, names in said.items():
         named = name_bands(names, clues)
         doubts += named.notes if len(names) == 1 else []
