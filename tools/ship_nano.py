@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from agrilape.config import recipe_file
 from agrilape.files import whole_folder
 from agrilape.model import find_checkpoint
 from agrilape.report import write_markdown
@@ -41,7 +42,7 @@ def main() -> None:
         stage = draft / "stages" / checkpoint.name
         shutil.copytree(checkpoint, stage, ignore=shutil.ignore_patterns(*NOT_NEEDED))
         halve(stage / "model.safetensors")
-        shutil.copy(options.run / "recipe.yaml", draft)
+        shutil.copy(recipe_file(options.run), draft / "recipe.yaml")
         (draft / "README.md").write_text(CARD.read_text() + scores(options.run))
         size = sum(path.stat().st_size for path in draft.rglob("*") if path.is_file())
         if size > LARGEST:

@@ -31,6 +31,8 @@ _NO_ROOM = 1 << 17
 LISTED = ".agrilape-files"
 """What `whole_folder` writes beside the files of a folder: their sizes and paths."""
 DRAFT = ".draft"
+MARK = b"agrilape"
+"""What files hold that we write for others."""
 _NO_ONES = {LISTED, ".DS_Store", "Thumbs.db", "desktop.ini"}  # that nobody would miss
 _LONGEST_PART = 255  # bytes of a name that common file systems take
 _LONGEST_NAME = 4000  # of a whole path
@@ -50,16 +52,35 @@ def path_inside(folder: Path, name: object, what: str = "a file's name", remedy:
         DataError: It is no name, is absolute, leads out of the folder (also by a symbolic link), or is one
             that some system cannot have: with `\`, `:` as of a drive, control characters, or too long.
     """
-    reason = _odd_name(name)
-    path = folder if reason else Path(folder, str(name))
-    if reason is None:
-        try:
-            reason = None if path.resolve().is_relative_to(folder.resolve()) else "leads out of its folder"
-        except (OSError, RuntimeError, ValueError) as error:  # links in a circle
-            reason = f"is not usable: {error}"
+    remedy = remedy or f"name something in {folder}"
+    path = Path(folder, check_name(name, what, remedy))
+    try:
+        reason = None if path.resolve().is_relative_to(folder.resolve()) else "leads out of its folder"
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle
+        reason = f"is not usable: {error}"
     if reason is not None:
-        raise DataError(f"{what} {reason}: {name!r:.200}", remedy or f"name something in {folder}")
+        raise DataError(f"{what} {reason}: {name!r:.200}", remedy)
     return path
+
+
+def check_name(name: object, what: str, remedy: str = "give it a name of its own", parts: int = 100) -> str:
+    """A name that a path is made of, which a file or somebody gave.
+
+    Args:
+        name: The name.
+        what: What has it, for the error.
+        remedy: What to do about one that is not usable.
+        parts: How many parts it may have, divided by `/`; of a single one the first letter is no dot.
+
+    Raises:
+        DataError: It is none that stays in a folder, see `path_inside`.
+    """
+    reason = _odd_name(name)
+    if reason is None and (str(name).count("/") >= parts or (parts == 1 and str(name).startswith("."))):
+        reason = "has too many parts" if parts > 1 else "is not that of one folder"
+    if reason is not None:
+        raise DataError(f"{what} {reason}: {name!r:.200}", remedy)
+    return str(name)
 
 
 def _odd_name(name: object) -> str | None:
@@ -262,6 +283,31 @@ def _listed_files(folder: Path) -> dict[str, str]:
 def _is_known(path: Path, folder: Path, known: Mapping[str, str]) -> bool:
     size = known.get(path.relative_to(folder).as_posix())
     return size is not None and not path.is_symlink() and str(path.stat().st_size) == size
+
+
+def require_writable(path: Path, overwrite: bool = False) -> Path:
+    """Refuse to replace a file that a user named, unless agrilape wrote it: then it says so within.
+
+    Args:
+        path: The file.
+        overwrite: Replace whatever is there.
+
+    Returns:
+        The path.
+
+    Raises:
+        AgrilapeError: Something else is there; nothing was done yet.
+    """
+    if overwrite or not path.exists():
+        return path
+    if path.is_dir():
+        raise AgrilapeError(f"{path} is a folder", "name a file")
+    with path.open("rb") as file:
+        if MARK in file.read(1 << 17):
+            return path
+    raise AgrilapeError(
+        f"{path} is there already, and agrilape did not write it", "name another file, or add --overwrite"
+    )
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -191,7 +191,7 @@ def test_a_wrong_folder_is_found(copy, prepared, tmp_path):
     elsewhere.write_bytes(whole)
     shard.unlink()
     shard.symlink_to(elsewhere)
-    assert any("points outside its folder" in problem for problem in problems(copy))
+    assert any("leads out of its folder" in problem for problem in problems(copy))
     shard.unlink()
     assert any("missing or incomplete" in problem for problem in problems(copy))
     shard.write_bytes(whole)

@@ -13,7 +13,16 @@ import pytest
 
 from agrilape import files
 from agrilape.errors import AgrilapeError, DataError, DiskError
-from agrilape.files import LISTED, path_inside, whole_file, whole_folder, write_json, write_text
+from agrilape.files import (
+    LISTED,
+    check_name,
+    path_inside,
+    require_writable,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_text,
+)
 
 
 def fill(disk: Path) -> None:
@@ -180,3 +189,22 @@ def test_names_that_lead_out_of_a_folder_are_refused(tmp_path: Path, name: objec
     (folder / "dangling").symlink_to(tmp_path / "nothing")
     with pytest.raises(DataError, match="the picture's name"):
         path_inside(folder, name, "the picture's name")
+
+
+@pytest.mark.parametrize("name", ["a/b", ".hidden", "../a", "", "a\\b"])
+def test_a_name_of_one_folder_is_one(name: str) -> None:
+    assert check_name("fields_2", "the name", parts=1) == "fields_2"
+    with pytest.raises(DataError, match="the name"):
+        check_name(name, "the name", parts=1)
+
+
+def test_a_file_of_the_users_is_replaced_only_when_told(tmp_path: Path) -> None:
+    mine, ours = tmp_path / "mine.geojson", tmp_path / "ours.geojson"
+    mine.write_text('{"type": "FeatureCollection"}')
+    ours.write_text('{"type": "FeatureCollection", "generator": "agrilape"}')
+    with pytest.raises(AgrilapeError, match=r"mine.geojson is there already(.|\n)*--overwrite"):
+        require_writable(mine)
+    with pytest.raises(AgrilapeError, match="is a folder"):
+        require_writable(tmp_path)
+    for path in (require_writable(mine, overwrite=True), require_writable(ours)):
+        assert require_writable(path.with_name("new")) == tmp_path / "new"

@@ -12,8 +12,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from agrilape.cli.options import AsJson
+from agrilape.cli.options import AsJson, Overwrite
 from agrilape.console import err, out, say
+from agrilape.files import require_writable
 
 if TYPE_CHECKING:
     from agrilape.samples.stats import CountTokens, Stats
@@ -42,6 +43,7 @@ def show(
         list[str] | None, typer.Option("--task", metavar="NAME", help="Only this task; may be repeated.")
     ] = None,
     per_task: Annotated[int, typer.Option(min=1, help="Samples of each task.")] = 3,
+    overwrite: Overwrite = False,
 ) -> None:
     """Draw samples of every task with their places and times, as one page or one picture."""
     from agrilape.report.sheet import write_sheet
@@ -52,6 +54,7 @@ def show(
         place = output
         if output is not None and len(found) > 1:
             place = output.with_name(f"{output.stem}-{one.name}{output.suffix}")
+        require_writable(place or one / "samples.html", overwrite)
         say(f"wrote {write_sheet(one, place, split, task or (), per_task)}")
 
 

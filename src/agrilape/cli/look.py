@@ -11,11 +11,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from agrilape.cli.options import AsJson
+from agrilape.cli.options import AsJson, Overwrite
 from agrilape.cli.tables import print_facts, print_scores
 from agrilape.config import AXES, LapeConfig, load_recipe
 from agrilape.console import out, say, warn
 from agrilape.errors import RecipeError
+from agrilape.files import require_replaceable, require_writable
+from agrilape.locks import locked
 
 commands = typer.Typer()
 
@@ -53,8 +55,11 @@ def export(
         str, typer.Option("--format", help="coco, geojson, geoparquet, csv or lmms.")
     ] = "geojson",
     output: Annotated[Path | None, typer.Option(help="File, instead of one beside the predictions.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the predictions of a run for other tools, or its questions as tasks of lmms-eval."""
+    if output is not None and style != "lmms":
+        require_writable(output, overwrite)
     if style == "lmms":
         paths = _export_tasks(run, output)
     else:
@@ -116,9 +121,11 @@ def merge(
     from agrilape.model import find_checkpoint, load_checkpoint, save_checkpoint
     from agrilape.model import merge as merge_model
 
-    loaded = load_checkpoint(find_checkpoint(checkpoint))
-    model = merge_model(loaded.model)
-    save_checkpoint(output, model, loaded.processor, loaded.meta)
+    with locked(output.with_name(f".{output.name}.lock"), f"{output} is being written"):
+        require_replaceable(output)
+        loaded = load_checkpoint(find_checkpoint(checkpoint))
+        model = merge_model(loaded.model)
+        save_checkpoint(output, model, loaded.processor, loaded.meta)
     if model.config.agrilape["injection_lost"]:
         warn("without the injection it is another model: evaluate both, and report both scores")
     say(f"wrote {output}")

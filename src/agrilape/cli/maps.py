@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from agrilape.cli.options import Overwrite
 from agrilape.console import say
+from agrilape.files import require_writable
 
 commands = typer.Typer()
 
@@ -51,6 +53,7 @@ def predict(
     overlap: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of a tile that its neighbours repeat.")
     ] = 0.25,
+    overwrite: Overwrite = False,
 ) -> None:
     """Ask a question about a GeoTIFF and get the answer on the map.
 
@@ -63,6 +66,7 @@ def predict(
             "give an image and a question, and before them a checkpoint if it is not to be the one that ships"
         )
     *checkpoint, image, question = asked
+    require_writable(output, overwrite)
     answer = predict_raster(
         Path(*checkpoint) if checkpoint else SHIPPED,
         Path(image),

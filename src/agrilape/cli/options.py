@@ -34,6 +34,9 @@ AllowRemote = Annotated[
         callback=_allow_remote,
     ),
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the output even if agrilape did not write what is there.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 

@@ -9,12 +9,22 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from agrilape.cli.options import AllowRemote, AsJson, Output, Overrides, RecipeArgument, open_recipe
+from agrilape.cli.options import (
+    AllowRemote,
+    AsJson,
+    Output,
+    Overrides,
+    Overwrite,
+    RecipeArgument,
+    open_recipe,
+)
 from agrilape.cli.tables import print_scores
 from agrilape.config import Recipe
 from agrilape.config.recipe import SimulateSource
 from agrilape.console import out, progress, say
 from agrilape.errors import RecipeError
+from agrilape.files import require_writable
+from agrilape.locks import REPORT, run_locked
 
 LEFT_OUT = 3  # status of a command that did all but what could not be read
 
@@ -191,6 +201,7 @@ def report(
         str | None, typer.Option(metavar="VARIANT", help="Compare a study's variants with this one.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="File, instead of one in the folder.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the page that people read from a run folder, or from studies.
 
@@ -200,11 +211,14 @@ def report(
         raise RecipeError(f"there is no report format '{style}'", "use html or markdown")
     if (run is None) == (not study):
         raise RecipeError("a report is about one run, or about studies", "name a run folder, or use --study")
+    beside = run or (study or [Path()])[0]
+    require_writable(output or beside / f"report.{'html' if style == 'html' else 'md'}", overwrite)
     if run is not None:
         from agrilape.report import write_markdown, write_report
 
         write = write_report if style == "html" else write_markdown
-        say(f"wrote {write(run, compare or (), output)}")
+        with run_locked(run, REPORT):
+            say(f"wrote {write(run, compare or (), output)}")
     else:
         from agrilape.report.study import write_study_markdown, write_study_report
 

@@ -25,8 +25,8 @@ STRATEGY_NAMES = {
     "temporal_pos_weight": "loss.temporal_pos_weight",
 }
 
-RESOLVED = "recipe.yaml"
-"""What a run folder calls its recipe."""
+RESOLVED, BESIDE = "recipe.yaml", "recipe.resolved.yaml"
+"""What a run folder calls its recipe; and where a recipe of the user's own has the first name already."""
 
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
@@ -54,7 +54,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         ) from error
     if not isinstance(raw, dict):
         raise RecipeError(f"the recipe {file} holds no settings", "see recipes/quickstart.yaml for the form")
-    if file.name == RESOLVED and Path(path).is_dir():
+    if file.name in {RESOLVED, BESIDE} and Path(path).is_dir():
         _adopt(raw, file.parent, Path(path))
     _spread_strategy_names(raw, str(file))
     for override in overrides:
@@ -89,10 +89,33 @@ def parse_recipe(raw: dict[str, Any], origin: str = "recipe") -> Recipe:
     return recipe
 
 
-def dump_recipe(recipe: Recipe, path: Path) -> None:
-    """Write the resolved recipe, atomically."""
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
-    write_text(path, text)
+def dump_recipe(recipe: Recipe, path: Path) -> Path:
+    """Write the resolved recipe, atomically; returns the file.
+
+    A file that a person wrote keeps its comments and settings: then it is `recipe.resolved.yaml` beside it.
+    """
+    if path.exists() and not _is_dumped(path):
+        path = path.with_name(BESIDE)
+    return write_text(path, _dumped(recipe.model_dump(mode="json")))
+
+
+def recipe_file(run: Path) -> Path:
+    """The file of a run folder that holds its recipe as it was resolved."""
+    return run / (BESIDE if (run / BESIDE).is_file() else RESOLVED)
+
+
+def _dumped(raw: Any) -> str:
+    return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _is_dumped(path: Path) -> bool:
+    """Is a file one that `dump_recipe` wrote? A person's has comments, or leaves out what has a default."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = read_yaml(text)
+        return bool(text == _dumped(raw)) and {"model", "lape", "loss", "evaluation"} <= set(raw)
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError, RecipeError):
+        return False
 
 
 def shipped_recipes() -> list[str]:
@@ -113,8 +136,8 @@ def _find(path: Path | str) -> Path:
     if given.is_file():
         return given
     for run in (given, given.resolve().parent.parent) if given.is_dir() else ():
-        if (run / RESOLVED).is_file():
-            return run / RESOLVED
+        if recipe_file(run).is_file():
+            return recipe_file(run)
     shipped = recipe_folder() / f"{path}.yaml"
     if shipped.is_file():
         return shipped

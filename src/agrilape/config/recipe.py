@@ -9,10 +9,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import AfterValidator, BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from agrilape.config.base import Settings
 from agrilape.config.lape import LapeConfig
+from agrilape.errors import DataError
+from agrilape.files import check_name
+
+
+def _folder_name(name: str) -> str:
+    try:
+        return check_name(name, "the name", parts=1)
+    except DataError as error:
+        raise ValueError(error.problem) from error
+
+
+FolderName = Annotated[str, AfterValidator(_folder_name)]
+"""A name that a folder is called by."""
 
 
 class SimulateSource(Settings):
@@ -42,7 +55,7 @@ class KitSource(Settings):
     """One of the real data kits (`AGRILAPE_KITS` says where they lie)."""
 
     kind: Literal["kit"]
-    name: str = Field(description="Folder name of the kit.")
+    name: FolderName = Field(description="Folder name of the kit.")
 
 
 class FormatSource(Settings):
@@ -252,7 +265,7 @@ class Recipe(Settings):
     model: ModelConfig = ModelConfig()
     lape: LapeConfig = LapeConfig()
     loss: LossConfig = LossConfig()
-    datasets: dict[str, DatasetConfig] = Field(min_length=1)
+    datasets: dict[FolderName, DatasetConfig] = Field(min_length=1)
     stages: tuple[StageConfig, ...] = Field(min_length=1)
     report_to: Annotated[tuple[Logger, ...], BeforeValidator(_listed)] = Field(
         ("tensorboard",), description="Where training is logged besides log.jsonl: one name, or several."

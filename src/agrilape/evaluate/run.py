@@ -22,7 +22,7 @@ from agrilape.evaluate.scores import TASK_METRICS, agreement, by_task
 from agrilape.evaluate.subset import Subset
 from agrilape.evaluate.suites import Suite, suite_of
 from agrilape.evaluate.summary import choose_rivals, summarise
-from agrilape.files import write_json
+from agrilape.files import path_inside, write_json
 from agrilape.model import is_checkpoint
 from agrilape.samples import Store, read_store
 from agrilape.samples.apart import check_apart
@@ -169,7 +169,7 @@ def _keep_pictures(folder: Path, chips: Collection[str], subsets: Sequence[Subse
     for subset in subsets:
         for example in subset:
             if example.chip.id in chips:
-                path = folder / f"{example.chip.id}.png"
+                path = path_inside(folder, f"{example.chip.id}.png", "the id of a chip")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 data = example.chip.pictures[len(example.chip.pictures) // 2].data
                 Image.open(io.BytesIO(data)).convert("RGB").save(path)

@@ -16,7 +16,8 @@ from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from agrilape.config.lape import LapeConfig
-from agrilape.errors import ModelError
+from agrilape.errors import DataError, ModelError
+from agrilape.files import check_name
 from agrilape.model.attach import attach, lape_of
 from agrilape.model.locate import CONFIG, META, WEIGHTS, fetch, is_on_hub, locate, refuse_bare_adapter
 from agrilape.model.presets import Built, build_preset
@@ -145,12 +146,30 @@ def load_weights(
     preset = _preset(path)
     if preset is not None:
         return preset.model.to(dtype or torch.float32).eval()
+    _check_pieces(Path(path))
     with _explained(path):
         refuse_bare_adapter(Path(path))
         model = AutoModelForImageTextToText.from_pretrained(
             path, dtype=dtype or "auto", trust_remote_code=trust_remote_code, local_files_only=only_local
         )
     return model.eval()
+
+
+def _check_pieces(folder: Path) -> None:
+    """The files that the weights of a folder are spread over lie in it.
+
+    Raises:
+        ModelError: Its index names others.
+    """
+    for index in folder.glob("*.index.json") if folder.is_dir() else ():
+        try:
+            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            for name in names:
+                check_name(name, "the name of a file of weights", parts=1)
+        except DataError as error:
+            raise ModelError(f"{index}: {error.problem}", "get the model anew from its origin") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ModelError(f"{index} is not readable: {error}", "copy the folder again, whole") from error
 
 
 def has_lape(folder: Path) -> bool:

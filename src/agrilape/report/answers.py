@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agrilape.errors import DataError
+from agrilape.files import path_inside
 from agrilape.geo.shapes import Instant, Part, Span
 from agrilape.report.drawing import Bar, Mark, bar_of, day_text, marks_of, sentence, words_of
 from agrilape.report.folder import Json, Run
@@ -107,7 +108,10 @@ def _kind(parts: Iterable[Part]) -> str:
 
 def _image(folder: Path, chip: str) -> str | None:
     """The chip's picture, if evaluation kept it."""
-    path = folder / f"{chip}.png"
-    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+    try:
+        path = path_inside(folder, f"{chip}.png")
+    except DataError:
+        return None
+    if not path.is_file():
         return None
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from agrilape.config import recipe_file
 from agrilape.errors import DataError
 
 Json = dict[str, Any]
@@ -68,7 +69,7 @@ def read_run(folder: Path) -> Run:
         DataError: The folder does not exist, or holds nothing of a run.
     """
     reader = _Reader(folder)
-    recipe = reader.mapping("recipe.yaml")
+    recipe = reader.mapping(recipe_file(folder).name)
     manifests = {path.parent.name: reader.mapping(path) for path in reader.find("data/*/manifest.json")}
     stages = _stages(reader, recipe)
     metrics = reader.mapping("evaluation/metrics.json")

@@ -96,8 +96,6 @@ def check_data_set(folder: Path) -> list[Finding]:
 
 def _check_shard(folder: Path, shard: Shard, seen: _Seen) -> list[Finding]:
     file = folder / shard.path
-    if not file.resolve().is_relative_to(folder.resolve()):
-        return [Finding(str(file), "points outside its folder")]
     if hash_file(file) != shard.sha256:
         return [Finding(str(file), "differs from its hash in the manifest")]
     try:

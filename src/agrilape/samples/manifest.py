@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator
 from agrilape.config.base import Settings
 from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import DataError
-from agrilape.files import write_text
+from agrilape.files import path_inside, write_text
 from agrilape.samples.outcome import split_notes
 from agrilape.samples.store import Store
 
@@ -113,7 +113,7 @@ def read_manifest(folder: Path) -> Manifest:
             "prepare the data set again",
         ) from error
     for shard in manifest.shards:
-        file = folder / shard.path
+        file = path_inside(folder, shard.path, f"{path}: the path of a shard", "prepare the data set again")
         if not file.is_file() or file.stat().st_size != shard.bytes:
             raise DataError(f"{file} is missing or incomplete", "prepare the data set again")
     return manifest

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from agrilape.files import check_name
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Instant, Part
 from agrilape.geo.timewindow import TimeWindow
@@ -39,6 +40,9 @@ class Chip:
         meta: Facts of the chip: what may be told in a question (`samples.metadata`), cloud share, language;
             and `block`, the edges of the block that it lies in, in pixels of the scene, where a split kept
             blocks apart by a buffer.
+
+    Raises:
+        DataError: The id would lead out of a folder.
     """
 
     id: str
@@ -48,6 +52,10 @@ class Chip:
     georeference: Georeference | None = None
     window: TimeWindow | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse ids that would lead out of the folder in which pictures are kept by them."""
+        check_name(self.id, "the id of a chip")
 
     def instant(self, number: int) -> Instant | None:
         """When a picture was taken, within the chip's calendar; None for one that has no time."""

@@ -40,6 +40,7 @@ def write_geojson(path: Path, features: Sequence[Feature], georeference: Georefe
     """
     collection = {
         "type": "FeatureCollection",
+        "generator": "agrilape",  # a foreign member, as RFC 7946 allows: this file may be replaced
         "features": [
             {
                 "type": "Feature",
@@ -71,4 +72,6 @@ def write_geopackage(
     outlines = [feature.outline for feature in features]
     table = geopandas.GeoDataFrame(records, geometry=outlines, crs=georeference.crs)
     with whole_file(path) as draft:
-        (table.to_crs("EPSG:4326") if wgs84 else table).to_file(draft, layer="answer", driver="GPKG")
+        (table.to_crs("EPSG:4326") if wgs84 else table).to_file(
+            draft, layer="answer", driver="GPKG", layer_options={"DESCRIPTION": "written by agrilape"}
+        )

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from agrilape.config import recipe_file
 from agrilape.config.recipe import Fact
 from agrilape.model import Checkpoint
 
@@ -49,7 +50,7 @@ def trained(folder: Path, checkpoint: Checkpoint, task: str | None, gsd: float) 
         task: Task of the question; of the data sets with it, else of all, one that fits the image counts.
         gsd: Metres of ground per pixel of the image.
     """
-    cut = [data for data in _datasets(folder.parent.parent / "recipe.yaml") if "chip" in data]
+    cut = [data for data in _datasets(recipe_file(folder.parent.parent)) if "chip" in data]
     if not cut:
         size = checkpoint.processor.image_processor.size
         side = size.get("height") or size.get("shortest_edge") or size.get("longest_edge") or 256

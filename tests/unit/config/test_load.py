@@ -176,3 +176,27 @@ def test_the_recipe_of_a_large_model_asks_all_that_there_is_to_ask():
     for dataset in recipe.datasets.values():
         dated = {TASKS[task].dated for task in dataset.tasks}
         assert dated == {dataset.series > 0}
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/b", ".", "", "a\\b", "x" * 300])
+def test_names_of_data_sets_are_names_of_folders(name):
+    raw = yaml.safe_load(yaml.safe_dump(MINIMAL).replace("farmland", "PLACE"))
+    raw["datasets"] = {name: raw["datasets"]["PLACE"]}
+    with pytest.raises(RecipeError, match=r"datasets.*the name"):
+        parse_recipe(raw)
+
+
+def test_a_recipe_of_the_users_own_keeps_its_comments(tmp_path):
+    """It lies in its own run folder, as `recipe.yaml`: what was resolved goes beside it, and is the run."""
+    mine = tmp_path / "recipe.yaml"
+    mine.write_text("# what I found out\n" + yaml.safe_dump({**MINIMAL, "output": str(tmp_path)}))
+    before = mine.read_text()
+    dump_recipe(load_recipe(mine, ["seed=7"]), mine)
+    assert mine.read_text() == before
+    assert load_recipe(tmp_path).seed == 7
+    assert load_recipe(mine).seed == 0
+    other = tmp_path / "other" / "recipe.yaml"
+    for seed in (1, 2):  # one that was written by a run is written again
+        dump_recipe(load_recipe(mine, [f"seed={seed}"]), other)
+    assert load_recipe(other.parent).seed == 2
+    assert [path.name for path in other.parent.iterdir()] == ["recipe.yaml"]

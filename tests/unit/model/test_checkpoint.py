@@ -202,3 +202,11 @@ def test_no_checkpoint_is_said(tmp_path):
     for read in (load_checkpoint, inspect_checkpoint):
         with pytest.raises(ModelError, match="folder"):
             read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../other.safetensors", "/tmp/x.safetensors", "a/b.safetensors", 3])
+def test_an_index_of_weights_names_files_of_its_folder(built, tmp_path, name):
+    folder = save_checkpoint(tmp_path / "model", *built[:2])
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": name}}))
+    with pytest.raises(ModelError, match="the name of a file of weights"):
+        load_checkpoint(folder)

@@ -7,6 +7,8 @@ from datetime import date
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from affine import Affine
 
@@ -117,3 +119,18 @@ def test_hugging_face_datasets_opens_it_with_its_images(tmp_path):
     assert row["images"][0].getpixel((3, 3)) == (77, 77, 77)
     assert row["samples"][1]["task"] == "task1"
     assert json.loads(row["samples"][0]["answer"]) == [{"box": [0.1, 0.2, 0.3, 0.4]}]
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/../../b", "", "a\0b", "C:\\x"])
+def test_ids_that_lead_out_of_a_folder_are_found_in_a_shard(tmp_path, name):
+    """A shard that others made: no picture is ever written or shown by such a name."""
+    honest = example(1)
+    write_rows(tmp_path / "a.parquet", [honest])
+    table = pq.read_table(tmp_path / "a.parquet")
+    ids = pa.array([name], table.schema.field("id").type)
+    odd = table.set_column(table.schema.get_field_index("id"), table.schema.field("id"), ids)
+    pq.write_table(odd, tmp_path / "a.parquet")
+    (found,) = Store([tmp_path / "a.parquet"]).attempts()
+    assert "the id of a chip" in found
+    with pytest.raises(DataError, match="the id of a chip"):
+        list(Store([tmp_path / "a.parquet"]))

@@ -5,6 +5,7 @@ import pytest
 from affine import Affine
 from shapely.geometry import box, shape
 
+from agrilape.files import require_writable
 from agrilape.geo.georeference import Georeference
 from agrilape.serve.geofile import Feature, write_geojson, write_geopackage
 
@@ -26,6 +27,7 @@ def test_geojson_is_wgs84_wound_anticlockwise_and_without_crs(tmp_path):
 @pytest.mark.parametrize("wgs84", [False, True])
 def test_a_geopackage_lies_where_the_image_lies(tmp_path, wgs84):
     write_geopackage(tmp_path / "a.gpkg", FEATURES, GRID, wgs84)
+    require_writable(tmp_path / "a.gpkg")  # it is ours
     table = geopandas.read_file(tmp_path / "a.gpkg")
     assert table.crs == ("EPSG:4326" if wgs84 else GRID.crs)
     assert table["crop:name"].tolist() == ["maize"]
@@ -35,7 +37,7 @@ def test_a_geopackage_lies_where_the_image_lies(tmp_path, wgs84):
 def test_an_empty_answer_is_a_valid_file(tmp_path):
     write_geojson(tmp_path / "a.geojson", [], GRID)
     write_geopackage(tmp_path / "a.gpkg", [], GRID)
-    assert json.loads((tmp_path / "a.geojson").read_text()) == {"type": "FeatureCollection", "features": []}
+    assert json.loads((tmp_path / "a.geojson").read_text())["features"] == []
     assert len(geopandas.read_file(tmp_path / "a.gpkg")) == 0
 
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from agrilape.errors import AgrilapeError, DataError
+from agrilape.files import path_inside
 from agrilape.sources.discovery import find_files
 from agrilape.sources.places import Problem
 
@@ -78,14 +79,14 @@ class PictureFolder:
             ValueError: The name leads out of the folder, is not there, or stands for several pictures.
         """
         given = PurePosixPath(str(name).replace("\\", "/"))
-        if given.is_absolute() or ".." in given.parts or ":" in given.parts[0:1]:
-            raise ValueError("the picture's name leads out of the data folder")
-        path = self.root / given
-        if not path.is_file():
-            path = self.root / self._search(given)
-        if not path.resolve().is_relative_to(self.root):
-            raise ValueError("the picture's name leads out of the data folder")
-        return path
+        path = self._inside(given)
+        return path if path.is_file() else self._inside(self._search(given))
+
+    def _inside(self, given: PurePosixPath) -> Path:
+        try:
+            return path_inside(self.root, str(given))
+        except DataError as error:  # said alike for all such names, which are counted by what is said of them
+            raise ValueError("the picture's name leads out of the data folder") from error
 
     def _search(self, given: PurePosixPath) -> PurePosixPath:
         if self._by_name is None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrilape.errors import DataError
+from agrilape.files import path_inside
 from agrilape.sources.crops import plain_crop
 from agrilape.sources.dates import parse_date
 from agrilape.sources.formats.common import UNUSABLE, Omissions, published
@@ -50,9 +51,10 @@ def read(folder: Path, omissions: Omissions) -> Iterator[PointSeries]:
 def _series(folder: Path, record: Mapping[str, Any]) -> PointSeries:
     index = int(record["index"] if "index" in record else record["dataset_index"])
     name = f"{index}_{record['dataset']}"
-    path = folder / "features" / "arrays" / f"{name}.h5"
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError("the name of a data set leads out of the folder")
+    try:
+        path = path_inside(folder, f"features/arrays/{name}.h5")
+    except DataError as error:  # said alike for all such names, which are counted by what is said of them
+        raise ValueError("the name of a data set leads out of the folder") from error
     if not path.is_file():
         raise ValueError("the measurements of a label are not there")
     end = parse_date(record["export_end_date"])

@@ -88,7 +88,7 @@ def test_geochat_bench_is_written_as_it_is_read(tmp_path, omissions):
     image = io.BytesIO()
     Image.new("RGB", (64, 32)).save(image, "PNG")
     samples = [Sample(f"c/{n}", "c", task, q, a, {"size": "small"}) for n, (task, q, a) in enumerate(asked)]
-    chip = Chip("../c", "farm", "own", (Picture(image.getvalue()),), None)
+    chip = Chip("b/c c", "farm", "own", (Picture(image.getvalue()),), None)
     assert WRITERS["geochat_bench"]([Example(chip, tuple(samples))], tmp_path, omissions) == 1
     assert omissions.counts == {
         "a time without a calendar": 1,
