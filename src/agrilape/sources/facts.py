@@ -65,8 +65,8 @@ def read_facts(root: Path, folder: Path) -> SceneFacts:
     """
     stated: dict[str, Any] = {}
     path = root / FACTS_FILE
-    for level in reversed([folder, *folder.relative_to(root).parents]):
-        path = root / level / FACTS_FILE
+    for level in reversed([folder, *(root / parent for parent in folder.relative_to(root).parents)]):
+        path = level / FACTS_FILE
         if path.is_file():
             stated |= _json_object(path)
     try:

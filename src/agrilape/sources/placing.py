@@ -16,6 +16,7 @@ from agrilape.sources.facts import Reading
 from agrilape.sources.layers import Grid
 
 FEWEST_POINTS = 3  # ground control points that fix a plane
+SMALLEST_M = 1e-3  # of a pixel: degrees taken for metres would be smaller
 STRAY = 0.5  # pixels that control points may lie off the plane through them
 
 
@@ -150,8 +151,8 @@ def _check_on_earth(path: Path | str, grid: Grid) -> None:
         longitude, latitude = georeference.centre_wgs84()
     except DataError as error:
         raise DataError(f"{path}: {error.problem}", error.remedy) from error
-    if not (math.isfinite(longitude + latitude + size) and abs(latitude) <= 90 and size > 0):
+    if not (math.isfinite(longitude + latitude + size) and abs(latitude) <= 90 and size > SMALLEST_M):
         raise DataError(
-            f"{path} lies outside what its coordinate system {grid.crs!r} can show",
+            f"{path} lies outside what its coordinate system {grid.crs!r} can show, or its pixels are tiny",
             "assign the system in which its transform was made",
         )

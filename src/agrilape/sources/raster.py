@@ -332,6 +332,11 @@ def _check_whole(dataset: Any) -> None:
 def _describe(path: Path, dataset: Any, grid: Grid, reading: Reading, beside: Beside) -> RasterFile:
     clues = clues_of(path, dataset, reading, beside.bands)
     named, days = _identify(path, dataset, reading, clues)
+    if ColorInterp.palette in dataset.colorinterp and named.roles == ("band_1",):
+        raise DataError(
+            f"{path} holds numbers of a colour table, not colours",
+            f"gdal_translate -expand rgb {path} colours.tif; a map of classes is given as labels.tif",
+        )
     scalings = _scalings(path, dataset, named, reading)
     read = [scaling for scaling, shown in zip(scalings, named.read, strict=True) if shown]
     bands = [

@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -257,3 +258,13 @@ def test_corrupt_labels_are_listed_with_their_scene(write_raster, write_parcels,
     assert [problem.path.name for problem in opened.problems] == ["a", "b", "c"]
     for problem, name in zip(opened.problems, ("stress_zones", "observations", "labels"), strict=True):
         assert name in problem.reason
+
+
+def test_scene_json_counts_for_a_folder_named_from_here_too(write_raster, tmp_path, monkeypatch):
+    write_raster("farm/a/field.tif", crs=None)
+    (tmp_path / "farm/scene.json").write_text('{"acquired": "2021-05-03"}')
+    (tmp_path / "farm/a/scene.json").write_text('{"crs": "EPSG:32632"}')
+    monkeypatch.chdir(tmp_path)
+    (only,) = open_folder(Path("farm")).scenes
+    assert (only.frames[0].acquired, only.georeference.crs) == (date(2021, 5, 3), "EPSG:32632")
+    assert read_raster(Path("farm/a/field.tif")).georeference.crs == "EPSG:32632"

@@ -69,6 +69,7 @@ def test_an_image_by_control_points_joins_one_with_a_transform(write_raster):
         ({"transform": Affine(1, 0, 0, 0, -1, 0)}, "its transform only counts pixels", "-a_ullr"),
         ({"transform": Affine(10, 0, 6e5, 10, 0, 5.4e6)}, "its transform only counts pixels", "-a_ullr"),
         ({"transform": TRANSFORM, "crs": "EPSG:4326"}, "lies outside what its coordinate system", "assign"),
+        ({"transform": Affine(1e-4, 0, 9, 0, -1e-4, 52)}, "its pixels are tiny", "assign the system"),
         ({"transform": TRANSFORM, "crs": LOCAL}, "no place on the Earth", "true CRS"),
         ({"transform": TRANSFORM, "crs": None}, "no coordinate reference system", "rio edit-info --crs"),
     ],

@@ -6,6 +6,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -265,3 +266,14 @@ def test_missing_band_is_named_with_what_there_is(write_raster):
     frame = read_raster(write_raster()).frames[0]
     with pytest.raises(DataError, match=r"no band swir_1 .* blue, green, red, nir"):
         frame.read(WHOLE, ("swir_1",))
+
+
+def test_a_colour_table_is_refused_but_that_of_a_classification_is_codes(write_raster):
+    colours = {n: (n, 0, 0, 255) for n in range(12)}
+    for name in ("picture.tif", "20210503_SCL.tif"):
+        path = write_raster(name, np.full((1, SIZE, SIZE), 5, np.uint8), None)
+        with rasterio.open(path, "r+") as raster:
+            raster.write_colormap(1, colours)
+    with pytest.raises(DataError, match=r"picture\.tif holds numbers of a colour table"):
+        inspect_raster(path.with_name("picture.tif"))
+    assert list(inspect_raster(path).layers) == ["scl"]
