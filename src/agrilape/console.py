@@ -1,4 +1,8 @@
-"""What long work shows: a rich progress bar on a terminal, plain lines elsewhere."""
+"""What long work shows: a rich progress bar on a terminal, plain lines elsewhere.
+
+All text is printed as it is: names, paths and errors may hold square brackets, which rich would take for its
+markup. Whoever wants colour gives a style.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,10 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 _state = {"quiet": False}
 
 
@@ -29,20 +34,25 @@ def set_quiet(quiet: bool) -> None:
     _state["quiet"] = quiet
 
 
-def say(text: str) -> None:
+def say(text: str, style: str = "") -> None:
     """Print a line for people, so keep it short; of several processes only the first one speaks."""
-    if _is_first():
-        out.print(text)
+    if is_first():
+        out.print(printable(text), style=style)
 
 
-def _is_first() -> bool:
+def printable(text: str) -> str:
+    """Text with what no terminal can show as an escape: halves of characters, as in names of other encodings."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def is_first() -> bool:
     """The first of the processes that `torchrun` or `accelerate launch` started, or the only one."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def warn(text: str) -> None:
     """Print a warning on standard error."""
-    err.print(f"[yellow]warning[/] {text}")
+    err.print(Text.assemble(("warning", "yellow"), " ", printable(text)))
 
 
 @contextmanager
@@ -57,7 +67,7 @@ def progress(title: str, total: int, unit: str = "items") -> Iterator[Track]:
     Yields:
         A function to call after each item.
     """
-    if not _is_first():
+    if not is_first():
         yield _silent
     elif sys.stderr.isatty() and not _state["quiet"]:
         with _bar(title, total, unit) as track:
@@ -69,8 +79,9 @@ def progress(title: str, total: int, unit: str = "items") -> Iterator[Track]:
 @contextmanager
 def _bar(title: str, total: int, unit: str) -> Iterator[Track]:
     columns = [
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("[dim]{task.fields[note]}"),
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}", markup=False), TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False, style="dim"),
     ]  # fmt: skip
     with Progress(*columns, console=err) as bar:
         task = bar.add_task(title, total=total, rate="", note="")
@@ -105,6 +116,7 @@ def _plain(title: str, total: int, unit: str, every_s: float = 15.0) -> Track:
             left = (total - done) / max(rate, 1e-9)
             time_said = f"{left:.0f} s left" if done < total else f"{now - began:.1f} s"
             tail = f"  {note}" if note else ""
-            err.print(f"{title}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {time_said}{tail}")
+            line = f"{title}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {time_said}{tail}"
+            err.print(printable(line))
 
     return track
