@@ -28,11 +28,12 @@ _PACKAGES = (
     "agrilape torch transformers tokenizers safetensors accelerate peft numpy pandas pyarrow pillow rasterio "
     "shapely pyproj geopandas pyogrio xarray typer rich"
 ).split()
-_SECRET_NAMES = r"(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credentials?|signature|sig|bearer)"
+_SECRET_NAMES = r"(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credentials?|signature|bearer)"
 _SECRETS = (
     (re.compile(r"(\w+://)[^/\s:@]+:[^/\s@]+@"), r"\1***@"),
     (re.compile(rf"(?i)([\w-]*{_SECRET_NAMES}['\"]?\s*[=:]\s*['\"]?)[^\s'\"&,)]+"), r"\1***"),
     (re.compile(rf"(?i)(--[\w-]*{_SECRET_NAMES}\s+|bearer\s+)\S+"), r"\1***"),
+    (re.compile(r"(?i)([?&]sig=)[^&\s]+"), r"\1***"),
     (re.compile(r"\b(hf_|gh[opsu]_|sk-|AKIA|ASIA)[A-Za-z0-9_-]{8,}"), r"\1***"),
 )
 _written: dict[int, Path] = {}  # by process, since a forked one inherits this

@@ -119,7 +119,7 @@ def _refuse_unknown_tasks(recipe: Recipe) -> None:
 
 @contextmanager
 def _step(title: str) -> Iterator[None]:
-    say(f"[bold]{title}[/]")
+    say(title, "bold")
     began = time.monotonic()
     yield
-    say(f"[dim]   {time.monotonic() - began:.0f} s[/]")
+    say(f"   {time.monotonic() - began:.0f} s", "dim")

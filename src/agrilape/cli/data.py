@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from agrilape.cli.options import AsJson, Overwrite
-from agrilape.console import err, out, say
+from agrilape.console import err, out, printable, say
 from agrilape.files import require_writable
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def check(folder: Folder, as_json: AsJson = False) -> None:
     else:
         for name, wrong in found.items():
             for one in wrong[:LISTED]:
-                err.print(f"[bold red]wrong[/] {escape(one.where)}: {escape(one.problem)}")
+                err.print(Text.assemble(("wrong", "bold red"), printable(f" {one.where}: {one.problem}")))
             if len(wrong) > LISTED:
                 err.print(f"... and {len(wrong) - LISTED} more")
             say(f"{name}: {f'{len(wrong)} problem(s)' if wrong else 'sound'}")

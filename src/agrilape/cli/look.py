@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from agrilape.cli.options import AsJson, Overwrite
 from agrilape.cli.tables import print_facts, print_scores
@@ -145,8 +145,8 @@ def parity(
     else:
         table = Table("LAPE", "as published", "largest difference", "", box=None)
         for check in checks:
-            verdict = "[green]equal[/]" if check.passed else "[bold red]differs[/]"
-            table.add_row(check.name, escape(check.formula), f"{check.difference:.1e}", verdict)
+            verdict = Text("equal", "green") if check.passed else Text("differs", "bold red")
+            table.add_row(check.name, check.formula, f"{check.difference:.1e}", verdict)
         out.print(table)
         say("where agrilape departs from the publication on purpose, and why: docs/model.md")
     if not all(check.passed for check in checks):

@@ -39,7 +39,7 @@ def quickstart(overrides: Overrides = None, output: Output = None, allow_remote:
     recipe = open_recipe("quickstart", overrides, output)
     page = run_recipe(recipe)
     print_scores(json.loads((recipe.output / "evaluation" / "metrics.json").read_text(encoding="utf-8")))
-    say(f"\nOpen [bold]{page}[/] in a browser.")
+    say(f"\nOpen {page} in a browser.", "bold")
 
 
 @commands.command(rich_help_panel="The road")

@@ -119,7 +119,7 @@ def list_runs(
 
     study = Study.open(plan, output, work, any_code)
     for one in due(study, everything=everything):
-        out.print(shell_line(study, one), markup=False)
+        out.print(shell_line(study, one))
 
 
 @ablate.command()

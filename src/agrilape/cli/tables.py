@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from agrilape.console import out
+from agrilape.console import out, printable
 
 NOTHING = "–"
 
@@ -17,7 +17,7 @@ def print_facts(facts: Mapping[str, Any]) -> None:
     """Print facts, those of a mapping indented below its name."""
     table = Table(show_header=False, box=None, pad_edge=False)
     for depth, name, text in _lines(facts):
-        table.add_row("  " * depth + escape(name), escape(text))
+        table.add_row(printable("  " * depth + name), printable(text))
     out.print(table)
 
 
@@ -29,12 +29,12 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
     """
     from agrilape.report.scores import Score, comparisons, describe, show, task_scores, verdict, words
 
-    def said(score: Score | None, metric: str) -> str:
+    def said(score: Score | None, metric: str) -> Text:
         if score is None:
-            return NOTHING
+            return Text(NOTHING)
         edges = (score.low, score.high)
         spread = " to ".join(show(edge, metric, unit=False) for edge in edges if edge is not None)
-        return show(score.value, metric) + (f" [dim]({spread})[/]" if spread else "")
+        return Text.assemble(show(score.value, metric), (f" ({spread})" if spread else "", "dim"))
 
     against = {one.task: one for one in comparisons(metrics)}
     table = Table("task", "n", "metric", "model", box=None, pad_edge=False)
@@ -43,7 +43,8 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
         table.add_column("")
     for scores in task_scores(metrics):
         task, metric = scores.task, scores.metrics[0]
-        row = [words(task), f"{scores.n:,}", describe(metric).label, said(scores.rows[0][1][0], metric)]
+        row: list[str | Text] = [words(task), f"{scores.n:,}", describe(metric).label]
+        row.append(said(scores.rows[0][1][0], metric))
         if rival := against.get(task):
             row += [f"{show(rival.reference.value, metric)} {words(rival.baseline)}", rival.label]
         table.add_row(*row)

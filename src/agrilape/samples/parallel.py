@@ -13,7 +13,16 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from agrilape.errors import DataError
-from agrilape.processes import end_with
+from agrilape.processes import (
+    Carried,
+    Ending,
+    end_with,
+    heed_parent_only,
+    processes_of,
+    send_home,
+    why_ended,
+    without_interrupt,
+)
 
 AHEAD = 2  # items handed out per worker: the next one is there when one is done
 MOST_WORKERS = 8  # unless more are asked for
@@ -37,23 +46,34 @@ class Crew:
         self._asked = workers
         self._client = _connect(scheduler) if scheduler else None
         self._pool: Executor | None = None
+        self._processes: dict[int, Ending] = {}  # the pool forgets its own when one dies
         self.workers = workers or min(os.cpu_count() or 1, MOST_WORKERS)
 
     def __enter__(self) -> Self:
         """Processes that were asked for start at once; others when there is work for them."""
         if self._client is None and self._asked is not None and self._asked > 1:
             for _ in range(self.workers):
-                self._executor().submit(_ready)
+                with without_interrupt():
+                    self._executor().submit(_ready)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the processes; what they have not begun is dropped."""
+        """Stop the processes; what they have not begun is dropped, after a failure also what they have."""
         if self._client is not None:
+            if error is not None and self._pool is not None:
+                self._pool.shutdown(wait=False, cancel_futures=True)
             self._client.close()
         elif self._pool is not None:
+            if error is not None:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                send_home(self._known_processes())
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _known_processes(self) -> list[Ending]:
+        self._processes.update((id(one), one) for one in processes_of(self._pool))
+        return list(self._processes.values())
 
     def map(
         self,
@@ -81,13 +101,26 @@ class Crew:
                 yield result
             return
         try:
-            yield from self._spread(self._executor(), work, items, track)
+            yield from self._spread(self._executor(), Carried(work), items, track)
         except BrokenProcessPool as error:
-            raise DataError(
-                "a worker process was killed, most likely for want of memory",
-                "use fewer --workers, and in a script of your own start the work below "
-                "`if __name__ == '__main__':`; the same command continues where it stopped",
-            ) from error
+            raise self._lost() from error
+        except Exception as error:
+            if type(error).__name__ == "KilledWorker":  # Dask's, which is imported only where it is used
+                raise DataError(
+                    f"the same work ended several Dask workers, most likely for want of memory: {error}",
+                    "give them more memory, or start fewer; the same command continues where it stopped",
+                ) from error
+            raise
+
+    def _lost(self) -> DataError:
+        """What became of a worker that is gone."""
+        processes = self._known_processes()
+        for process in processes:
+            process.join(PATIENCE_S)
+        problem, remedy = why_ended(process.exitcode for process in processes)
+        return DataError(
+            f"a worker process {problem}", f"{remedy}; the same command continues where it stopped"
+        )
 
     def _executor(self) -> Executor:
         if self._pool is None:
@@ -112,7 +145,9 @@ class Crew:
         turn = 0
         while True:
             for number, item in islice(todo, AHEAD * self.workers - len(waiting)):
-                waiting[pool.submit(work, item)] = number, item
+                with without_interrupt():
+                    waiting[pool.submit(work, item)] = number, item
+                self._known_processes()
             if not waiting:
                 return
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
@@ -126,6 +161,7 @@ class Crew:
 
 def _begin() -> None:
     """What a worker does first: the rest of the imports while the scenes are still being opened."""
+    heed_parent_only()
     parent = parent_process()
     if parent is not None and parent.pid is not None:
         end_with(parent.pid)

@@ -10,6 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from agrilape.errors import AgrilapeError, DataError, WorkerError
 from agrilape.samples.parallel import Crew
 
 SCRIPT = """
@@ -63,3 +66,90 @@ def test_processes_that_were_asked_for_start_before_there_is_work():
     for crew in (Crew(1), Crew()):
         with crew:
             assert len(multiprocessing.active_children()) == before
+
+
+class Crooked(DataError):
+    """An error whose class takes other arguments than its parents."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(f"{file} is crooked", "straighten it")
+
+
+class Uncarriable(Exception):
+    def __init__(self, text, handle):
+        super().__init__(text)
+        self.handle = handle
+
+
+def _fail(how: str) -> None:
+    match how:
+        case "own":
+            error = DataError("a.tif is torn", "copy it again")
+            error.add_note("while reading a.tif")
+            raise error
+        case "subclass":
+            raise Crooked("b.tif")
+        case "value":
+            raise ValueError("not a number [x]")
+        case "uncarriable":
+            raise Uncarriable("held open", sys.stderr)
+        case "exit":
+            os._exit(9)
+        case _:
+            os.kill(os.getpid(), getattr(signal, how))
+
+
+def _caught(how: str) -> BaseException:
+    with pytest.raises(Exception) as caught, Crew(2) as crew:  # noqa: PT011
+        list(crew.map(_fail, [how], lambda item: None))
+    return caught.value
+
+
+def test_errors_of_workers_arrive_as_they_were():
+    own = _caught("own")
+    assert (type(own), own.problem, own.remedy) == (DataError, "a.tif is torn", "copy it again")
+    assert own.__notes__ == ["while reading a.tif"]
+    crooked = _caught("subclass")
+    assert (type(crooked), crooked.remedy, str(crooked)) == (
+        Crooked, "straighten it", "b.tif is crooked\n  -> straighten it",
+    )  # fmt: skip
+    value = _caught("value")
+    assert (type(value), str(value)) == (ValueError, "not a number [x]")
+    other = _caught("uncarriable")
+    assert (type(other), str(other)) == (WorkerError, "Uncarriable: held open")
+    assert any("_fail" in note for note in other.__notes__)  # where it came up
+
+
+@pytest.mark.parametrize(
+    ("how", "said", "never"),
+    [
+        ("SIGKILL", "want of memory", "crashed"),
+        ("SIGSEGV", "crashed (SIGSEGV)", "memory"),
+        ("SIGABRT", "crashed (SIGABRT)", "memory"),
+        ("exit", "ended with status 9", "memory"),
+    ],
+)
+def test_a_worker_that_is_gone_is_said_to_be_what_it_was(how, said, never):
+    gone = _caught(how)
+    assert isinstance(gone, AgrilapeError)
+    assert said in str(gone)
+    assert never not in str(gone)
+    assert "the same command continues" in gone.remedy
+
+
+def test_workers_print_no_traceback_on_ctrl_c_and_end_with_the_process(tmp_path: Path) -> None:
+    script, pids = tmp_path / "crew.py", tmp_path / "pids"
+    script.write_text(SCRIPT)
+    pids.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, script, pids], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert _waits_for(lambda: len(list(pids.iterdir())) == 2)
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    said = process.communicate(timeout=30)[1]
+    assert time.monotonic() - began < 20  # and not the minute that the work takes
+    assert said.count("Traceback") <= 1  # the script's own; the command line says it in words
+    assert "Process SpawnProcess" not in said
+    workers = [int(path.name) for path in pids.iterdir()]
+    assert _waits_for(lambda: not any(map(_runs, workers)), 10)

@@ -1,0 +1,97 @@
+"""Ctrl-C, a polite end by the system, and the streams that a command is started with."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+
+class Passed(BaseException):
+    """Carries an error past typer, which ends the process silently for some.
+
+    Args:
+        error: The error.
+        command: The command that was at work.
+    """
+
+    def __init__(self, error: BaseException, command: str) -> None:
+        super().__init__(error, command)
+        self.error, self.command = error, command
+
+
+class Ended(KeyboardInterrupt):
+    """The system asked the process to end, as a scheduler does before it kills: libraries take it for Ctrl-C."""
+
+
+@contextmanager
+def signals() -> Iterator[None]:
+    """Let the first Ctrl-C, or SIGTERM, unwind what is being done, and the second end the process at once.
+
+    The processes of `torchrun` keep the system's SIGTERM: they may wait for each other where no Python runs.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {signal.SIGINT: signal.getsignal(signal.SIGINT)}
+    if before[signal.SIGINT] is signal.SIG_IGN:  # started with nohup, or in the background of a script
+        del before[signal.SIGINT]
+    if "RANK" not in os.environ:
+        before[signal.SIGTERM] = signal.getsignal(signal.SIGTERM)
+    for number in before:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is _interrupt:  # interrupted, it stays: the next one ends at once
+                signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_DFL)
+    raise Ended if number == signal.SIGTERM else KeyboardInterrupt
+
+
+@contextmanager
+def mended_streams() -> Iterator[None]:
+    """Have all three streams open, and print whatever a name holds.
+
+    A file that is opened while standard output is closed would get its number, and all prints. Names in other
+    encodings than the terminal's are printed with escapes.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            with suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            with suppress(OSError, ValueError):
+                stream.reconfigure(errors="backslashreplace")
+    yield
+
+
+def nobody_reads() -> bool:
+    """Whether the reader of standard output has gone, as `head` does."""
+    try:
+        poll = select.poll()
+        poll.register(1, 0)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    except (OSError, AttributeError):
+        return False
+
+
+def silence_output() -> None:
+    """Let nothing more be written to a standard output that is broken, not even at the exit."""
+    with suppress(OSError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)
