@@ -24,15 +24,32 @@ MOST_FILES = 30
 MOST_BYTES = 1 << 20  # of one file
 MOST_ENTRY = 1 << 18  # characters of one traceback: the beginning and the end of a longer one
 
-_PACKAGES = (
-    "agrilape torch transformers tokenizers safetensors accelerate peft numpy pandas pyarrow pillow rasterio "
-    "shapely pyproj geopandas pyogrio xarray typer rich"
-).split()
+_PACKAGES = [
+    "agrilape",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "accelerate",
+    "peft",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pillow",
+    "rasterio",
+    "shapely",
+    "pyproj",
+    "geopandas",
+    "pyogrio",
+    "xarray",
+    "typer",
+    "rich",
+]
 _SECRET_NAMES = r"(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credentials?|signature|bearer)"
 _SECRETS = (
-    (re.compile(r"(\w+://)[^/\s:@]+:[^/\s@]+@"), r"\1***@"),
-    (re.compile(rf"(?i)([\w-]*{_SECRET_NAMES}['\"]?\s*[=:]\s*['\"]?)[^\s'\"&,)]+"), r"\1***"),
-    (re.compile(rf"(?i)(--[\w-]*{_SECRET_NAMES}\s+|bearer\s+)\S+"), r"\1***"),
+    (re.compile(r"(\w{1,20}://)[^/\s:@]{1,200}:[^/\s@]{1,200}@"), r"\1***@"),
+    (re.compile(rf"(?i)([\w-]{{0,40}}{_SECRET_NAMES}['\"]?\s*[=:]\s*['\"]?)[^\s'\"&,)]+"), r"\1***"),
+    (re.compile(rf"(?i)(--[\w-]{{0,40}}{_SECRET_NAMES}\s+|bearer\s+)\S+"), r"\1***"),
     (re.compile(r"(?i)([?&]sig=)[^&\s]+"), r"\1***"),
     (re.compile(r"\b(hf_|gh[opsu]_|sk-|AKIA|ASIA)[A-Za-z0-9_-]{8,}"), r"\1***"),
 )

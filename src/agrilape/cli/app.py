@@ -16,7 +16,6 @@ from agrilape.console import out, set_quiet
 from agrilape.io.remote import keep_to_listed_drivers
 
 
-
 class _Commands(TyperGroup):
     """Lets `main` see what typer would end silently: an interruption, a broken pipe to a worker."""
 
