@@ -41,7 +41,7 @@ def say(text: str, style: str = "") -> None:
 
 
 def printable(text: str) -> str:
-    """Text with what no terminal can show as an escape: halves of characters, as in names of other encodings."""
+    """Text with halves of characters, as in names of other encodings, as escapes: no terminal shows them."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -25,31 +25,14 @@ MOST_BYTES = 1 << 20  # of one file
 MOST_ENTRY = 1 << 18  # characters of one traceback: the beginning and the end of a longer one
 
 _PACKAGES = [
-    "agrilape",
-    "torch",
-    "transformers",
-    "tokenizers",
-    "safetensors",
-    "accelerate",
-    "peft",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "pillow",
-    "rasterio",
-    "shapely",
-    "pyproj",
-    "geopandas",
-    "pyogrio",
-    "xarray",
-    "typer",
-    "rich",
-]
-_SECRET_NAMES = r"(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credentials?|signature|bearer)"
+    "agrilape", "torch", "transformers", "tokenizers", "safetensors", "accelerate", "peft", "numpy", "pandas",
+    "pyarrow", "pillow", "rasterio", "shapely", "pyproj", "geopandas", "pyogrio", "xarray", "typer", "rich",
+]  # fmt: skip
+_TELLING = r"(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credentials?|signature|bearer)"
 _SECRETS = (
     (re.compile(r"(\w{1,20}://)[^/\s:@]{1,200}:[^/\s@]{1,200}@"), r"\1***@"),
-    (re.compile(rf"(?i)([\w-]{{0,40}}{_SECRET_NAMES}['\"]?\s*[=:]\s*['\"]?)[^\s'\"&,)]+"), r"\1***"),
-    (re.compile(rf"(?i)(--[\w-]{{0,40}}{_SECRET_NAMES}\s+|bearer\s+)\S+"), r"\1***"),
+    (re.compile(rf"(?i)([\w-]{{0,40}}{_TELLING}['\"]?\s*[=:]\s*['\"]?)[^\s'\"&,)]+"), r"\1***"),
+    (re.compile(rf"(?i)(--[\w-]{{0,40}}{_TELLING}\s+|bearer\s+)\S+"), r"\1***"),
     (re.compile(r"(?i)([?&]sig=)[^&\s]+"), r"\1***"),
     (re.compile(r"\b(hf_|gh[opsu]_|sk-|AKIA|ASIA)[A-Za-z0-9_-]{8,}"), r"\1***"),
 )
@@ -57,7 +40,7 @@ _written: dict[int, Path] = {}  # by process, since a forked one inherits this
 
 
 def record(error: BaseException) -> Path | None:
-    """Write an error with its traceback into this process's log; returns the file, None if none can be made."""
+    """Write an error with its traceback into this process's log; returns the file, None without any."""
     trace = "".join(_traceback(error))
     if len(trace) > MOST_ENTRY:
         trace = f"{trace[: MOST_ENTRY // 2]}\n[...]\n{trace[-MOST_ENTRY // 2 :]}"
@@ -70,7 +53,7 @@ def record(error: BaseException) -> Path | None:
 def without_secrets(text: str) -> str:
     """Text with passwords, keys and tokens replaced, those of the environment's variables among them."""
     for name, value in os.environ.items():
-        if len(value) >= 8 and re.search(rf"(?i){_SECRET_NAMES}|_KEY$", name):
+        if len(value) >= 8 and re.search(rf"(?i){_TELLING}|_KEY$", name):
             text = text.replace(value, "***")
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)

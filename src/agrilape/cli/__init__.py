@@ -1,7 +1,7 @@
 """The command line: every command is a few lines over the package. Heavy imports wait until needed.
 
-Here is only what starts it, on the standard library alone: a dependency that is missing or broken is found when
-the commands are imported, and is a failure like any other.
+Here is only what starts it, on the standard library alone: a dependency that is missing or broken is found
+when the commands are imported, and is a failure like any other.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ def main() -> None:
     solve; 2: the command line itself; 70: what nobody planned; 130 and 143: interrupted, ended.
     """
     from agrilape.cli.failing import report
-    from agrilape.cli.interrupt import mended_streams, signals
+    from agrilape.cli.interrupt import mend_streams, require_folder, signals
 
-    with mended_streams(), signals():
+    mend_streams()
+    with signals():
         try:
+            require_folder()
             import_module("agrilape.cli.app").app()
             status: int | str | None = 0
         except SystemExit as ended:

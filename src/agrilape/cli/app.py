@@ -1,4 +1,4 @@
-"""All commands under one name: one module per group, each with `commands` of its own, which `app` takes up."""
+"""All commands under one name: a module per group, each with `commands` of its own, which `app` takes up."""
 
 from __future__ import annotations
 

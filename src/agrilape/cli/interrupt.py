@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from agrilape.errors import AgrilapeError
+
 
 class Passed(BaseException):
     """Carries an error past typer, which ends the process silently for some.
@@ -26,7 +28,7 @@ class Passed(BaseException):
 
 
 class Ended(KeyboardInterrupt):
-    """The system asked the process to end, as a scheduler does before it kills: libraries take it for Ctrl-C."""
+    """The system asked the process to end, as schedulers do before they kill; to libraries it is Ctrl-C."""
 
 
 @contextmanager
@@ -59,8 +61,21 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise Ended if number == signal.SIGTERM else KeyboardInterrupt
 
 
-@contextmanager
-def mended_streams() -> Iterator[None]:
+def require_folder() -> None:
+    """Refuse to start in a folder that no longer exists: libraries then fail in ways of their own.
+
+    Raises:
+        AgrilapeError: The folder is gone, or may not be entered.
+    """
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise AgrilapeError(
+            f"the folder in which this was started is gone: {error.strerror}", "change to one that exists: cd"
+        ) from error
+
+
+def mend_streams() -> None:
     """Have all three streams open, and print whatever a name holds.
 
     A file that is opened while standard output is closed would get its number, and all prints. Names in other
@@ -72,11 +87,13 @@ def mended_streams() -> Iterator[None]:
         except OSError:
             with suppress(OSError):
                 os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        elif hasattr(stream, "reconfigure"):
             with suppress(OSError, ValueError):
                 stream.reconfigure(errors="backslashreplace")
-    yield
 
 
 def nobody_reads() -> bool:

@@ -68,14 +68,14 @@ def test_processes_that_were_asked_for_start_before_there_is_work():
             assert len(multiprocessing.active_children()) == before
 
 
-class Crooked(DataError):
+class CrookedError(DataError):
     """An error whose class takes other arguments than its parents."""
 
     def __init__(self, file: str) -> None:
         super().__init__(f"{file} is crooked", "straighten it")
 
 
-class Uncarriable(Exception):
+class UncarriableError(Exception):
     def __init__(self, text, handle):
         super().__init__(text)
         self.handle = handle
@@ -88,11 +88,11 @@ def _fail(how: str) -> None:
             error.add_note("while reading a.tif")
             raise error
         case "subclass":
-            raise Crooked("b.tif")
+            raise CrookedError("b.tif")
         case "value":
             raise ValueError("not a number [x]")
         case "uncarriable":
-            raise Uncarriable("held open", sys.stderr)
+            raise UncarriableError("held open", sys.stderr)
         case "exit":
             os._exit(9)
         case _:
@@ -111,12 +111,12 @@ def test_errors_of_workers_arrive_as_they_were():
     assert own.__notes__ == ["while reading a.tif"]
     crooked = _caught("subclass")
     assert (type(crooked), crooked.remedy, str(crooked)) == (
-        Crooked, "straighten it", "b.tif is crooked\n  -> straighten it",
+        CrookedError, "straighten it", "b.tif is crooked\n  -> straighten it",
     )  # fmt: skip
     value = _caught("value")
     assert (type(value), str(value)) == (ValueError, "not a number [x]")
     other = _caught("uncarriable")
-    assert (type(other), str(other)) == (WorkerError, "Uncarriable: held open")
+    assert (type(other), str(other)) == (WorkerError, "UncarriableError: held open")
     assert any("_fail" in note for note in other.__notes__)  # where it came up
 
 
