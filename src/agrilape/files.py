@@ -337,9 +337,9 @@ def _room_for(path: Path) -> Iterator[None]:
     """Turn an error of writing into one that says so, where the disk is full."""
     try:
         yield
-    except DiskError:
+    except (DiskError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # torch's CheckpointException is no Exception
         told = isinstance(error, OSError) and error.errno is not None  # the system's own reason
         if is_out_of_room(error) or (not told and shutil.disk_usage(path.parent).free < _NO_ROOM):
             problem = f"there is no room on the disk for {path}"

@@ -66,9 +66,8 @@ def report(error: BaseException) -> int:
     Args:
         error: Whatever ended the command.
     """
-    command = ""
-    if isinstance(error, Passed):
-        error, command = error.error, error.command
+    passed = error if isinstance(error, Passed) else Passed(error, "")
+    error, command = passed.error, passed.command
     if isinstance(error, OSError) and error.errno == errno.EPIPE and nobody_reads():
         silence_output()
         return NO_READER

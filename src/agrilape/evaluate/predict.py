@@ -16,6 +16,7 @@ from agrilape.model import Checkpoint, lape_of
 from agrilape.samples.types import Example, Sample
 from agrilape.tokens import Chat, Coordinates, Parsed, PositionCodec, PositionIds, prompt_batch
 from agrilape.tokens.decode import CoordinateGrammar, expected_positions, read_answers, read_positions
+from agrilape.tokens.explain import explained, name_and_width
 from agrilape.tokens.grammar import coordinates_of
 
 MAX_NEW_TOKENS = 128  # a layout of 16 cells takes about 60, eight boxes take 48
@@ -174,16 +175,17 @@ class Answerer:
         inputs = {name: value.to(self.model.device) for name, value in batch.items()}
         length = inputs["input_ids"].shape[1]
         positions = self._positions if self.decoding.expectation else None
-        output = self.model.generate(
-            **inputs,
-            do_sample=False,
-            max_new_tokens=self.decoding.max_new_tokens,
-            eos_token_id=self.chat.stop_id,
-            pad_token_id=self.chat.stop_id,
-            logits_processor=self._grammar(length),
-            return_dict_in_generate=True,
-            output_scores=positions is not None,
-        )
+        with explained(*name_and_width(self.model)):
+            output = self.model.generate(
+                **inputs,
+                do_sample=False,
+                max_new_tokens=self.decoding.max_new_tokens,
+                eos_token_id=self.chat.stop_id,
+                pad_token_id=self.chat.stop_id,
+                logits_processor=self._grammar(length),
+                return_dict_in_generate=True,
+                output_scores=positions is not None,
+            )
         answers = output.sequences[:, length:]
         if positions is None:
             return [Answer(*one) for one in read_answers(self.chat, answers)]

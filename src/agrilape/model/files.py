@@ -16,11 +16,12 @@ from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from agrilape.config.lape import LapeConfig
-from agrilape.errors import DataError, ModelError
-from agrilape.files import check_name
+from agrilape.errors import AgrilapeError, DataError, ModelError
+from agrilape.files import check_name, is_out_of_room
 from agrilape.model.attach import attach, lape_of
 from agrilape.model.locate import CONFIG, META, WEIGHTS, fetch, is_on_hub, locate, refuse_bare_adapter
 from agrilape.model.presets import Built, build_preset
+from agrilape.tokens.explain import explained
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -205,12 +206,18 @@ def _preset(path: str | Path) -> Built | None:
 @contextmanager
 def _explained(path: str | Path) -> Iterator[None]:
     try:
-        yield
+        with explained(f"cannot load a vision-language model from {path}"):
+            yield
+    except AgrilapeError:
+        raise
     except ImportError as error:  # a video processor wants torchvision, though no video is ever shown to it
         raise ModelError(
-            f"{path} needs a package that is missing: {_first_line(error)}", "pip install agrilape[families]"
+            f"{path} needs a package that is missing: {_first_line(error)}",
+            "pip install 'agrilape[families]'",
         ) from error
-    except (OSError, ValueError, SafetensorError) as error:
+    except Exception as error:  # whatever a damaged or strange configuration raises
+        if is_out_of_room(error) or isinstance(error, MemoryError):
+            raise
         raise ModelError(
             f"cannot load a vision-language model from {path}: {_first_line(error)}",
             "give the folder of a checkpoint, or the id of a model on the Hugging Face hub",

@@ -19,6 +19,7 @@ from agrilape.errors import ModelError
 from agrilape.geo.shapes import Instant, Part
 from agrilape.samples.types import Chip, Sample
 from agrilape.tokens.codec import PositionCodec
+from agrilape.tokens.explain import rendered
 from agrilape.tokens.grammar import Coordinates, render, spell
 from agrilape.tokens.vocabulary import tokenizer_of
 
@@ -85,11 +86,16 @@ def read_chat_format(processor: Any) -> ChatFormat:
             f"{type(processor).__name__} has no chat template",
             "Set processor.chat_template to the one the model was trained with, then try again.",
         )
+    if not getattr(processor, "image_token", None) or not hasattr(processor, "image_processor"):
+        raise ModelError(
+            f"{type(processor).__name__} does not prepare images",
+            "Take a vision-language model's processor: preprocessor_config.json lies beside the tokenizer.",
+        )
     one, middle = _render(processor, images=1)
     two, _ = _render(processor, images=2)
     head, image, gap = _around_image(one, two, processor.image_token)
     _, rest = _render(processor, images=1, answer=_ANSWER)
-    between, end = rest.split(_ANSWER)
+    between, end = _parted(rest, _ANSWER, "answer")
     lead = between[len(middle) :] if between.startswith(middle) else ""
     form = ChatFormat(head, image, gap, middle, lead, end)
     if not is_paligemma:
@@ -121,14 +127,27 @@ def _render(processor: Any, images: int, answer: str | None = None) -> tuple[str
     turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if answer is not None:
         turns.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
-    text = processor.apply_chat_template(
-        turns,
-        chat_template=None if processor.chat_template else _PALIGEMMA_TEMPLATE,
-        add_generation_prompt=answer is None,
-        tokenize=False,
+    text = rendered(
+        processor,
+        lambda: processor.apply_chat_template(
+            turns,
+            chat_template=None if processor.chat_template else _PALIGEMMA_TEMPLATE,
+            add_generation_prompt=answer is None,
+            tokenize=False,
+        ),
     )
-    before, after = text.split(_QUESTION)
-    return before, after
+    return _parted(text, _QUESTION, "question")
+
+
+def _parted(text: str, words: str, what: str) -> tuple[str, str]:
+    """What a template puts before and after some words, which it must repeat once as they are."""
+    parts = text.split(words)
+    if len(parts) != 2:
+        raise ModelError(
+            f"the chat template shows the {what} {len(parts) - 1} times, instead of once as it is",
+            "Use a chat template that writes each message's text as it is; LLaVA's is a good example.",
+        )
+    return parts[0], parts[1]
 
 
 class Chat:

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from transformers import InternVLProcessor
 
 from agrilape.errors import DataError
 from agrilape.samples.types import Chip
+from agrilape.skips import planned
 from agrilape.tokens.chat import Chat, image_times
+from agrilape.tokens.explain import explained
 
 PER_TOKEN = ("token_type_ids", "mm_token_type_ids")  # what some processors say of each token; 0 for text
 
@@ -49,14 +51,15 @@ def _prepare(chat: Chat, chips: Sequence[Chip]) -> Prefixes:
     texts = [chat.prefix(chip) for chip in chips]
     images = [decode_pictures(chip) for chip in chips]
     bos = chat.tokenizer.bos_token
-    output = chat.processor(
-        text=texts,
-        images=images,
-        add_special_tokens=bos is None or not texts[0].startswith(bos),  # as apply_chat_template does
-        padding=True,
-        padding_side="right",
-        return_tensors="pt",
-    )
+    with explained(type(chat.processor).__name__):
+        output = chat.processor(
+            text=texts,
+            images=images,
+            add_special_tokens=bos is None or not texts[0].startswith(bos),  # as apply_chat_template does
+            padding=True,
+            padding_side="right",
+            return_tensors="pt",
+        )
     output.pop("labels", None)  # PaliGemma's processor makes some of its own
     lengths = (output.pop("attention_mask").sum(dim=1) - len(chat.appended_ids)).tolist()
     rows = {
@@ -94,9 +97,10 @@ def picture_sizes(chip: Chip) -> tuple[tuple[int, int], ...]:
 def _explained(chip: Chip) -> Iterator[None]:
     try:
         yield
-    except (UnidentifiedImageError, OSError) as error:
+    except Exception as error:  # bombs, odd headers: as many kinds as there are formats
+        reason = planned(error).problem
         raise DataError(
-            f"an image of chip {chip.id} cannot be decoded: {error}", "Prepare the data set again."
+            f"an image of chip {chip.id} cannot be decoded: {reason}", "Prepare the data set again."
         ) from error
 
 

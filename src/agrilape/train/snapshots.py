@@ -72,7 +72,7 @@ def room_on_disk(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except BaseException as error:  # torch's CheckpointException is no Exception
         if not is_out_of_room(error):
             raise
         last = latest(folder)

@@ -24,7 +24,7 @@ from transformers.utils import logging
 
 from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.console import progress, say, warn
-from agrilape.errors import RecipeError
+from agrilape.errors import RecipeError, doing
 from agrilape.files import LISTED, replace_folder, write_json
 from agrilape.model import Checkpoint, parameter_groups, save_checkpoint
 from agrilape.samples.apart import check_apart
@@ -252,8 +252,9 @@ class StageRun:
         board = "tensorboard" in self.recipe.report_to
         with (
             progress(title, left, "steps") as track,
-            StageLog(self.folder / LOG, resumed, track, process.is_main_process, board) as log,
+            doing(f"training {title} in", self.folder),
             snapshots.room_on_disk(self.folder / RESUME),
+            StageLog(self.folder / LOG, resumed, track, process.is_main_process, board) as log,
         ):
             watcher = self._watcher(prepared, resumed)
             trainer = self._trainer(prepared, log, watcher, process.num_processes)

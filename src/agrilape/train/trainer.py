@@ -16,12 +16,14 @@ from transformers.trainer_callback import PrinterCallback
 
 from agrilape.config.recipe import StageConfig
 from agrilape.console import warn
-from agrilape.errors import AgrilapeError, DataError, RecipeError
+from agrilape.errors import AgrilapeError, DataError, RecipeError, doing
 from agrilape.files import write_json
 from agrilape.model import lape_of
 from agrilape.model.gradients import GradientRecord
+from agrilape.tokens.explain import explained, name_and_width
 from agrilape.train import snapshots
 from agrilape.train.alignment import word_alignment
+from agrilape.train.carry import CarriedBatches, CarriedItems, raise_failed
 from agrilape.train.data import Draws
 from agrilape.train.diagnostics import describe_gates, describe_rows
 from agrilape.train.log import scalars
@@ -97,8 +99,8 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         super().__init__(
             model=model,
             args=arguments,
-            train_dataset=data,
-            data_collator=collate,
+            train_dataset=CarriedItems(data),
+            data_collator=CarriedBatches(collate),
             callbacks=[self._introduction, *([watcher] if watcher else [])],
         )
         self.remove_callback(PrinterCallback)
@@ -108,6 +110,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
             self._choose_pieces(model)
         self._frozen = frozen_modules(model)
         self._lape = lape_of(model)
+        self._named = name_and_width(model)
 
     def _require_shareable(self, model: nn.Module) -> None:
         """Refuse what does not work on a model in pieces."""
@@ -147,6 +150,12 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
         """Forward and backward, part by part; processes exchange gradients after the last."""
+        with doing("training step", self.state.global_step + 1), explained(*self._named):
+            return self._train_parts(model, inputs, num_items_in_batch)
+
+    def _train_parts(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None
+    ) -> Tensor:
         self._tally.add(inputs)
         *first, last = self._in_step(self._usable(inputs))
         losses = []
@@ -228,6 +237,8 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
         """Number of answer tokens in the whole step, in all processes; at least 1, to divide by."""
+        for batch in batch_samples:
+            raise_failed(batch)
         parts = [part for batch in batch_samples for part in batch["parts"]]
         count = torch.tensor(sum(len(part["answered"]) for part in parts), device=device)
         total: Tensor = self.accelerator.reduce(count, "sum").clamp(min=1)
@@ -301,6 +312,10 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
     # -- checkpoints -----------------------------------------------------------
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        with doing("saving the checkpoint of step", self.state.global_step):
+            self._write_checkpoint(model, trial)
+
+    def _write_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()  # each process writes files of its own
         if self.args.should_save:
