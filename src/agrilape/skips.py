@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from agrilape import logfile
 from agrilape.errors import AgrilapeError, DataError, RecipeError, activities, doing, text_of
 from agrilape.files import is_out_of_room
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-@contextmanager
-def sparing(left_out: Callable[[AgrilapeError], object], what: str, place: object = None) -> Iterator[None]:
-    """Let one item of many fail by itself, whatever reading it raises.
+
+def attempt(
+    what: str, place: object, work: Callable[P, R], *given: P.args, **named: P.kwargs
+) -> R | AgrilapeError:
+    """What work with one item of many gives, or why that item is to be left out, whatever reading it raises.
 
     What nobody planned is written into the log with its traceback, and is raised with `AGRILAPE_DEBUG=1`. A
     full disk and a setting that is wrong concern all items, and pass.
 
     Args:
-        left_out: Told why the item is missing.
-        what: What is being done with it, such as "reading".
+        what: What is being done with the item, such as "reading".
         place: The item: a file, a scene, a row.
+        work: The work.
+        given: Its arguments.
+        named: Its named arguments.
     """
     try:
         with doing(what, place):
-            yield
+            return work(*given, **named)
     except Exception as error:
         if concerns_all(error):
             raise
-        left_out(planned(error))
+        return planned(error)
 
 
 def concerns_all(error: Exception) -> bool:

@@ -19,12 +19,15 @@ import rasterio
 import shapely
 import yaml
 
+from agrilape import logfile
 from agrilape.cli import main
 from agrilape.config.recipe import SimulateSource
 from agrilape.geo.shapes import Point
 from agrilape.samples import read_store
+from agrilape.samples.chips import Cutter
 from agrilape.simulate import simulate_scene
 from agrilape.sources import PixelWindow, open_folder, read_parcels
+from agrilape.sources import folder as folder_source
 
 SIDE = 128
 RECIPE = {
@@ -120,6 +123,60 @@ def test_an_image_that_cannot_be_read_is_left_out_and_named(scene, prepare):
     assert "is not a readable image" in said
     (skip,) = json.loads((scene.parents[1] / "run/data/fields/manifest.json").read_text())["skipped_scenes"]
     assert skip["scene"] == str(image)
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv(logfile.FOLDER, str(tmp_path / "log"))
+    return tmp_path / "log"
+
+
+def manifest_of(tmp_path) -> dict:
+    return json.loads((tmp_path / "run/data/fields/manifest.json").read_text())
+
+
+def test_a_scene_that_fails_as_nobody_planned_leaves_the_others(scene, prepare, tmp_path, monkeypatch, log):
+    shutil.copytree(scene, scene.with_name("two"))
+    label = folder_source.label_scene
+
+    def fail(found, root, home, *rest):
+        if home.name == "two":
+            raise KeyError("a column of [two]")
+        return label(found, root, home, *rest)
+
+    monkeypatch.setattr(folder_source, "label_scene", fail)
+    status, said = prepare()
+    assert status == 3
+    assert "KeyError: 'a column of [two]' while opening" in said
+    (skip,) = manifest_of(tmp_path)["skipped_scenes"]
+    assert skip["scene"].endswith("two")
+    (file,) = log.iterdir()
+    assert "in fail" in file.read_text()
+    assert str(file) in skip["reason"]
+
+
+def test_all_scenes_failing_is_an_error_that_names_the_reason(scene, prepare, monkeypatch, log):
+    monkeypatch.setattr(folder_source, "label_scene", lambda *given: 1 / 0)
+    status, said = prepare()
+    assert status == 1
+    assert "no scene could be opened" in said
+    assert "ZeroDivisionError" in said
+
+
+def test_a_chip_that_fails_as_nobody_planned_is_counted(scene, prepare, tmp_path, monkeypatch, log):
+    cut = Cutter.cut
+
+    def fail(self, window):
+        if window.column == 0 and window.row == 0:
+            raise IndexError("beyond the edge")
+        return cut(self, window)
+
+    monkeypatch.setattr(Cutter, "cut", fail)
+    status, said = prepare()
+    assert status == 3
+    assert "IndexError: beyond the edge while cutting a chip of one" in said
+    assert manifest_of(tmp_path)["skipped_chips"]["cannot be read"] == 1
+    assert "in fail" in next(log.iterdir()).read_text()
 
 
 def test_nothing_but_unreadable_images_is_an_error_that_names_them(scene, prepare):

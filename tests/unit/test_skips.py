@@ -6,7 +6,7 @@ import pytest
 
 from agrilape import logfile
 from agrilape.errors import DataError, DiskError, RecipeError
-from agrilape.skips import sparing
+from agrilape.skips import attempt
 
 
 @pytest.fixture(autouse=True)
@@ -17,10 +17,14 @@ def log(tmp_path, monkeypatch):
 
 
 def spared(error):
-    found = []
-    with sparing(found.append, "reading", "a.tif"):
-        raise error
-    return found[0]
+    def read(given):
+        raise given
+
+    return attempt("reading", "a.tif", read, error)
+
+
+def test_what_can_be_read_is_given():
+    assert attempt("reading", "a", max, 1, 2) == 2
 
 
 def test_a_planned_error_is_the_reason():
@@ -33,7 +37,7 @@ def test_an_unplanned_one_is_named_and_logged_with_its_traceback(log):
     assert reason.problem == "KeyError: 'x' while reading a.tif"
     (file,) = log.iterdir()
     assert str(file) in reason.remedy
-    assert "in spared" in file.read_text()
+    assert "in read" in file.read_text()
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,12 @@ import rasterio
 from agrilape import __version__
 from agrilape.config.recipe import FolderSource, FormatSource, KitSource, SimulateSource, Source
 from agrilape.console import progress
-from agrilape.errors import AgrilapeError
+from agrilape.errors import AgrilapeError, doing
 from agrilape.samples.ground import Ground, lay_down
 from agrilape.samples.manifest import Skip
 from agrilape.samples.parallel import Crew
 from agrilape.simulate import simulate_scene
+from agrilape.skips import attempt, concerns_all, planned
 from agrilape.sources import Problem, Scene, find_homes, open_folder, open_home, open_kit
 from agrilape.sources.formats import open_format
 from agrilape.sources.kits import kits_folder
@@ -126,16 +127,43 @@ def _is_there(part: Part) -> bool:
     return isinstance(part, Simulated) and part.home.is_dir()
 
 
+def _place(part: Part) -> str:
+    """What a part of a source is called."""
+    if isinstance(part, Simulated):
+        return str(part.home)
+    (first,) = getattr(part, "args", ("",))
+    return str(getattr(first, "folder", getattr(first, "path", first)))
+
+
+def _found(part: Part, place: str) -> Iterator[Scene | Problem | str]:
+    """What a part holds, and a problem where it ends in the middle; what a source refuses is an error."""
+    try:
+        with doing("opening", place):
+            yield from part()
+    except AgrilapeError:
+        raise
+    except Exception as error:
+        if concerns_all(error):
+            raise
+        yield Problem(Path(place), planned(error).problem)
+
+
 def _open_part(numbered: tuple[int, Part], shelf: Path) -> Opened:
     number, part = numbered
     grounds: list[Ground] = []
     problems: list[Skip] = []
     notes: list[str] = []
+    place = _place(part)
     with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_BYTES):
-        for found in part():
+        for found in _found(part, place):
             match found:
                 case Scene():
-                    grounds.append(lay_down(found, shelf / f"{number}-{len(grounds)}.parquet"))
+                    file = shelf / f"{number}-{len(grounds)}.parquet"
+                    ground = attempt("laying down the labels of", found.id, lay_down, found, file)
+                    if isinstance(ground, AgrilapeError):
+                        problems.append(Skip(scene=found.id, reason=ground.problem))
+                    else:
+                        grounds.append(ground)
                 case Problem():
                     problems.append(Skip(scene=str(found.path), reason=found.reason))
                 case str():

@@ -22,7 +22,7 @@ import rasterio
 
 from agrilape.config.recipe import DatasetConfig, FormatSource
 from agrilape.console import progress, say, warn
-from agrilape.errors import AgrilapeError, DataError, RecipeError
+from agrilape.errors import AgrilapeError, DataError, RecipeError, doing
 from agrilape.samples.chips import Cutter
 from agrilape.samples.conclude import Written, conclude, first_reasons, whole_window
 from agrilape.samples.digest import Digest, Digester, digest
@@ -37,11 +37,14 @@ from agrilape.samples.store import is_finished, write_rows
 from agrilape.samples.tasknames import TASKS, find_task
 from agrilape.samples.tasks import ask
 from agrilape.samples.types import Chip, Example
+from agrilape.skips import attempt
 from agrilape.sources.kept import keep_tiles
+from agrilape.sources.scene import PixelWindow
 
 FORMAT = 4  # raise it when the same configuration gives another store
 PUBLISHED = 2  # raise it when a release's own split is read in another way
 WORTH_WORKERS = 400  # windows; starting a worker takes about as long as cutting a hundred
+UNREADABLE = "cannot be read"
 SHELF = ".labels"  # folder of the scenes' labels while they are needed
 
 
@@ -80,9 +83,10 @@ def prepare_dataset(
     if manifest is not None:
         say(f"{name}: prepared before, {describe_splits(manifest.splits)}")
     elif is_published(config):
-        manifest = prepare_published(name, config, folder, key)
+        with doing("preparing data set", name):
+            manifest = prepare_published(name, config, folder, key)
     else:
-        with Crew(workers, scheduler) as crew:
+        with doing("preparing data set", name), Crew(workers, scheduler) as crew:
             manifest = _prepare(name, config, folder, scenes_cache, key, crew)
         say(f"{name}: {describe_splits(manifest.splits)}")
     for skip in manifest.skipped_scenes:
@@ -194,25 +198,39 @@ class Tally:
 def _examples(unit: Unit, config: DatasetConfig, tally: Tally) -> Iterator[Example]:
     """The chips of a unit that hold a question, as they are cut."""
     for piece in unit.pieces:
-        scene = piece.ground.near(piece.windows)
-        scene = replace(scene, frames=keep_tiles(scene, piece.windows))
-        strangers = piece.homes.strangers(scene.parcels, unit.split) if piece.homes else frozenset()
-        cutter = Cutter(scene, config, strangers, piece.ground.crops)
+        name = piece.ground.scene.id
+        cutter = attempt("opening what lies near the chips of", name, _cutter, piece, unit, config)
+        if isinstance(cutter, AgrilapeError):
+            tally.scenes.setdefault(name, cutter.problem)
+            tally.chips[UNREADABLE] += len(piece.windows)
+            continue
         for window, group in zip(piece.windows, piece.groups, strict=True):
-            try:
-                view = cutter.cut(window)
-            except (AgrilapeError, OSError) as error:
-                reason = error.problem if isinstance(error, AgrilapeError) else str(error)
-                tally.scenes.setdefault(scene.id, reason)
-                view = "cannot be read"
-            if isinstance(view, str):
-                tally.chips[view] += 1
-                continue
-            rng = random.Random(f"{config.seed}/{view.chip.id}")  # noqa: S311 - not for secrets
-            if samples := ask(view, config.tasks, config.questions, rng, config.language, config.metadata):
-                yield Example(_with_block(view.chip, piece.blocks.get(group)), samples)
-            else:
-                tally.chips["nothing to ask"] += 1
+            made = attempt("cutting a chip of", name, _example, cutter, window, config)
+            match made:
+                case Example():
+                    yield Example(_with_block(made.chip, piece.blocks.get(group)), made.samples)
+                case AgrilapeError():
+                    tally.scenes.setdefault(name, made.problem)
+                    tally.chips[UNREADABLE] += 1
+                case _:
+                    tally.chips[made] += 1
+
+
+def _cutter(piece: Piece, unit: Unit, config: DatasetConfig) -> Cutter:
+    scene = piece.ground.near(piece.windows)
+    scene = replace(scene, frames=keep_tiles(scene, piece.windows))
+    strangers = piece.homes.strangers(scene.parcels, unit.split) if piece.homes else frozenset()
+    return Cutter(scene, config, strangers, piece.ground.crops)
+
+
+def _example(cutter: Cutter, window: PixelWindow, config: DatasetConfig) -> Example | str:
+    """A chip with its questions, or why there is none."""
+    view = cutter.cut(window)
+    if isinstance(view, str):
+        return view
+    rng = random.Random(f"{config.seed}/{view.chip.id}")  # noqa: S311 - not for secrets
+    samples = ask(view, config.tasks, config.questions, rng, config.language, config.metadata)
+    return Example(view.chip, samples) if samples else "nothing to ask"
 
 
 def _with_block(chip: Chip, edges: tuple[int, int, int, int] | None) -> Chip:

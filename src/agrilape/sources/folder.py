@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agrilape.errors import AgrilapeError, DataError
+from agrilape.skips import attempt
 from agrilape.sources.discovery import PICTURE_SUFFIXES, find_files, listed, passed_over
 from agrilape.sources.facts import SceneFacts, read_facts
 from agrilape.sources.labels import is_parcels, label_picture, label_scene
@@ -130,10 +131,9 @@ def find_homes(path: Path, images: str = "**/*.tif", parcels: str = "**/*.gpkg")
 def open_home(home: Home) -> Iterator[Scene | Problem | str]:
     """The scenes of one folder one by one, what was left out, and notes on what was done."""
     yield from home.notes
-    try:
-        facts = read_facts(home.root, home.folder)
-    except DataError as error:
-        yield Problem(home.folder, str(error))
+    facts = attempt("reading what is known of", home.folder, read_facts, home.root, home.folder)
+    if isinstance(facts, AgrilapeError):
+        yield Problem(home.folder, str(facts))
         return
     yield from _on_map(home, facts)
     yield from _pictures(home, facts)
@@ -216,11 +216,12 @@ def _on_map(home: Home, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
     )
     yield from problems
     for files in places:
-        try:
-            scene, notes = _open_scene(home, _name(home, files, places), files, facts)
-        except Exception as error:  # whatever one scene holds, the others are read
-            yield Problem(files[0].path if len(files) == 1 else home.folder, _reason(error))
+        place = files[0].path if len(files) == 1 else home.folder
+        opened = attempt("opening", place, _open_scene, home, _name(home, files, places), files, facts)
+        if isinstance(opened, AgrilapeError):
+            yield Problem(place, str(opened))
             continue
+        scene, notes = opened
         yield scene
         yield from notes
         for day in scene.meta.get("empty_dates", ()):
@@ -252,18 +253,17 @@ def _pictures(home: Home, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
     count = 0
     for path in home.images:
         if path.suffix.lower() in PICTURE_SUFFIXES:
-            name = path.relative_to(home.root).with_suffix("").as_posix()
-            try:
-                scene = picture_scene(path, name, home.root.name, meta={"group": name} | facts.meta)
-                yield label_picture(scene, home.root, path, facts)
-            except Exception as error:  # likewise
-                yield Problem(path, _reason(error))
+            opened = attempt("opening", path, _open_picture, home, path, facts)
+            if isinstance(opened, AgrilapeError):
+                yield Problem(path, str(opened))
                 continue
+            yield opened
             count += 1
     if count:
         yield f"{count} pictures have no place on the map: pixels only"
 
 
-def _reason(error: Exception) -> str:
-    """What is wrong; with its kind if nobody foresaw it."""
-    return str(error) if isinstance(error, AgrilapeError) else f"{type(error).__name__}: {error}"
+def _open_picture(home: Home, path: Path, facts: SceneFacts) -> Scene:
+    name = path.relative_to(home.root).with_suffix("").as_posix()
+    scene = picture_scene(path, name, home.root.name, meta={"group": name} | facts.meta)
+    return label_picture(scene, home.root, path, facts)

@@ -17,7 +17,7 @@ from agrilape.geo.shapes import Part
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.samples.formats.conventions import Size
 from agrilape.samples.types import Chip, Example, Picture, Sample
-from agrilape.sources.formats.common import UNUSABLE, Omissions, PictureFolder, Row
+from agrilape.sources.formats.common import Omissions, PictureFolder, Row
 
 AS_THEY_ARE = {"PNG", "JPEG"}  # formats whose bytes a chip keeps
 # Words that say where something is: such a text is wrong once the picture is turned.
@@ -95,13 +95,13 @@ def picture_examples(
                 raise ValueError("the row names no picture")
             key = tuple(folder.find(name) for name in shown.names), shown.dates
             groups.setdefault(key, (shown, []))[1].append(row)
-        except UNUSABLE as error:
+        except Exception as error:
             omissions.add(row.path, error, row.number)
     used: Counter[str] = Counter()
     for (paths, dates), (shown, group) in groups.items():
         try:
             pictures, size = load_pictures(paths)
-        except UNUSABLE as error:
+        except Exception as error:
             for row in group:
                 omissions.add(row.path, error, row.number)
             continue
@@ -118,7 +118,7 @@ def answered(rows: Iterable[Row], size: Size, ask: Ask, omissions: Omissions) ->
     for row in rows:
         try:
             found = list(ask(row.value, size))
-        except UNUSABLE as error:
+        except Exception as error:
             omissions.add(row.path, error, row.number)
             continue
         yield from ((row, asked) for asked in found)

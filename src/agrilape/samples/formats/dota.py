@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import shapely
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from agrilape.io.gdal import open_raster
@@ -24,7 +24,6 @@ from agrilape.samples.formats.conventions import Size, pixels
 from agrilape.samples.formats.objects import Thing, ask_objects, plain_name
 from agrilape.samples.types import Example
 from agrilape.sources.formats.common import (
-    UNUSABLE,
     Omissions,
     PictureFolder,
     Row,
@@ -55,7 +54,7 @@ def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iter
             gsd, things = _labels(path, omissions)
             split = stated_split(*path.relative_to(folder).parent.parts)
             yield from _tiles(pictures.find(path.stem), path, gsd, things, split)
-        except (*UNUSABLE, OSError, RasterioError) as error:
+        except Exception as error:
             omissions.add(path, error)
 
 
@@ -75,7 +74,7 @@ def _labels(path: Path, omissions: Omissions) -> tuple[float | None, list[Labell
             if not outline.is_valid or outline.area <= 0:
                 raise ValueError("an outline crosses itself or has no area")
             things.append(Labelled(plain_name(words[8]), outline, words[9:10] not in ([], ["0"])))
-        except UNUSABLE as error:
+        except Exception as error:
             omissions.add(path, error, number)
     return gsd, things
 

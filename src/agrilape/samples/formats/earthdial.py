@@ -27,7 +27,7 @@ from agrilape.samples.formats.conventions import Size
 from agrilape.samples.formats.conversations import plain, told_task, turns
 from agrilape.samples.formats.notation import EARTHDIAL
 from agrilape.samples.types import Example
-from agrilape.sources.formats.common import UNUSABLE, Omissions, Row, published
+from agrilape.sources.formats.common import Omissions, Row, published
 
 BATCH = 64  # rows in memory
 _SENSOR = r"(?:\s*\[([A-Za-z0-9_.]+)\])?\s*(?:\\n)?\s*"  # some shards hold a new line as two characters
@@ -43,7 +43,7 @@ def read(folder: Path, omissions: Omissions) -> Iterator[Example]:
                 try:
                     if example := _example(Row(path, number, value), omissions):
                         yield example
-                except UNUSABLE as error:
+                except Exception as error:
                     omissions.add(path, error, number)
         except DataError as error:
             omissions.add(path, error)

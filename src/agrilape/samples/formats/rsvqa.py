@@ -16,7 +16,7 @@ from typing import Any
 from agrilape.samples.formats.common import Asked, Shown, picture_examples
 from agrilape.samples.formats.conventions import Size
 from agrilape.samples.types import Example
-from agrilape.sources.formats.common import UNUSABLE, Omissions, PictureFolder, Row, published, read_object
+from agrilape.sources.formats.common import Omissions, PictureFolder, Row, published, read_object
 
 _SPLIT = re.compile(r"_split_(\w+)_questions$")
 
@@ -46,7 +46,7 @@ def _rows(path: Path, omissions: Omissions) -> Iterator[Row]:
             yield Row(path, number, {**entry, "answer": str(answer), "split": split})
         except StopIteration:
             omissions.add(path, "the question has no answer", number)
-        except UNUSABLE as error:
+        except Exception as error:
             omissions.add(path, error, number)
 
 

@@ -51,7 +51,7 @@ def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iter
                 parcels = tuple(_parcels(row, picture_size(str(picture)), omissions))
                 meta = {"group": name, "split": stated_split(path.stem)}
                 yield picture_scene(picture, name, folder.name, parcels=parcels, meta=meta)
-            except UNUSABLE as error:
+            except Exception as error:
                 omissions.add(path, error, row.number)
 
 
@@ -83,7 +83,7 @@ def _parcels(row: Row, size: tuple[int, int], omissions: Omissions) -> Iterator[
     for number, thing in enumerate(row.value["objects"]):
         try:
             outline, box_only = _outline(thing)
-        except UNUSABLE as error:
+        except Exception as error:
             omissions.add(row.path, error, f"{row.number}, object {number}")
             continue
         name = str(thing["name"])

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from agrilape.errors import AgrilapeError, DataError
 from agrilape.files import path_inside
+from agrilape.skips import concerns_all, planned
 from agrilape.sources.discovery import find_files
 from agrilape.sources.places import Problem
 
@@ -38,9 +39,12 @@ class Omissions:
 
         Args:
             path: The file.
-            reason: Why; an exception that reading it raised will do.
+            reason: Why; an exception that reading it raised will do. One that nobody planned is logged with
+                its traceback; a full disk is raised again, since it concerns all rows.
             row: Which row of the file, from 1, or the name of a part of it.
         """
+        if isinstance(reason, Exception) and concerns_all(reason) and not isinstance(reason, UNUSABLE):
+            raise reason
         why = _words(reason)
         self.counts[why] += 1
         if self.counts[why] <= NAMED_PER_REASON:
@@ -54,8 +58,10 @@ def _words(reason: str | Exception) -> str:
         case AgrilapeError():
             return reason.problem
         case KeyError():
-            return f"{reason.args[0]!r} is missing"
-    return str(reason) or type(reason).__name__
+            return f"{reason.args[0]!r} is missing" if reason.args else "something is missing"
+        case _ if isinstance(reason, UNUSABLE):
+            return str(reason) or type(reason).__name__
+    return planned(reason).problem
 
 
 class PictureFolder:

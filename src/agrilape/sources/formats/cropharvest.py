@@ -21,7 +21,7 @@ from agrilape.errors import DataError
 from agrilape.files import path_inside
 from agrilape.sources.crops import plain_crop
 from agrilape.sources.dates import parse_date
-from agrilape.sources.formats.common import UNUSABLE, Omissions, published
+from agrilape.sources.formats.common import Omissions, published
 from agrilape.sources.observations import PointSeries
 from agrilape.sources.vectors import read_vector
 
@@ -44,7 +44,7 @@ def read(folder: Path, omissions: Omissions) -> Iterator[PointSeries]:
     for number, record in enumerate(table.drop(columns=table.geometry.name).to_dict("records"), start=1):
         try:
             yield _series(folder, record)
-        except UNUSABLE as error:
+        except Exception as error:
             omissions.add(path, error, number)
 
 

@@ -15,7 +15,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from agrilape.errors import AgrilapeError, DataError
+from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.sources.crops import read_crop_table
 from agrilape.sources.facts import AS_THEY_SAY
@@ -59,7 +59,7 @@ def read(folder: Path, omissions: Omissions) -> Iterator[Scene]:
     for files in group_places(images, AS_THEY_SAY, omissions.add):
         try:
             yield _scene(folder, files, vectors)
-        except AgrilapeError as error:
+        except Exception as error:
             omissions.add(files[0].path, error)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas
 from rasterio.errors import RasterioError
 
-from agrilape.errors import AgrilapeError, DataError
+from agrilape.errors import DataError
 from agrilape.io.gdal import open_raster
 from agrilape.sources.facts import Reading
 from agrilape.sources.folder import series_scene
@@ -45,7 +45,7 @@ def read(folder: Path, omissions: Omissions) -> Iterator[Scene]:
             image = country / "s2_images" / window / mask.name
             try:
                 yield _scene(image, mask, country.name, window, tables[country].get(mask.stem))
-            except AgrilapeError as error:
+            except Exception as error:
                 omissions.add(image, error)
 
 

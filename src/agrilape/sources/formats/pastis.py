@@ -27,7 +27,7 @@ from agrilape.geo.georeference import Georeference
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.sources import composite as composites
 from agrilape.sources.dates import parse_date
-from agrilape.sources.formats.common import UNUSABLE, Omissions, published
+from agrilape.sources.formats.common import Omissions, published
 from agrilape.sources.formats.instances import instance_outlines
 from agrilape.sources.scene import Parcel, PixelWindow, Scene
 from agrilape.sources.vectors import read_vector
@@ -125,7 +125,7 @@ def read(folder: Path, omissions: Omissions) -> Iterator[Scene]:
     for record, footprint in zip(table.to_dict("records"), table.geometry, strict=True):
         try:
             yield _scene(folder, record, footprint, table.crs)
-        except (*UNUSABLE, OSError) as error:
+        except Exception as error:
             omissions.add(path, error, f"patch {record.get('ID_PATCH')}")
 
 
