@@ -130,7 +130,7 @@ def _print_estimates(recipe: Recipe) -> None:
     from agrilape.train.start import describe, start_of
 
     start = start_of(recipe.model, fetch=True)
-    for sentence in describe(recipe, start) if start else ():
+    for sentence in list(describe(recipe, start)) if start else ():  # all of it, or what is refused
         say(sentence)
     stages = estimate_recipe(recipe, recipe.output / "data")
     table = Table("", *(stage.stage for stage in stages), box=None)

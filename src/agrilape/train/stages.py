@@ -127,7 +127,7 @@ def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:
         data: Key of each data set that it trains on, as its manifest gives it.
     """
     found: list[str] = []
-    start = start_of(recipe.model)
+    start, recipe = start_of(recipe.model), going_on(recipe)
     met_lape, met_places = start is not None and start.lape is not None, False
     for stage in recipe.stages:
         met_lape |= uses_lape(recipe, stage)
