@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.errors import RecipeError, did_you_mean
 from agrilape.files import write_text
 
+_GROUPS = ("datasets", "model", "lape", "loss", "evaluation")
 # The strategy's own names of its settings, and where each lives in a recipe. A `*` stands for every stage.
 STRATEGY_NAMES = {
     "num_spatial_tokens": "lape.num_spatial_tokens",
@@ -46,6 +47,21 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         RecipeError: The file cannot be read, a key is unknown, or a value is invalid.
     """
     file = _find(path)
+    raw = read_settings(file)
+    if file.name in {RESOLVED, BESIDE} and Path(path).is_dir():
+        _adopt(raw, file.parent, Path(path))
+    _spread_strategy_names(raw, str(file))
+    for override in overrides:
+        _apply(raw, override)
+    return parse_recipe(raw, str(file))
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """The settings of a recipe as its file has them, of the form that a recipe has but not validated.
+
+    Raises:
+        RecipeError: The file cannot be read, or a part is of another kind than it must be.
+    """
     try:
         raw = read_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -54,12 +70,27 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         ) from error
     if not isinstance(raw, dict):
         raise RecipeError(f"the recipe {file} holds no settings", "see recipes/quickstart.yaml for the form")
-    if file.name in {RESOLVED, BESIDE} and Path(path).is_dir():
-        _adopt(raw, file.parent, Path(path))
-    _spread_strategy_names(raw, str(file))
-    for override in overrides:
-        _apply(raw, override)
-    return parse_recipe(raw, str(file))
+    _check_form(raw, str(file))
+    return raw
+
+
+def _check_form(raw: Mapping[Any, Any], origin: str) -> None:
+    """Refuse what is no settings where settings must be, before anything looks into them."""
+    for key in raw:
+        if not isinstance(key, str):
+            raise RecipeError(f"{origin}: {key!r} is no name of a setting", "names of settings are words")
+    parts = [(name, raw[name], "settings") for name in _GROUPS if raw.get(name) is not None]
+    if isinstance(data := raw.get("datasets"), dict):
+        parts += [(f"datasets.{name}", one, "settings") for name, one in data.items()]
+    if (stages := raw.get("stages")) is not None:
+        parts.append(("stages", stages, "a list of stages"))
+        each = stages if isinstance(stages, list) else ()
+        parts += [(f"stages.{number}", one, "settings") for number, one in enumerate(each)]
+    for where, part, wanted in parts:
+        if not isinstance(part, list if where == "stages" else dict):
+            raise RecipeError(
+                f"{origin}: {where} is {part!s:.60}, not {wanted}", "see recipes/quickstart.yaml for the form"
+            )
 
 
 def parse_recipe(raw: dict[str, Any], origin: str = "recipe") -> Recipe:
@@ -74,9 +105,10 @@ def parse_recipe(raw: dict[str, Any], origin: str = "recipe") -> Recipe:
             each other.
     """
     raw = copy.deepcopy(raw)
+    _check_form(raw, origin)
     _spread_strategy_names(raw, origin)
     if raw.get("enable_lape") is False:
-        stages = [{**stage, "enable_lape": False} for stage in raw.get("stages", [])]
+        stages = [{**stage, "enable_lape": False} for stage in raw.get("stages") or []]
         raw |= {"coordinates": "numerals", "stages": stages}
     if "learned" in _values_at(raw, ["stages", "*", "introduction", "gate"]):
         raw["lape"] = {"gate": "learned", **(raw.get("lape") or {})}
@@ -149,7 +181,7 @@ def _find(path: Path | str) -> Path:
 def _adopt(raw: dict[str, Any], run: Path, asked: Path) -> None:
     """Make a run's recipe one of where the run lies now, ending with the stage that was asked for."""
     raw["output"] = str(run)
-    names = [f"{number}-{stage['name']}" for number, stage in enumerate(raw["stages"], start=1)]
+    names = [f"{number}-{stage.get('name')}" for number, stage in enumerate(raw.get("stages") or (), start=1)]
     if asked.name in names and asked.resolve().parent.name == "stages":
         raw["stages"] = raw["stages"][: names.index(asked.name) + 1]
 

@@ -12,9 +12,29 @@ def read_yaml(text: str) -> Any:
     """Read settings; `off` and `no` are words, as in `ntp: off`.
 
     Raises:
-        yaml.YAMLError: The text is not YAML.
+        yaml.YAMLError: The text is not YAML, a value is none of its type (`2020-99-99`, `!!int abc`), or
+            something holds itself.
     """
-    return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    try:
+        content = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        _refuse_circles(content, set(), set())
+    except RecursionError as error:
+        raise yaml.YAMLError("it is nested too deeply") from error
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
+        raise yaml.YAMLError(f"a value cannot be read: {error}") from error
+    return content
+
+
+def _refuse_circles(node: Any, above: set[int], done: set[int]) -> None:
+    if not isinstance(node, (dict, list)) or id(node) in done:
+        return
+    if id(node) in above:
+        raise yaml.YAMLError("an alias (*) stands for what it is part of")
+    above.add(id(node))
+    for inner in node.values() if isinstance(node, dict) else node:
+        _refuse_circles(inner, above, done)
+    above.discard(id(node))
+    done.add(id(node))
 
 
 class _Loader(yaml.SafeLoader):

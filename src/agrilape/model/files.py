@@ -23,6 +23,8 @@ from agrilape.model.locate import CONFIG, META, WEIGHTS, fetch, is_on_hub, locat
 from agrilape.model.presets import Built, build_preset
 from agrilape.tokens.explain import explained
 
+COORDINATES = ("position_tokens", "numerals")
+
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write a safetensors file."""
@@ -88,8 +90,8 @@ def read_settings(folder: Path) -> LapeConfig | None:
             )
         return None
     try:
-        return LapeConfig.model_validate_json((folder / CONFIG).read_text())
-    except (OSError, ValidationError) as error:
+        return LapeConfig.model_validate_json((folder / CONFIG).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise _unreadable(folder, error) from error
 
 
@@ -105,11 +107,28 @@ def read_meta(folder: Path) -> dict[str, Any]:
     path = folder / META
     if not path.is_file():
         return {}
-    try:
-        meta: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise ModelError(f"{path} is damaged: {_first_line(error)}", "copy or train it again") from error
+    meta = read_object(path)
+    for key, known in (("coordinates", COORDINATES), ("base", ())):
+        value = meta.get(key)
+        if value is not None and (not isinstance(value, str) or (known and value not in known)):
+            wanted = f"one of {', '.join(known)}" if known else "a name"
+            raise ModelError(f"{path}: {key} is {value!s:.60}, not {wanted}", "copy or train it again")
     return meta
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object that one of a checkpoint's JSON files holds.
+
+    Raises:
+        ModelError: It holds something else, or cannot be read.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is damaged: {_first_line(error)}", "copy or train it again") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds {content!s:.60}, not named facts", "copy or train it again")
+    return content
 
 
 def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
@@ -225,4 +244,7 @@ def _explained(path: str | Path) -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

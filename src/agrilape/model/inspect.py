@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from agrilape.config.lape import LapeConfig
 from agrilape.errors import ModelError
-from agrilape.model.files import read_meta
+from agrilape.model.files import read_meta, read_object, read_settings
 from agrilape.model.groups import group_of
 from agrilape.model.locate import CONFIG, WEIGHTS
 
@@ -50,9 +48,14 @@ def inspect_checkpoint(folder: Path | str) -> dict[str, Any]:
         "parameters": {**parameters, "total": sum(parameters.values())},
         "bytes": sum(file.stat().st_size for file in files),
         "lape": _lape_facts(folder),
-        "injection_lost": config.get("agrilape", {}).get("injection_lost"),
+        "injection_lost": _merged(config).get("injection_lost"),
         "extra": meta,
     }
+
+
+def _merged(config: dict[str, Any]) -> dict[str, Any]:
+    facts = config.get("agrilape")
+    return facts if isinstance(facts, dict) else {}
 
 
 def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
@@ -66,15 +69,12 @@ def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
 def _lape_facts(folder: Path) -> dict[str, Any] | None:
     if not (folder / CONFIG).is_file():
         return None
-    config = LapeConfig.model_validate_json((folder / CONFIG).read_text())
+    config = read_settings(folder)
+    assert config is not None
     tables = {name: list(shape) for name, shape in _shapes(folder / WEIGHTS).items() if len(shape) == 2}
     return {**config.model_dump(exclude={"token_ids"}), "tables": tables}
 
 
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
-    try:
-        config: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    except ValueError as error:
-        raise ModelError(f"{path} is damaged: {error}", "copy or train it again") from error
-    return config
+    return read_object(path) if path.is_file() else {}

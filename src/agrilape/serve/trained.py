@@ -8,14 +8,25 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from agrilape.config import recipe_file
+from agrilape.config.load import read_settings
 from agrilape.config.recipe import Fact
+from agrilape.errors import RecipeError
 from agrilape.model import Checkpoint
 
 MOST_SCALE = 1.5
 """How many times coarser or finer than in training an image may be without a warning."""
+
+
+_KINDS: dict[str, tuple[type, str]] = {
+    "chip": (int, "a number of pixels"),
+    "picture_side": (int, "a number of pixels"),
+    "metadata": (list, "a list"),
+    "tasks": (list, "a list"),
+    "language": (str, "a word"),
+    "composite": (str, "a word"),
+    "source": (dict, "settings"),
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,7 @@ def trained(folder: Path, checkpoint: Checkpoint, task: str | None, gsd: float) 
     asked = [data for data in cut if task in (data.get("tasks") or [task])]  # a release brings its own tasks
     data = _fitting(asked or cut, gsd)
     return Trained(
-        side=int(data["chip"]),
+        side=data["chip"],
         picture_side=data.get("picture_side"),
         metadata=tuple(data.get("metadata") or ()),
         language=data.get("language") or "en",
@@ -80,10 +91,24 @@ def _fitting(datasets: Sequence[dict[str, Any]], gsd: float) -> dict[str, Any]:
 
 
 def _gsd(data: dict[str, Any]) -> float | None:
-    return (data.get("source") or {}).get("gsd")
+    gsd = (data.get("source") or {}).get("gsd")
+    return float(gsd) if isinstance(gsd, int | float) and gsd > 0 else None
 
 
 def _datasets(recipe: Path) -> list[dict[str, Any]]:
+    """The data sets of a recipe, as far as they are described rightly in what is needed of them.
+
+    Raises:
+        RecipeError: The recipe cannot be read, or a setting of a data set is none.
+    """
     if not recipe.is_file():
         return []
-    return list(((yaml.safe_load(recipe.read_text(encoding="utf-8")) or {}).get("datasets") or {}).values())
+    found = (read_settings(recipe).get("datasets") or {}).items()
+    for name, data in found:
+        for key, (kind, wanted) in _KINDS.items():
+            if data.get(key) is not None and not isinstance(data[key], kind):
+                raise RecipeError(
+                    f"{recipe}: datasets.{name}.{key} is {data[key]!s:.60}, not {wanted}",
+                    "mend the recipe beside the checkpoint, or take the checkpoint out of its run",
+                )
+    return [data for _, data in found]
