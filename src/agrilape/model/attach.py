@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache, partial, wraps
 from inspect import signature
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -21,6 +22,7 @@ from agrilape.errors import ModelError
 from agrilape.model import families as _families  # noqa: F401  (fills the registry)
 from agrilape.model.initialise import initialise
 from agrilape.model.lape import Lape, check_token_ids
+from agrilape.model.locate import CONFIG, WEIGHTS
 from agrilape.model.places import FACTS, places, remember_config
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -29,8 +31,8 @@ Extension = tuple[str, Callable[[Any], Method]]
 _IMAGE_FACTS = ("image_times", *FACTS)
 
 
-def attach(model: Model, config: LapeConfig, tokenizer: Any = None) -> Model:
-    """Attach LAPE in place; `forward` and `generate` then accept `image_times` and `image_sizes`.
+def attach(model: Model, config: LapeConfig, tokenizer: Any = None, *, anew: bool = False) -> Model:
+    """Attach new LAPE in place; `forward` and `generate` then accept `image_times` and `image_sizes`.
 
     `image_times`: time of each image in [0, 1], `[images]`, NaN for a still one; default: all still.
     `image_sizes`: height and width of each original image in pixels, `[images, 2]`; needed by families that
@@ -40,14 +42,17 @@ def attach(model: Model, config: LapeConfig, tokenizer: Any = None) -> Model:
         model: A model of a supported family, see `agrilape.model.grids`.
         config: Settings with `token_ids` resolved by `add_position_tokens`.
         tokenizer: Needed for the initialisation `numerals`.
+        anew: Also where the model was loaded from a folder whose LAPE was left behind, or has it merged.
 
     Returns:
         The same object.
 
     Raises:
-        ModelError: The family is unknown, the model cannot write, LAPE is attached already, or token ids are
+        ModelError: The family is unknown, the model cannot write, it has LAPE already, or token ids are
             missing or not as many as the settings say.
     """
+    if not anew:
+        _refuse_to_forget(inner_model(model))
     if lape_of(model) is not None:
         raise ModelError("LAPE is attached already", "call detach(model) first")
     inner = inner_model(model)
@@ -71,6 +76,17 @@ def attach(model: Model, config: LapeConfig, tokenizer: Any = None) -> Model:
     base = inner.base_model
     base._layout, base._images, base._generating = layout, {}, {}
     return model
+
+
+def _refuse_to_forget(model: Any) -> None:
+    """A trained model that was loaded without its LAPE would be given rows that know nothing."""
+    folder = Path(getattr(model.config, "name_or_path", "") or ".")
+    left_behind = any((folder / name).is_file() for name in (CONFIG, WEIGHTS)) and model.config.name_or_path
+    if left_behind or getattr(model.config, "agrilape", None):
+        raise ModelError(
+            f"{folder} was trained with LAPE, which new rows would replace",
+            f"load it with agrilape.from_pretrained({str(folder)!r}), or attach(..., anew=True)",
+        )
 
 
 def detach(model: Model) -> Model:

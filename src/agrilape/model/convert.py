@@ -81,7 +81,7 @@ def unmerge(model: Any) -> LapeConfig:
 def _attached(
     model: Any, config: LapeConfig, rows: dict[Direction, Tensor], scalars: dict[str, Tensor]
 ) -> Lape:
-    attach(model, config.model_copy(update={"initialisation": "mean"}))  # which needs no tokenizer
+    attach(model, config.model_copy(update={"initialisation": "mean"}), anew=True)  # needs no tokenizer
     lape = lape_of(model)
     assert lape is not None
     lape.config = lape.config.model_copy(update={"initialisation": config.initialisation})

@@ -66,7 +66,7 @@ def read_lape(folder: Path, model: Any) -> LapeConfig | None:
         return None
     # The rows are overwritten at once; `mean` is a beginning that needs no tokenizer.
     try:
-        attach(model, config.model_copy(update={"initialisation": "mean"}))
+        attach(model, config.model_copy(update={"initialisation": "mean"}), anew=True)
         lape = lape_of(model)
         assert lape is not None
         lape.config = config

@@ -6,6 +6,7 @@ import shutil
 import huggingface_hub.constants as hub
 import pytest
 import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 import agrilape
 from agrilape.config.lape import LapeConfig
@@ -162,6 +163,19 @@ def test_merged_rows_come_back_as_they_were(tmp_path, ntp, tied):
     assert not hasattr(merged.config, "agrilape")
     assert tables.keys() == again.keys()
     assert all(torch.allclose(tables[name], again[name], atol=1e-5) for name in tables)
+
+
+def test_new_rows_do_not_replace_those_of_a_model_that_was_loaded_without_them(saved, tmp_path):
+    plain = AutoModelForImageTextToText.from_pretrained(saved / "c")
+    processor = AutoProcessor.from_pretrained(saved / "c")
+    config = add_position_tokens(processor, SMALL)
+    with pytest.raises(ModelError, match=r"agrilape\.from_pretrained"):
+        attach(plain, config)
+    assert lape_of(attach(plain, config, anew=True)) is not None
+    model, processor = attached()
+    merged = merge(model)
+    with pytest.raises(ModelError, match="trained with LAPE"):
+        attach(merged, add_position_tokens(processor, SMALL))
 
 
 def test_no_model_and_an_unfinished_run_are_said(tmp_path):
