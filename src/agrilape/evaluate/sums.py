@@ -12,7 +12,7 @@ from agrilape.evaluate.metrics.arrays import Floats
 from agrilape.evaluate.metrics.intervals import cluster_sums
 from agrilape.evaluate.read import Rows
 from agrilape.evaluate.scores import EVERY_METRIC, TASK_METRICS, Wanted, by_task, metrics_of
-from agrilape.evaluate.units import units
+from agrilape.evaluate.units import scene_of
 
 _KINDS = (
     kinds.ONE_BOX,
@@ -30,7 +30,7 @@ class SceneSums(NamedTuple):
 
     Attributes:
         metrics: Names of the metrics, which share these quantities.
-        scenes: Scenes in order of name; their blocks where these are few, see `units`.
+        scenes: Scenes in order of name.
         sums: Additive quantities of each scene, `[scenes, K]`.
         n: Number of samples.
     """
@@ -78,6 +78,6 @@ def scene_sums(rows: Rows, wanted: Wanted = EVERY_METRIC) -> dict[str, list[Scen
 
 def _sums(metrics: Sequence[Metric], rows: Rows) -> SceneSums:
     chosen = metrics[0].select(rows)
-    scenes = units(chosen).labels
+    scenes = [scene_of(row) for row in chosen]
     sums = cluster_sums(metrics[0].columns(chosen), scenes)
     return SceneSums(tuple(one.name for one in metrics), tuple(sorted(set(scenes))), sums, len(chosen))
