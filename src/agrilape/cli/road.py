@@ -24,6 +24,7 @@ from agrilape.config.recipe import SimulateSource
 from agrilape.console import out, progress, say
 from agrilape.errors import RecipeError
 from agrilape.files import require_writable
+from agrilape.io.json_text import read_json_object
 from agrilape.locks import REPORT, run_locked
 
 LEFT_OUT = 3  # status of a command that did all but what could not be read
@@ -38,7 +39,7 @@ def quickstart(overrides: Overrides = None, output: Output = None, allow_remote:
 
     recipe = open_recipe("quickstart", overrides, output)
     page = run_recipe(recipe)
-    print_scores(json.loads((recipe.output / "evaluation" / "metrics.json").read_text(encoding="utf-8")))
+    print_scores(read_json_object(recipe.output / "evaluation" / "metrics.json"))
     say(f"\nOpen {page} in a browser.", "bold")
 
 

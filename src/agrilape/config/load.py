@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from agrilape.config.plain_yaml import read_yaml
 from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.errors import RecipeError, did_you_mean
 from agrilape.files import write_text
+from agrilape.io.yaml_text import parse_yaml, read_yaml
 
 _GROUPS = ("datasets", "model", "lape", "loss", "evaluation")
 # The strategy's own names of its settings, and where each lives in a recipe. A `*` stands for every stage.
@@ -62,12 +62,7 @@ def read_settings(file: Path) -> dict[str, Any]:
     Raises:
         RecipeError: The file cannot be read, or a part is of another kind than it must be.
     """
-    try:
-        raw = read_yaml(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(
-            f"cannot read the recipe {file}: {error}", "check that it is a YAML file"
-        ) from error
+    raw = read_yaml(file, RecipeError, "correct the recipe; recipes/quickstart.yaml shows the form")
     if not isinstance(raw, dict):
         raise RecipeError(f"the recipe {file} holds no settings", "see recipes/quickstart.yaml for the form")
     _check_form(raw, str(file))
@@ -144,9 +139,9 @@ def _is_dumped(path: Path) -> bool:
     """Is a file one that `dump_recipe` wrote? A person's has comments, or leaves out what has a default."""
     try:
         text = path.read_text(encoding="utf-8")
-        raw = read_yaml(text)
+        raw = parse_yaml(text)
         return bool(text == _dumped(raw)) and {"model", "lape", "loss", "evaluation"} <= set(raw)
-    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError, RecipeError):
+    except (OSError, ValueError, TypeError, yaml.YAMLError, RecipeError):
         return False
 
 
@@ -194,8 +189,8 @@ def _apply(raw: dict[str, Any], override: str) -> None:
             f"cannot read the override '{override}'", "write it as key=value, e.g. lape.ntp=off"
         )
     try:
-        value = read_yaml(text)
-    except yaml.YAMLError as error:
+        value = parse_yaml(text)
+    except ValueError as error:
         raise RecipeError(f"the value of '{override}' is not YAML: {error}", "quote it") from error
     full = STRATEGY_NAMES.get(key.strip(), key.strip())
     _set(raw, full.split("."), value, override)

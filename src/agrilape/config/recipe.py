@@ -69,6 +69,9 @@ class FormatSource(Settings):
     images: Path | None = Field(
         None, description="Folder of the pictures that its annotations name; null: the release's own."
     )
+    boxes: Literal["fractions", "percent", "thousandths", "pixels"] = Field(
+        "fractions", description="What `[left, top, right, bottom]` in the text runs to; for llava alone."
+    )
 
 
 Fact = Literal["sensor", "gsd", "date", "location", "bands"]

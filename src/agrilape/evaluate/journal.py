@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from agrilape.errors import DataError
 from agrilape.evaluate.rows import Prediction
 from agrilape.files import write_text
+from agrilape.io.json_text import Line, json_lines, read_json_if_sound, to_json
 
 STATE = ".state.json"
 
@@ -38,7 +37,7 @@ class Journal:
         self.seconds = 0.0
         self._state = path.with_suffix(STATE)
         path.parent.mkdir(parents=True, exist_ok=True)
-        state = _read_json(self._state)
+        state = read_json_if_sound(self._state)
         if state.get("key") == key and path.is_file():
             self.seconds = float(state.get("seconds", 0.0))
             self._load()
@@ -92,22 +91,15 @@ class Journal:
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
             os.truncate(self.path, len(whole))
-        for line in whole.splitlines():
-            with suppress(ValueError, DataError):  # a crash may leave anything in a line
-                row = Prediction.from_json(json.loads(line))
-                self.rows[row.id] = row
+        for line in json_lines(whole.decode("utf-8", errors="replace")):
+            if isinstance(line, Line):  # a crash may leave anything in the others
+                with suppress(DataError):
+                    row = Prediction.from_json(line.value)
+                    self.rows[row.id] = row
 
     def _save_state(self) -> None:
-        write_text(self._state, json.dumps({"key": self.key, "seconds": self.seconds}))
+        write_text(self._state, to_json({"key": self.key, "seconds": self.seconds}))
 
 
 def _line(row: Prediction) -> str:
-    return json.dumps(row.to_json(), ensure_ascii=False) + "\n"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return to_json(row.to_json()) + "\n"  # ensure_ascii: nobody cuts a row at a U+2028 in an answer

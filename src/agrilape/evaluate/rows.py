@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Part, Polygon, Shape
 from agrilape.geo.timewindow import TimeWindow
+from agrilape.io.json_text import Damaged, json_lines
+from agrilape.io.text import read_text
 from agrilape.samples.codec import (
     georeference_from_json,
     georeference_to_json,
@@ -169,7 +170,7 @@ class Prediction:
                 window=window_from_json(row.get("window")),
                 meta=dict(row.get("meta") or {}),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(
                 f"a prediction row lacks or misspells {error}", "write rows as `agrilape evaluate` does"
             ) from error
@@ -198,17 +199,16 @@ def read_rows(path: Path) -> list[Prediction]:
     """
     if not path.is_file():
         raise DataError(f"{path} is not there", "run `agrilape evaluate` first")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no text: {error}", "give the rows of `agrilape evaluate`") from error
     rows: list[Prediction] = []
-    for number, line in enumerate(lines, start=1):
+    for line in json_lines(read_text(path)):
         try:
-            rows.append(Prediction.from_json(json.loads(line)))
-        except (json.JSONDecodeError, DataError) as error:
+            if isinstance(line, Damaged):
+                raise DataError(line.reason, "")
+            rows.append(Prediction.from_json(line.value))
+        except DataError as error:
             raise DataError(
-                f"{path}, line {number}: {error}", "delete the line; its sample is then predicted anew"
+                f"{path}, line {line.number}: {error.problem}",
+                "delete the line; `agrilape evaluate` then predicts its sample anew",
             ) from error
     refuse_repeats(row.id for row in rows)
     return rows

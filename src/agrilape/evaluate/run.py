@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,6 +22,7 @@ from agrilape.evaluate.subset import Subset
 from agrilape.evaluate.suites import Suite, suite_of
 from agrilape.evaluate.summary import choose_rivals, summarise
 from agrilape.files import path_inside, write_json
+from agrilape.io.json_text import read_json_object
 from agrilape.model import is_checkpoint
 from agrilape.samples import Store, read_store
 from agrilape.samples.apart import check_apart
@@ -74,7 +74,7 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
         metrics = facts | _score(recipe, run, journal, subsets, suite)
         write_json(folder / "metrics.json", metrics)
     process.wait_for_everyone()
-    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    content: dict[str, Any] = read_json_object(folder / "metrics.json")
     return content
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from agrilape.config.base import Settings
@@ -17,6 +16,7 @@ from agrilape.config.recipe import EvaluationConfig
 from agrilape.errors import RecipeError, did_you_mean
 from agrilape.evaluate.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWNS
 from agrilape.evaluate.scores import TASK_METRICS, metrics_of
+from agrilape.io.yaml_text import read_yaml
 
 
 class Suite(Settings):
@@ -71,9 +71,9 @@ def load_suite(name: str | Path) -> Suite:
         hint = did_you_mean(str(name), shipped, f"name a YAML file, or one of {', '.join(shipped)}")
         raise RecipeError(f"there is no suite '{name}'", hint)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path)
         suite = Suite.model_validate({"name": path.stem, **raw} if isinstance(raw, dict) else raw)
-    except (UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+    except ValidationError as error:
         raise RecipeError(
             f"{path} is no suite: {_first_line(error)}", f"its keys are {', '.join(Suite.model_fields)}"
         ) from error

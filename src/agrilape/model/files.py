@@ -18,12 +18,15 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from agrilape.config.lape import LapeConfig
 from agrilape.errors import AgrilapeError, DataError, ModelError
 from agrilape.files import check_name, is_out_of_room
+from agrilape.io.json_text import read_json_object
 from agrilape.model.attach import attach, lape_of
 from agrilape.model.locate import CONFIG, META, WEIGHTS, fetch, is_on_hub, locate, refuse_bare_adapter
 from agrilape.model.presets import Built, build_preset
 from agrilape.tokens.explain import explained
 
 COORDINATES = ("position_tokens", "numerals")
+
+_COPY = "copy or train it again"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -90,8 +93,8 @@ def read_settings(folder: Path) -> LapeConfig | None:
             )
         return None
     try:
-        return LapeConfig.model_validate_json((folder / CONFIG).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        return LapeConfig.model_validate(read_json_object(folder / CONFIG, ModelError, _COPY))
+    except ValueError as error:
         raise _unreadable(folder, error) from error
 
 
@@ -122,13 +125,7 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         ModelError: It holds something else, or cannot be read.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is damaged: {_first_line(error)}", "copy or train it again") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} holds {content!s:.60}, not named facts", "copy or train it again")
-    return content
+    return read_json_object(path, ModelError, _COPY)
 
 
 def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
@@ -183,12 +180,12 @@ def _check_pieces(folder: Path) -> None:
     """
     for index in folder.glob("*.index.json") if folder.is_dir() else ():
         try:
-            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            names = set(read_json_object(index)["weight_map"].values())
             for name in names:
                 check_name(name, "the name of a file of weights", parts=1)
         except DataError as error:
             raise ModelError(f"{index}: {error.problem}", "get the model anew from its origin") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{index} is not readable: {error}", "copy the folder again, whole") from error
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from agrilape.config import recipe_file
 from agrilape.errors import DataError
+from agrilape.io.json_text import Line, json_lines, parse_json
+from agrilape.io.text import decode
+from agrilape.io.yaml_text import parse_yaml
 
 Json = dict[str, Any]
 
@@ -126,33 +126,32 @@ class _Reader:
         if text is None:
             return {}
         try:
-            content = yaml.safe_load(text) if str(path).endswith(".yaml") else json.loads(text)
-        except (yaml.YAMLError, json.JSONDecodeError) as error:
-            return self._damaged(path, str(error).splitlines()[0])
+            content = parse_yaml(text) if str(path).endswith(".yaml") else parse_json(text, infinite=True)
+        except ValueError as error:
+            return self._damaged(path, str(error))
         return content if isinstance(content, dict) else self._damaged(path, "not a mapping")
 
     def lines(self, path: str | Path) -> tuple[Json, ...]:
         """Rows of a JSON-lines file; a row cut off by a kill is left out and said."""
         rows: list[Json] = []
         damaged = 0
-        for line in (self._text(path) or "").splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                row = None
-            if isinstance(row, dict):
-                rows.append(row)
-            elif line.strip():
+        for line in json_lines(self._text(path) or "", infinite=True):
+            if isinstance(line, Line) and isinstance(line.value, dict):
+                rows.append(line.value)
+            else:
                 damaged += 1
         if damaged:
             self._damaged(path, f"{damaged} unreadable line{'s' * (damaged > 1)} left out")
         return tuple(rows)
 
     def _text(self, path: str | Path) -> str | None:
-        try:
-            return (self.folder / path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
+        if not (self.folder / path).is_file():
             self.missing.append(f"{path}: not there")
+            return None
+        try:
+            return decode((self.folder / path).read_bytes(), "it")
+        except (OSError, DataError) as error:
+            self.missing.append(f"{path}: {error.problem if isinstance(error, DataError) else error}")
             return None
 
     def _damaged(self, path: str | Path, problem: str) -> Json:

@@ -6,7 +6,6 @@ shares or a grid of other chips, may each be sound while one trains on the groun
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from agrilape.config.recipe import DatasetConfig, FormatSource, KitSource, Recip
 from agrilape.console import warn
 from agrilape.errors import DataError
 from agrilape.files import write_json
+from agrilape.io.json_text import read_json_if_sound
 from agrilape.samples.leaks import Trace, check_leakage, trace
 from agrilape.samples.manifest import NAME, Manifest, Shard, read_manifest
 from agrilape.samples.store import Store
@@ -80,7 +80,7 @@ def check_apart(recipe: Recipe, data: Path) -> None:
     Raises:
         DataError: They share a picture, a parcel, ground or a year; the message names data sets and chips.
     """
-    known = _remembered(data / CHECKED)
+    known = read_json_if_sound(data / CHECKED)
     found: dict[str, Any] = {}
     for learnt, asked in _pairs(recipe, data):
         rule = _rule(learnt.config, asked.config)
@@ -152,12 +152,3 @@ def _remedy(learnt: DatasetConfig, asked: DatasetConfig) -> str:
     differ = [name for name in decides if getattr(learnt, name) != getattr(asked, name)]
     here = f"; here {', '.join(differ)} differ{'s' * (len(differ) == 1)}" if differ else ""
     return f"give both the same {', '.join(decides[:-1])} and {decides[-1]}{here}"
-
-
-def _remembered(path: Path) -> dict[str, Any]:
-    """What an earlier check found; nothing where there was none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

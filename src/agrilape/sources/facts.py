@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from agrilape.config.base import Settings
 from agrilape.errors import DataError
 from agrilape.geo.timewindow import TimeWindow
+from agrilape.io.json_text import read_json_object
 
 FACTS_FILE = "scene.json"
 
@@ -94,10 +94,4 @@ def nearest(root: Path, folder: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _json_object(path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}", "correct or remove it") from error
-    if not isinstance(facts, dict):
-        raise DataError(f"{path} is not a JSON object", 'write something like {"fully_labelled": false}')
-    return facts
+    return read_json_object(path, DataError, 'correct it; write something like {"fully_labelled": false}')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -11,7 +10,9 @@ from typing import Any
 
 from agrilape.errors import DataError
 from agrilape.files import path_inside
+from agrilape.io.json_text import read_json
 from agrilape.io.remote import check_remote, is_remote
+from agrilape.io.text import read_text
 from agrilape.sources.bands import Clues, name_bands, plain, word_role
 from agrilape.sources.cubes import need
 from agrilape.sources.dates import parse_date
@@ -27,8 +28,8 @@ _NO_DATA_ROLES = {"thumbnail", "overview", "visual", "metadata"}
 def is_stac(path: Path) -> bool:
     """Is a JSON file a STAC item, collection or catalogue?"""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(path)
+    except DataError:
         return False
     return isinstance(content, dict) and "stac_version" in content
 
@@ -74,7 +75,7 @@ def _read(path: Path, root: Path) -> Any:
             if is_remote(href):
                 check_remote(href)
                 return str(super().read_text_from_href(href, *args, **kwargs))
-            return _within(href, root).read_text(encoding="utf-8")
+            return read_text(_within(href, root))
 
     reader = Within()
     known = reader.read_stac_object(str(path))

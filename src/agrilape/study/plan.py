@@ -8,13 +8,12 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from agrilape.config.base import Settings
 from agrilape.config.load import recipe_folder
-from agrilape.config.plain_yaml import read_yaml
 from agrilape.errors import RecipeError, did_you_mean
+from agrilape.io.yaml_text import read_yaml
 
 Value: TypeAlias = str | bool | int | float
 Settling: TypeAlias = dict[str, Value]
@@ -215,10 +214,7 @@ def _find(path: Path) -> Path:
 
 def _read(file: Path, heirs: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The keys of a plan, on those of the plan that it extends: of `set` key by key, else as a whole."""
-    try:
-        raw = read_yaml(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{file} is not YAML: {error}", "mend it") from error
+    raw = read_yaml(file, RecipeError, "see docs/studies.md for the form")
     if not isinstance(raw, dict):
         raise RecipeError(f"{file} is no plan: it holds no keys", "see docs/studies.md for the form")
     if "extends" not in raw:

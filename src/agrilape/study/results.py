@@ -14,6 +14,7 @@ from agrilape.evaluate.read import Rows
 from agrilape.evaluate.scores import EVERY_METRIC, Wanted
 from agrilape.evaluate.sums import metric_named, scene_sums
 from agrilape.files import write_text
+from agrilape.io.json_text import parse_json, read_json_if_sound
 from agrilape.train.log import read_rows
 from agrilape.train.watch import CURVE
 
@@ -107,7 +108,7 @@ def _seconds(rows: Sequence[Json]) -> float:
 
 def _stability(path: Path) -> Json:
     """The stability figures that are numbers, nested ones as `group/name`, and of lists their length."""
-    figures = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    figures = parse_json(path.read_bytes(), infinite=True) if path.is_file() else {}
     return dict(_flat(figures))
 
 
@@ -134,11 +135,7 @@ def write_record(path: Path, record: Json) -> None:
 
 def read_record(path: Path) -> Json | None:
     """A record; None where there is none or it is damaged."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
+    return read_json_if_sound(path) or None
 
 
 def score_of(record: Json, name: str) -> float | None:

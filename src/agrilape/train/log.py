@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from agrilape.console import Track
 from agrilape.files import write_text
+from agrilape.io.json_text import Damaged, json_lines
 
 Row = dict[str, Any]
 
@@ -19,11 +20,10 @@ def read_rows(path: Path) -> list[Row]:
     if not path.exists():
         return []
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
+    for line in json_lines(path.read_bytes().decode("utf-8", errors="replace"), infinite=True):
+        if isinstance(line, Damaged) or not isinstance(line.value, dict):
             break
+        rows.append(line.value)
     return rows
 
 

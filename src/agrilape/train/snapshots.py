@@ -6,7 +6,6 @@ lists all files with their sizes; a checkpoint without a matching seal does not 
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 from agrilape.errors import DiskError
 from agrilape.files import is_out_of_room, write_json
+from agrilape.io.json_text import parse_json
 
 SEAL = "complete.json"
 
@@ -48,8 +48,8 @@ def discard_torn(folder: Path) -> list[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read JSON that a run wrote."""
+    return parse_json(path.read_bytes(), infinite=True)
 
 
 def made_from(path: Path) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 from agrilape.config.lape import LapeConfig
 from agrilape.config.recipe import ModelConfig, Recipe
 from agrilape.errors import RecipeError
+from agrilape.io.json_text import read_json_if_sound
 from agrilape.model.files import find_local, read_meta, read_settings
 from agrilape.model.locate import LORA, fetched, locate
 
@@ -59,7 +60,7 @@ def start_of(config: ModelConfig, fetch: bool = False) -> Start | None:
     if folder is None:
         return None
     meta, lape = read_meta(folder), read_settings(folder)
-    note = _read(folder / "config.json").get("agrilape")
+    note = read_json_if_sound(folder / "config.json").get("agrilape")
     if not meta and lape is None and not note:
         return None
     merged = lape is None and bool(note)
@@ -70,23 +71,14 @@ def start_of(config: ModelConfig, fetch: bool = False) -> Start | None:
         lape,
         merged,
         str(meta.get("coordinates", "position_tokens")),
-        _read(folder / LORA).get("r"),
-        _read(folder / "stage.json").get("made_from"),
+        read_json_if_sound(folder / LORA).get("r"),
+        read_json_if_sound(folder / "stage.json").get("made_from"),
     )
 
 
 def _of_merged(note: dict[str, Any]) -> LapeConfig:
     injection = note.get("injected", {}).get("injection", "mean")
     return LapeConfig.model_validate({**note["merged"], "injection": injection})
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A small JSON file; nothing if there is none. That it is damaged is said where the model is loaded."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def going_on(recipe: Recipe, fetch: bool = False) -> Recipe:

@@ -242,5 +242,5 @@ def test_coco_fractions_are_refused(tmp_path):
 def test_truths_that_are_not_numbers_are_refused(make_row, tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(make_row("crop_box", [Box(0, 0, float("nan"), 1)], []).to_json()))
-    with pytest.raises(DataError, match="not a number"):
+    with pytest.raises(DataError, match="NaN is no JSON number"):
         score_file("agrilape", path)

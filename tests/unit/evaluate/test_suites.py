@@ -44,7 +44,7 @@ def test_an_evaluation_narrows_its_suite():
         ("metric: [miou]", "metric: Extra inputs"),
         ("limit: 0", "limit"),
         ("- crop_box", "is no suite"),
-        ("tasks: [", "is no suite"),
+        ("tasks: [", "no readable YAML|not readable YAML"),
         ("", "is no suite"),
     ],
 )

@@ -24,6 +24,7 @@ from agrilape.evaluate.rows import Prediction
 from agrilape.evaluate.scores import by_task, metrics_of
 from agrilape.evaluate.subset import Subset
 from agrilape.files import whole_file, write_text
+from agrilape.io.json_text import parse_json
 from agrilape.samples.codec import parts_to_json
 
 Document: TypeAlias = Mapping[str, Any]
@@ -68,7 +69,7 @@ def _write_task(name: str, documents: list[dict[str, Any]], folder: Path) -> Pat
     data = (folder / f"{name}.parquet").resolve()
     with whole_file(data) as draft:
         pq.write_table(pa.Table.from_pylist(documents), draft)
-    rows = [Prediction.from_json(json.loads(document["row"])) for document in documents]
+    rows = [Prediction.from_json(parse_json(document["row"])) for document in documents]
     path = folder / f"{name}.yaml"
     write_text(path, _task_yaml(name, data, rows))
     return path
@@ -130,4 +131,4 @@ def outcome(document: Document, results: Sequence[str]) -> dict[str, dict[str, A
 
 def row_of(document: Document) -> Prediction:
     """The question, the true answer and what else is known, without a given answer."""
-    return Prediction.from_json(json.loads(document["row"]))
+    return Prediction.from_json(parse_json(document["row"]))

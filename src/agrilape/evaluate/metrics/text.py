@@ -11,12 +11,14 @@ from typing import Any
 
 from agrilape.errors import DataError
 from agrilape.evaluate.metrics.arrays import Floats, floats
+from agrilape.io.numbers import find_numbers, without_thousands
 
 _ARTICLES = frozenset({"a", "an", "the"})
 _NUMBER_WORDS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
 )  # fmt: skip
+_DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d{1,2}(?!\d))")
 _NUMBERS = {word: str(value) for value, word in enumerate(_NUMBER_WORDS)}
 
 
@@ -57,7 +59,10 @@ def find_name(text: str, names: Sequence[str]) -> str | None:
 
 def find_number(text: str) -> float | None:
     """The one number in a sentence, in digits or as a word to twenty; None if there is none or several."""
-    values = {float(word) for word in normalised(text).split() if re.fullmatch(r"-?\d+(\.\d+)?", word)}
+    digits = set(find_numbers(_DECIMAL_COMMA.sub(".", without_thousands(text))))
+    values = digits | {
+        float(_NUMBERS[word]) for word in re.findall(r"[a-z]+", text.lower()) if word in _NUMBERS
+    }
     return values.pop() if len(values) == 1 else None
 
 

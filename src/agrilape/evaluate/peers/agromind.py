@@ -18,11 +18,12 @@ from agrilape.evaluate.metrics.boxes import box_iou
 from agrilape.evaluate.metrics.text import find_name, find_number
 from agrilape.evaluate.peers.files import read_table
 from agrilape.evaluate.peers.scale import check_order, check_scale
+from agrilape.io.numbers import NUMBER, to_float, without_wrappers
 
 Row: TypeAlias = Mapping[str, Any]
 _KEY = ("level1_id", "level2_id", "level3_id", "type_id", "item_id")
 _GIVEN = ("prediction", "response", "output")
-_BOX = re.compile(r"\[?\s*(-?\d+(?:\.\d+)?)" + r"\s*,\s*(-?\d+(?:\.\d+)?)" * 3 + r"\s*\]?")
+_BOX = re.compile(rf"(?<![\w.])({NUMBER})" + rf"\s*,\s*({NUMBER})" * 3 + r"(?![\w.])")
 PROTOCOL = (
     "options by letter or by their own text, read by fixed rules; boxes 0 to 1, right at IoU >= 0.5; "
     "regions and counts judged apart and together; unparsable and missing answers are wrong; accuracy: "
@@ -130,8 +131,8 @@ def _score_choices(rows: list[tuple[Row, str]]) -> dict[str, Any]:
 
 
 def _score_boxes(rows: list[tuple[Row, str]]) -> dict[str, Any]:
-    found = [_BOX.search(text) for _, text in rows]
-    boxes = [[float(n) for n in match.groups()] if match else [float("nan")] * 4 for match in found]
+    found = [_BOX.search(without_wrappers(text)) for _, text in rows]
+    boxes = [[to_float(n) for n in match.groups()] if match else [float("nan")] * 4 for match in found]
     wanted = floats([row["answer"] for row, _ in rows]).reshape(-1, 4)
     if not np.isfinite(wanted).all():
         raise DataError("a true box is not made of numbers", "give the questions as published")

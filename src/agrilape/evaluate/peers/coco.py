@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -42,8 +42,12 @@ def score(predictions: Path, truth: Path | None) -> dict[str, Any]:
         raise DataError("COCO results hold no truth", "give the annotations with --truth")
     annotations = read_json(truth)
     images = [image["id"] for image in annotations["images"]]
-    given = _boxes(read_table(predictions))
     wanted = _boxes(one for one in annotations["annotations"] if not one.get("iscrowd"))
+    listed = {one["id"] for one in annotations.get("categories") or ()} | {one for _, one in wanted}
+    known = {
+        key: {str(one): one for one in ids} for key, ids in (("image_id", images), ("category_id", listed))
+    }
+    given = _boxes(_same_ids(row, known) for row in read_table(predictions))
     if not wanted:
         raise DataError(f"{truth} holds no objects", "give the annotations of the split that was predicted")
     _check_units(given, wanted)
@@ -51,6 +55,12 @@ def score(predictions: Path, truth: Path | None) -> dict[str, Any]:
     if strangers := {image for image, _ in given} - set(images):
         raise DataError(
             f"{len(strangers)} images of {predictions} are not in {truth}", "give the truth of the same split"
+        )
+    if given and not {category for _, category in given} & listed:
+        raise DataError(
+            f"no category of {predictions} ({_named(category for _, category in given)}) is in {truth} "
+            f"({_named(listed)})",
+            "write the category ids of the truth; some tools count from 0 where it counts from 1",
         )
     categories = sorted({category for _, category in wanted})
     unwanted = {category for _, category in given} - set(categories)
@@ -91,6 +101,21 @@ def _boxes(rows: Iterable[dict[str, Any]]) -> Boxes:
     for found in boxes.values():
         found.sort(key=lambda box: -box[4])
     return boxes
+
+
+def _same_ids(row: dict[str, Any], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """A detection with its ids as the truth has them, found by how they are written: `"1"` and 1.0 are 1."""
+    found = dict(row)
+    for key, ids in known.items():
+        said = row[key]
+        text = str(int(said)) if isinstance(said, float) and said.is_integer() else str(said)
+        found[key] = ids.get(text, said)
+    return found
+
+
+def _named(ids: Iterable[Any], most: int = 5) -> str:
+    names = sorted({repr(one) for one in ids})
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _check_units(given: Boxes, wanted: Boxes) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from agrilape.errors import DataError
 from agrilape.evaluate.rows import refuse_repeats
+from agrilape.io.json_text import Damaged, json_lines, parse_json
+from agrilape.io.text import read_text
 
 
 def read_json(path: Path) -> Any:
@@ -16,20 +17,22 @@ def read_json(path: Path) -> Any:
     Raises:
         DataError: The file is missing, empty or damaged.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}", "give a JSON or JSON-lines file") from error
+    text = read_text(path)
     if not text.strip():
         raise DataError(f"{path} is empty", "give a file with at least one row")
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return [
-            _line(path, number, line)
-            for number, line in enumerate(text.splitlines(), start=1)
-            if line.strip()
-        ]
+        return parse_json(text)
+    except ValueError as error:
+        if path.suffix.lower() == ".json" and text.lstrip().startswith("["):
+            raise DataError(f"{path} is not readable JSON: {error}", "correct the file") from error
+    rows = list(json_lines(text))
+    if damaged := [row for row in rows if isinstance(row, Damaged)]:
+        raise DataError(
+            f"{len(damaged)} of {len(rows)} lines of {path} are damaged; line {damaged[0].number}: "
+            f"{damaged[0].reason}",
+            "copy the file again, or correct the lines: a row left out would change the score",
+        )
+    return [row.value for row in rows if not isinstance(row, Damaged)]
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:
@@ -96,12 +99,3 @@ def _ids(rows: list[dict[str, Any]], path: Path) -> list[str] | None:
         raise DataError(f"{len(rows) - len(names)} rows of {path} have no id", "give every row one, or none")
     refuse_repeats(names)
     return names
-
-
-def _line(path: Path, number: int, line: str) -> Any:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path}, line {number} is damaged: {error.msg}", "copy the file again, or delete the line"
-        ) from error

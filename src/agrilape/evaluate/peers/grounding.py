@@ -22,8 +22,9 @@ from agrilape.evaluate.metrics.polygons import polygon_iou_matrices, rotated_box
 from agrilape.evaluate.metrics.time import recall_at_1, temporal_iou
 from agrilape.evaluate.peers.files import read_joined
 from agrilape.evaluate.peers.scale import check_order, check_scale
+from agrilape.io.numbers import NUMBER, to_float, without_wrappers
 
-_NUMBER = r"\s*(-?\d{1,6}(?:\.\d{1,9})?)\s*"
+_NUMBER = rf"\s*({NUMBER})\s*"
 _LIST_OF_5 = re.compile(rf"\[{','.join([_NUMBER] * 5)}\]")
 _LIST_OF_4 = re.compile(rf"\[{','.join([_NUMBER] * 4)},?\]")
 _BRACED = re.compile(rf"\{{{''.join([f'<{_NUMBER}>'] * 4)}(?:\|\s*<?{_NUMBER}>?)?\s*\}}?")
@@ -51,7 +52,8 @@ class Notation:
             box = floats([[*text, 0.0][:5]])
             return box if np.isfinite(box).all() else box[:0]
         found = [
-            [float(number or 0) for number in match.groups()] for match in self.pattern.finditer(str(text))
+            [to_float(number or "0") for number in match.groups()]
+            for match in self.pattern.finditer(without_wrappers(str(text)))
         ]
         return floats([box if len(box) == 5 else [*box, 0.0] for box in found]).reshape(-1, 5)
 
@@ -138,8 +140,8 @@ def _score_spans(answers: Iterable[str], truths: Iterable[list[float]]) -> dict[
     wanted = floats(list(truths)).reshape(-1, 2)
     if not np.isfinite(wanted).all():
         raise DataError("a true span is not made of numbers", "correct the file")
-    found = [_PAIR.search(text) for text in answers]
-    spans = floats([[float(n) for n in match.groups()] if match else [np.nan] * 2 for match in found])
+    found = [_PAIR.search(without_wrappers(text)) for text in answers]
+    spans = floats([[to_float(n) for n in match.groups()] if match else [np.nan] * 2 for match in found])
     spans = spans.reshape(-1, 2)
     check_scale(LLAVA_ST.name, LLAVA_ST.scale, wanted, "true spans")
     check_order(LLAVA_ST.name, wanted, "spans")

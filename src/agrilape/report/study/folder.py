@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from agrilape.errors import DataError, did_you_mean
 from agrilape.evaluate.metrics.arrays import Floats
+from agrilape.io.json_text import read_json_object
 
 Json: TypeAlias = Mapping[str, Any]
 BLIND = "blind"
@@ -130,10 +130,4 @@ def _trials(folder: Path) -> Iterator[Json]:
 
 
 def _read(file: Path) -> Json:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{file} cannot be read: {error}", "remove it, and run the study again") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{file} holds no record", "remove it, and run the study again")
-    return content
+    return read_json_object(file, DataError, "remove it, and run the study again")

@@ -96,9 +96,12 @@ def check_format(source: FormatSource) -> None:
         raise RecipeError(f"there is no format {source.name!r}", hint)
     if source.images is not None and source.name in SELF_CONTAINED:
         raise RecipeError(f"{source.name} holds its images itself", "leave `images` out")
+    if source.boxes != "fractions" and source.name != "llava":
+        raise RecipeError(f"{source.name} states itself what its boxes run to", "leave `boxes` out")
 
 
 def read_examples(source: FormatSource, omissions: Omissions) -> Iterator[Example]:
     """The examples of a release of questions."""
     pictures = () if source.images is None else (source.images,)
-    return EXAMPLE_FORMATS[source.name](source.path, omissions, *pictures)
+    scale = {"boxes": source.boxes} if source.name == "llava" else {}
+    return EXAMPLE_FORMATS[source.name](source.path, omissions, *pictures, **scale)

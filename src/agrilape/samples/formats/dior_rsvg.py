@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agrilape.errors import DataError
+from agrilape.io.text import read_text
 from agrilape.samples.formats.common import Asked, Shown, picture_examples
 from agrilape.samples.formats.conventions import Size, pixels
 from agrilape.samples.types import Example
@@ -53,7 +54,7 @@ def _splits(folder: Path) -> dict[int, str]:
         path = folder / f"{split}.txt"
         if path.is_file():
             try:
-                numbers = {int(word) for word in path.read_text(encoding="utf-8").split()}
+                numbers = {int(word) for word in read_text(path).split()}
             except ValueError as error:
                 raise DataError(
                     f"{path} does not hold running numbers of objects", "download it again"

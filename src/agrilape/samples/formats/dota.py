@@ -19,6 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from agrilape.io.gdal import open_raster
+from agrilape.io.text import lines, read_text
 from agrilape.samples.formats.common import dated_chip, with_questions
 from agrilape.samples.formats.conventions import Size, pixels
 from agrilape.samples.formats.objects import Thing, ask_objects, plain_name
@@ -61,7 +62,7 @@ def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iter
 def _labels(path: Path, omissions: Omissions) -> tuple[float | None, list[Labelled]]:
     """Ground sampling distance in metres, if it is stated, and all objects."""
     gsd, things = None, []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(lines(read_text(path)), start=1):
         key, _, value = line.partition(":")
         if key in {"imagesource", "gsd"}:
             gsd = float(value) if key == "gsd" and value.strip() not in {"", "null", "None"} else gsd

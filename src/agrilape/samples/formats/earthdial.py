@@ -12,7 +12,6 @@ that they come from (`AID/test`, `FMoW_RGB_Valid`); others are not.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -22,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from agrilape.errors import DataError
+from agrilape.io.json_text import parse_json
 from agrilape.samples.formats.common import Asked, alike, answered, dated_chip, encoded, with_questions
 from agrilape.samples.formats.conventions import Size
 from agrilape.samples.formats.conversations import plain, told_task, turns
@@ -78,7 +78,7 @@ def _example(row: Row, omissions: Omissions) -> Example | None:
 def _ask(value: Mapping[str, Any], size: Size) -> Iterator[Asked]:
     if value.get("conversations") is not None:
         told = value["conversations"]
-        for asked in turns(json.loads(told) if isinstance(told, str) else told, EARTHDIAL, size):
+        for asked in turns(parse_json(told) if isinstance(told, str) else told, EARTHDIAL, size):
             yield _without_sensor(asked)
         return
     task, sensor, question = _untagged(_unquoted(value["question"]))

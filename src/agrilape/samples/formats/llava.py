@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agrilape.samples.formats.common import Asked, Shown, picture_examples
 from agrilape.samples.formats.conventions import Size
 from agrilape.samples.formats.conversations import turns
-from agrilape.samples.formats.notation import FRACTIONS
+from agrilape.samples.formats.notation import FRACTIONS, STATED, Notation
 from agrilape.samples.formats.writing import write_conversations
 from agrilape.samples.types import Example
 from agrilape.sources.formats.common import Omissions, PictureFolder, published, read_rows
@@ -22,10 +23,21 @@ from agrilape.sources.formats.common import Omissions, PictureFolder, published,
 FILE, PICTURES = "llava.json", "images"
 
 
-def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iterator[Example]:
-    """Examples of all JSON files in a folder. Rows without an image are text alone and are left out."""
+def read(
+    folder: Path, omissions: Omissions, images: Path | None = None, boxes: str = "fractions"
+) -> Iterator[Example]:
+    """Examples of all JSON files in a folder. Rows without an image are text alone and are left out.
+
+    Args:
+        folder: The release.
+        omissions: What was left out.
+        images: Folder of the pictures; None: the release's own.
+        boxes: What `[left, top, right, bottom]` runs to, a key of `notation.STATED`.
+    """
     rows = (row for path in published(folder, "*.json", "*.jsonl") for row in read_rows(path, omissions))
-    yield from picture_examples("llava", rows, PictureFolder(images or folder), omissions, shown, _ask)
+    yield from picture_examples(
+        "llava", rows, PictureFolder(images or folder), omissions, shown, partial(_ask, STATED[boxes])
+    )
 
 
 def shown(row: Mapping[str, Any]) -> Shown:
@@ -36,8 +48,8 @@ def shown(row: Mapping[str, Any]) -> Shown:
     return Shown(names, dates if len(dates) == len(names) else ())
 
 
-def _ask(row: Mapping[str, Any], size: Size) -> Iterator[Asked]:
-    return turns(row["conversations"], FRACTIONS, size, origin={"id": row.get("id")})
+def _ask(notation: Notation, row: Mapping[str, Any], size: Size) -> Iterator[Asked]:
+    return turns(row["conversations"], notation, size, origin={"id": row.get("id")})
 
 
 def write(examples: Iterable[Example], folder: Path, omissions: Omissions) -> int:

@@ -8,11 +8,22 @@ from dataclasses import dataclass
 
 from agrilape.geo.shapes import Box, Part, Point, Polygon
 from agrilape.geo.timewindow import TimeWindow
-from agrilape.samples.formats.conventions import PERCENT, UNIT, Scale, Size, turned, upright
+from agrilape.io.numbers import NUMBER, to_float
+from agrilape.samples.formats.conventions import (
+    PER_MILLE,
+    PERCENT,
+    UNIT,
+    Scale,
+    Size,
+    pixels,
+    turned,
+    upright,
+)
+from agrilape.samples.formats.foreign import boxes_of_others
 
-_N = r"\s*-?\d{1,6}(?:\.\d{1,12})?\s*"
+_N = rf"\s*{NUMBER}\s*"
 _SEPARATORS = " \n\t,.;"  # all that stands between two boxes of a list, or after the last
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_NUMBER = re.compile(NUMBER)
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,7 @@ class Notation:
         oriented: How to write them with the degrees after them; None if a system has no angles.
         lists: Are points and outlines lists of numbers too?
         between: What may stand between two boxes of one object, and goes with them.
+        pixels: Do the numbers run to the size of the image, whatever `scale` says?
     """
 
     pattern: re.Pattern[str]
@@ -36,6 +48,7 @@ class Notation:
     oriented: str | None = None
     lists: bool = False
     between: str = ""
+    pixels: bool = False
 
     def parse(self, text: str, size: Size) -> tuple[Part, ...]:
         """Text with its boxes as shapes.
@@ -47,12 +60,14 @@ class Notation:
         end = 0
         for match in self.pattern.finditer(text):
             self._add(parts, text[end : match.start()])
-            parts.append(self._shape([float(number) for number in _NUMBER.findall(match[0])], size))
+            parts.append(self._shape([to_float(number) for number in _NUMBER.findall(match[0])], size))
             end = match.end()
         self._add(parts, text[end:])
         return tuple(parts)
 
     def _shape(self, numbers: list[float], size: Size) -> Part:
+        if self.pixels:
+            return pixels(size).box(*numbers)
         if self.lists and len(numbers) != 4:
             points = list(zip(numbers[::2], numbers[1::2], strict=True))
             return self.scale.point(*numbers) if len(points) == 1 else self.scale.outline(points)
@@ -61,12 +76,13 @@ class Notation:
         return turned(box, degrees, size) if degrees else box
 
     def _add(self, parts: list[Part], text: str) -> None:
-        if self.begun.search(text):
-            raise ValueError("a box cannot be read")
         if self.between:
             text = text.replace(self.between, "")
-        if text.strip(_SEPARATORS):
-            parts.append(text)
+        if self.begun.search(text):
+            raise ValueError("a box cannot be read")
+        for part in boxes_of_others(text):
+            if not isinstance(part, str) or part.strip(_SEPARATORS):
+                parts.append(part)
 
     def write(self, parts: Iterable[Part], size: Size, window: TimeWindow | None = None) -> str:
         """Text with its shapes written out. Times become dates, for which published formats have no sign.
@@ -126,9 +142,21 @@ TEOCHAT = Notation(
 )
 """`[left, top, right, bottom]`, integers to 100."""
 
-_F = r"\s*[01]\.\d+\s*"
+_NEVER = re.compile(r"(?!)")
+_UNIT = r"\+?(?:0*\.\d+(?:[eE][-+]?\d+)?|0+\.?|0*1(?:\.0*)?|\d(?:\.\d*)?[eE]-\d+)"
+"""A number from 0 to 1, as programs print it; one of a list has a point or an exponent."""
+_PAIR = rf"{_UNIT}\s*,\s*{_UNIT}\s*"
 FRACTIONS = Notation(
-    re.compile(rf"\[{_F},{_F}(?:,{_F},{_F})?(?:(?:,{_F},{_F})+)?\]"), re.compile(r"(?!)"), UNIT,
+    re.compile(rf"\[(?=[^\]]*[.eE])\s*{_PAIR}(?:,\s*{_PAIR})*\]"), _NEVER, UNIT,
     "[{:.4f}, {:.4f}, {:.4f}, {:.4f}]", lists=True,
 )  # fmt: skip
 """`[left, top, right, bottom]`, fractions (LLaVA); lists of other even lengths are points and outlines."""
+
+_FOUR = re.compile(rf"\[{','.join([_N] * 4)}\]")
+STATED = {
+    "fractions": FRACTIONS,
+    "percent": Notation(_FOUR, _NEVER, PERCENT, "[{}, {}, {}, {}]"),
+    "thousandths": Notation(_FOUR, _NEVER, PER_MILLE, "[{}, {}, {}, {}]"),
+    "pixels": Notation(_FOUR, _NEVER, UNIT, "[{}, {}, {}, {}]", pixels=True),
+}
+"""`[left, top, right, bottom]` of a scale that the recipe states (`boxes` of a source)."""

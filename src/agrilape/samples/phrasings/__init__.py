@@ -9,10 +9,9 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from agrilape.errors import RecipeError
 from agrilape.geo.shapes import Box, Part
+from agrilape.io.yaml_text import parse_yaml
 
 THEN = ", then "  # between the crops of one season, as sources spell it
 
@@ -94,7 +93,7 @@ def load_phrasings(language: str = "en") -> Phrasings:
             f"no phrasings for the language {language!r}, only for {', '.join(languages())}",
             "copy samples/phrasings/en.yaml and translate it (docs/data.md)",
         )
-    data = yaml.safe_load(table.read_text(encoding="utf-8"))
+    data = parse_yaml(table.read_text(encoding="utf-8"))
     words: dict[str, Any] = data["words"]
     words |= {name: tuple(words[name]) for name in ("compass", "rows")}
     words["places"] = tuple(tuple(row) for row in words["places"])

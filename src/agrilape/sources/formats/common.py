@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from agrilape.errors import AgrilapeError, DataError
 from agrilape.files import path_inside
+from agrilape.io.json_text import Damaged, Line, json_lines, read_json, read_json_object
+from agrilape.io.text import read_text
 from agrilape.skips import concerns_all, planned
 from agrilape.sources.discovery import find_files
 from agrilape.sources.places import Problem
@@ -160,28 +161,20 @@ def read_rows(path: Path, omissions: Omissions) -> Iterator[Row]:
     Raises:
         DataError: The file is neither.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".jsonl":
-            values = [_line(line) for line in text.splitlines() if line.strip()]
+    if path.suffix.lower() in {".jsonl", ".ndjson"}:
+        found: Iterable[Line | Damaged] = json_lines(read_text(path))
+    else:
+        values = read_json(path, DataError, "get it again")
+        if not isinstance(values, list):
+            raise DataError(f"{path} is not a list of rows", "give the annotation file as it was published")
+        found = (Line(number, value) for number, value in enumerate(values, start=1))
+    for line in found:
+        if isinstance(line, Damaged):
+            omissions.add(path, f"the row is not readable JSON: {line.reason}", line.number)
+        elif isinstance(line.value, dict):
+            yield Row(path, line.number, line.value)
         else:
-            values = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not readable JSON: {error}", "download it again") from error
-    if not isinstance(values, list):
-        raise DataError(f"{path} is not a list of rows", "give the annotation file as it was published")
-    for number, value in enumerate(values, start=1):
-        if isinstance(value, dict):
-            yield Row(path, number, value)
-        else:
-            omissions.add(path, "the row is not a JSON object", number)
-
-
-def _line(line: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
+            omissions.add(path, "the row is not a JSON object", line.number)
 
 
 def read_object(path: Path) -> Mapping[str, Any]:
@@ -190,13 +183,7 @@ def read_object(path: Path) -> Mapping[str, Any]:
     Raises:
         DataError: The file holds something else.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not readable JSON: {error}", "download it again") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{path} is not a JSON object", "give the annotation file as it was published")
-    return value
+    return read_json_object(path, DataError, "give the annotation file as it was published")
 
 
 def stated_split(*names: str) -> str | None:

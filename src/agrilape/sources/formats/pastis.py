@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.timewindow import TimeWindow
+from agrilape.io.json_text import parse_json
 from agrilape.sources import composite as composites
 from agrilape.sources.dates import parse_date
 from agrilape.sources.formats.common import Omissions, published
@@ -172,7 +172,7 @@ def _dates(stated: Any, count: int) -> list[date]:
     Raises:
         ValueError: One is missing.
     """
-    table = json.loads(stated) if isinstance(stated, str) else dict(stated)
+    table = parse_json(stated) if isinstance(stated, str) else dict(stated)
     days = [day for index in range(count) if (day := parse_date(table[str(index)]))]
     if len(days) != count:
         raise ValueError("a date cannot be read")

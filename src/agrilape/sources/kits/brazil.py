@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -13,6 +11,8 @@ from pathlib import Path
 from pyproj import Transformer
 
 from agrilape.geo.timewindow import TimeWindow
+from agrilape.io.json_text import read_json_object
+from agrilape.io.tables import read_csv
 from agrilape.sources.folder import series_scene
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.raster import inspect_raster
@@ -28,7 +28,7 @@ def cbers4_ndvi(folder: Path) -> Iterator[Scene]:
     assert georeference is not None
     to_map = Transformer.from_crs("OGC:CRS84", georeference.crs, always_xy=True)
     observations = []
-    for feature in json.loads((folder / "points.geojson").read_text(encoding="utf-8"))["features"]:
+    for feature in read_json_object(folder / "points.geojson")["features"]:
         place = georeference.to_normalised(*to_map.transform(*feature["geometry"]["coordinates"]))
         x, y = place.x * georeference.width, place.y * georeference.height
         label = feature["properties"]["label"].lower()
@@ -50,8 +50,7 @@ def modis_mato_grosso(folder: Path) -> Iterator[Scene]:
     Labels are the crop rotation of a pixel in one season; a pair shows it from one year to the next.
     """
     files = [inspect_raster(path) for path in sorted(folder.glob("dtwsat_*_231m.tif"))]
-    with (folder / "dtwsat_samples.csv").open(newline="", encoding="utf-8") as table:
-        rows = list(csv.DictReader(table))
+    rows = read_csv(folder / "dtwsat_samples.csv").rows
     seasons = sorted({(row["from"], row["to"]) for row in rows})
     for shown in [(season,) for season in seasons] + list(pairwise(seasons)):
         yield _mato_grosso(folder.name, files, shown, rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -12,6 +11,7 @@ from pyproj import Transformer
 
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.timewindow import TimeWindow
+from agrilape.io.tables import read_csv
 from agrilape.sources.dates import parse_date
 from agrilape.sources.folder import series_scene
 from agrilape.sources.parcels import read_parcels
@@ -48,10 +48,9 @@ def wheat_bbch2022(folder: Path) -> Iterator[Scene]:
 def _observations(folder: Path, site: str, georeference: Georeference) -> Iterator[Observation]:
     to_map = Transformer.from_crs("OGC:CRS84", georeference.crs, always_xy=True)
     for name, column, kind in MEASURED:
-        with (folder / name).open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                if row["location"] != site or not row[column]:
-                    continue
-                place = georeference.to_normalised(*to_map.transform(float(row["lon"]), float(row["lat"])))
-                x, y = place.x * georeference.width, place.y * georeference.height
-                yield Observation(x, y, kind, float(row[column]), parse_date(row["date"]))
+        for row in read_csv(folder / name).rows:
+            if row["location"] != site or not row[column]:
+                continue
+            place = georeference.to_normalised(*to_map.transform(float(row["lon"]), float(row["lat"])))
+            x, y = place.x * georeference.width, place.y * georeference.height
+            yield Observation(x, y, kind, float(row[column]), parse_date(row["date"]))

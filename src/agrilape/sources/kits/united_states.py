@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import shapely
 
+from agrilape.io.json_text import read_json
 from agrilape.sources.folder import picture_scene
 from agrilape.sources.scene import Parcel, Scene
 
@@ -30,7 +30,7 @@ _STATES = (
 
 def naip_fields(folder: Path) -> Iterator[Scene]:
     """One scene per picture, pixels only: its centre is known, its ground sampling distance is not."""
-    labels = json.loads((folder / "fields.json").read_text(encoding="utf-8"))
+    labels = read_json(folder / "fields.json")
     for name, record in sorted(labels.items()):
         if not (folder / name).is_file():
             continue
