@@ -16,7 +16,7 @@ from mkdocs.structure.files import File, Files
 from typer.cli import get_docs_for_click
 
 import agrilape
-from agrilape.cli import app
+from agrilape.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)(#[^)\s]*)?\)")

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from agrilape.errors import AgrilapeError
 from agrilape.files import remove_drafts
-from agrilape.io.json_text import parse_json
 
 RUN, REPORT = ".lock", ".report.lock"
 """Names of the locks of a run folder: of all that is made there, and of the page that is made of it."""
@@ -114,7 +113,7 @@ def _ourselves() -> dict[str, str | int]:
 def _locked_error(what: str, holder: bytes) -> AgrilapeError:
     remedy = "wait until it has ended, or name another folder with --output"
     try:
-        who = parse_json(holder)
+        who = json.loads(holder)
         said = f"process {who['pid']} on {who['host']} since {who['since']}: {who['command']}"
     except (ValueError, KeyError, TypeError):
         return AgrilapeError(f"{what} by another process", remedy)

@@ -74,7 +74,7 @@ class InProcess:
         self.started: list[str] = []
 
     def start(self, command: Sequence[str], log: Path, slot: int) -> _Ended:
-        from agrilape.cli import app
+        from agrilape.cli.app import app
 
         arguments = list(command[command.index("agrilape") + 1 :])
         self.started.append("-".join(arguments[arguments.index("--variant") + 1 :: 2][:2]))

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from agrilape.cli import app
+from agrilape.cli.app import app
 from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import DataError
 from agrilape.samples.check import check_data_set

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from agrilape.cli import app
+from agrilape.cli.app import app
 from agrilape.config.load import dump_recipe
 from agrilape.evaluate import evaluate_run
 

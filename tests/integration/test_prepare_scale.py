@@ -15,7 +15,7 @@ import shapely
 import yaml
 from typer.testing import CliRunner
 
-from agrilape.cli import app
+from agrilape.cli.app import app
 from agrilape.config.recipe import DatasetConfig, SimulateSource
 from agrilape.errors import DataError
 from agrilape.samples import prepare, read_manifest

@@ -8,7 +8,7 @@ import pytest
 import rasterio
 from typer.testing import CliRunner
 
-from agrilape.cli import app
+from agrilape.cli.app import app
 from agrilape.config.load import load_recipe
 from agrilape.config.recipe import SimulateSource
 from agrilape.serve import SHIPPED

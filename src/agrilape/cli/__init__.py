@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from agrilape.cli.app import app as app
 
 
 def main() -> None:
@@ -39,9 +35,3 @@ def main() -> None:
         except (OSError, ValueError) as error:
             status = report(error)
     sys.exit(status)
-
-
-def __getattr__(name: str) -> Any:
-    if name != "app":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module("agrilape.cli.app").app

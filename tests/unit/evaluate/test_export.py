@@ -8,7 +8,7 @@ import pytest
 from affine import Affine
 from typer.testing import CliRunner
 
-from agrilape.cli import app
+from agrilape.cli.app import app
 from agrilape.errors import DataError, RecipeError
 from agrilape.evaluate.export import export_run
 from agrilape.evaluate.peers import score_file

@@ -14,7 +14,7 @@ from shapely.affinity import rotate
 from shapely.geometry import box
 from typer.testing import CliRunner
 
-from agrilape.cli import app
+from agrilape.cli.app import app
 from agrilape.errors import DataError, RecipeError
 from agrilape.evaluate.peers import score_file
 from agrilape.evaluate.peers.agromind import read_option, read_region

@@ -6,10 +6,15 @@ from pathlib import Path
 import agrilape
 
 SOURCE = Path(agrilape.__file__).parent
-READS = re.compile(r"\bjson\.loads?\(|\bcsv\.(?:reader|DictReader)\(|\byaml\.(?:safe_)?load\(|\.splitlines\(")
+READS = re.compile(
+    r"\bjson\.loads?\(|\bcsv\.(?:reader|DictReader)\(|\byaml\.(?:safe_)?load\(|read_text\([^)]*\)\.splitlines\("
+)
 ALLOWED = {
+    "locks.py": "its own line, below all that reads files",
     "samples/store.py": "columns of shards that it wrote, read while training: speed",
     "samples/ground.py": "columns of files that it wrote",
+    "sources/crops.py": "tables of crop codes",
+    "sources/masks.py": "boxes of pictures",
     "sources/vectors.py": "metadata inside a Parquet file, which pyarrow has decoded",
 }
 
@@ -20,6 +25,6 @@ def test_formats_are_read_at_one_place() -> None:
         name = file.relative_to(SOURCE).as_posix()
         for number, line in enumerate(file.read_text().split("\n"), start=1):
             elsewhere = not name.startswith("io/") and name not in ALLOWED
-            if elsewhere and READS.search(line) and "str(error)" not in line:
+            if elsewhere and READS.search(line):
                 found[f"{name}:{number}"] = line.strip()
     assert found == {}

@@ -71,7 +71,7 @@ def test_one_bad_scene_never_sinks_the_others(write_raster, write_parcels, tmp_p
         "blank": "no pixel is valid",
         "nowhere": "no coordinate reference system",
         "elsewhere": "do not overlap",
-        "bad_facts": "not JSON",
+        "bad_facts": "not readable JSON",
         "backwards": "must end after it starts",
     }.items():
         assert reason in reasons.pop(folder)
