@@ -17,10 +17,10 @@ def main() -> None:
     solve; 2: the command line itself; 70: what nobody planned; 130 and 143: interrupted, ended.
     """
     from agrilape.cli.failing import report
-    from agrilape.cli.interrupt import mend_streams, require_folder, signals
+    from agrilape.cli.interrupt import mend_streams, quiet_threads, require_folder, signals
 
     mend_streams()
-    with signals():
+    with signals(), quiet_threads():
         try:
             require_folder()
             import_module("agrilape.cli.app").app()

@@ -120,7 +120,10 @@ def _own(error: BaseException) -> tuple[str, str] | None:
 
 def _disk(error: BaseException) -> tuple[str, str] | None:
     if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):
-        return "no folder for temporary files can be written to", "free some space, or name one: TMPDIR=FOLDER"
+        return (
+            "no folder for temporary files can be written to",
+            "free some space, or name one: TMPDIR=FOLDER",
+        )
     if not is_out_of_room(error):
         return None
     during = "".join(f", while {one}" for one in activities(error)[:2])

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from agrilape import logfile
 from agrilape.errors import AgrilapeError
 
 
@@ -59,6 +60,29 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_DFL)
     raise Ended if number == signal.SIGTERM else KeyboardInterrupt
+
+
+@contextmanager
+def quiet_threads() -> Iterator[None]:
+    """Let what fails in a background thread, or while objects are cleared away, go into the log."""
+    before = threading.excepthook, sys.unraisablehook
+    if not os.environ.get("AGRILAPE_DEBUG"):
+        threading.excepthook = lambda failed: _note(
+            failed.exc_value, f"a background thread failed: {failed.exc_type.__name__}"
+        )
+        sys.unraisablehook = lambda failed: _note(failed.exc_value, "")
+    try:
+        yield
+    finally:
+        threading.excepthook, sys.unraisablehook = before
+
+
+def _note(error: BaseException | None, words: str) -> None:
+    """Log an error that ends nothing; say so if there is something to say."""
+    log = None if error is None else logfile.record(error)
+    if words and sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print(f"warning {words}; the full log is {log}", file=sys.stderr)  # noqa: T201
 
 
 def require_folder() -> None:

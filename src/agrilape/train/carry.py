@@ -6,12 +6,15 @@ alone, or as a `RuntimeError`. Here it is the batch instead, and raised as it wa
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.queues import Queue
 from typing import Any
 
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
-from agrilape.errors import portable
+from agrilape.errors import portable, text_of
 
 FAILED = "failed"
 """Key of a batch that could not be made."""
@@ -29,6 +32,8 @@ class CarriedItems(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         """The item, or why it could not be made."""
+        if get_worker_info() is not None:
+            Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]
         try:
             return self.items[index]
         except Exception as error:
@@ -56,3 +61,9 @@ def raise_failed(batch: Mapping[str, Any]) -> None:
     """Raise the exception of a batch that could not be made."""
     if FAILED in batch:
         raise batch[FAILED]
+
+
+def _end(error: Exception, batch: object) -> None:
+    """End a process that cannot send a batch, for want of shared memory: it would be waited for for ever."""
+    print(f"a batch cannot be sent: {text_of(error)}", file=sys.stderr, flush=True)  # noqa: T201
+    os._exit(1)

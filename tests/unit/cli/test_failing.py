@@ -79,6 +79,14 @@ def test_no_kind_of_exception_shows_a_traceback(line):
     assert "-> the full log is" in done.stderr
 
 
+def test_a_thread_that_fails_is_one_line_and_a_log(log):
+    line = "import threading; t = threading.Thread(target=dict().pop, args='x'); t.start(); t.join()"
+    done = spoilt(line)
+    assert "warning a background thread failed: KeyError; the full log is" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Traceback" in next(log.iterdir()).read_text()
+
+
 def test_a_traceback_is_shown_to_whoever_asks():
     done = spoilt("1 / 0", env={**os.environ, "AGRILAPE_DEBUG": "1"})
     assert "Traceback" in done.stderr

@@ -59,3 +59,17 @@ def test_batches_that_can_be_made_are_as_ever():
     batch = last_batch(Items())
     raise_failed(batch)
     assert batch == {"parts": [2, 3]}
+
+
+class UnsendableError(Exception):
+    def __reduce__(self):
+        raise OSError(28, "No space left on device")
+
+
+def unsendable(items):
+    return {"parts": [UnsendableError()]}
+
+
+def test_a_batch_that_cannot_be_sent_is_not_waited_for_for_ever():
+    with pytest.raises(RuntimeError, match="exited unexpectedly"):
+        last_batch(Items(), unsendable)
