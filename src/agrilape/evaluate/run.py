@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
-
-from PIL import Image
 
 from agrilape.config import Recipe
 from agrilape.config.recipe import EvaluationConfig
@@ -23,6 +20,7 @@ from agrilape.evaluate.suites import Suite, suite_of
 from agrilape.evaluate.summary import choose_rivals, summarise
 from agrilape.files import path_inside, write_json
 from agrilape.io.json_text import read_json_object
+from agrilape.io.pictures import as_rgb
 from agrilape.model import is_checkpoint
 from agrilape.samples import Store, read_store
 from agrilape.samples.apart import check_apart
@@ -172,4 +170,4 @@ def _keep_pictures(folder: Path, chips: Collection[str], subsets: Sequence[Subse
                 path = path_inside(folder, f"{example.chip.id}.png", "the id of a chip")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 data = example.chip.pictures[len(example.chip.pictures) // 2].data
-                Image.open(io.BytesIO(data)).convert("RGB").save(path)
+                as_rgb(data).save(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from agrilape.errors import RecipeError, did_you_mean
 from agrilape.files import write_text
+from agrilape.io.pictures import picture_format
 from agrilape.report.drawing import SIDE, Bar, Mark, bar_of, day_text, marks_of, sentence, words_of
 from agrilape.report.page import about
 from agrilape.report.render import environment
@@ -181,6 +180,4 @@ def _day(day: Any) -> str:
 
 
 def _uri(data: bytes) -> str:
-    with Image.open(io.BytesIO(data)) as image:
-        kind = (image.format or "png").lower()
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f"data:image/{picture_format(data)};base64,{base64.b64encode(data).decode()}"

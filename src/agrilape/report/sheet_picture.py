@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import NamedTuple
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
 from agrilape.files import whole_file
 from agrilape.geo.shapes import Box, Instant, Part, Point, Polygon, Span
+from agrilape.io.pictures import as_rgb
 from agrilape.report.drawing import day_text, sentence, words_of
 from agrilape.report.figures import STYLE
 from agrilape.report.scores import words
@@ -81,8 +80,8 @@ def _cell(task: str, split: str, example: Example, sample: Sample) -> Cell:
 
 def _draw(axes: Axes, cell: Cell) -> None:
     pictures = cell.example.chip.pictures
-    with Image.open(io.BytesIO(pictures[len(pictures) // 2].data)) as image:
-        axes.imshow(image.convert("RGB"), extent=(0, 1, 1, 0), aspect="auto")
+    picture = as_rgb(pictures[len(pictures) // 2].data)
+    axes.imshow(picture, extent=(0, 1, 1, 0), aspect="auto")
     axes.set_axis_off()
     axes.set_xlim(0, 1)
     axes.set_ylim(1, 0)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box, Part, Point, Polygon
+from agrilape.io.pictures import as_rgb
 from agrilape.samples.phrasings import Phrasings, layout_text, load_phrasings, named_boxes
 from agrilape.samples.types import Example, Picture, Sample
 
@@ -65,8 +66,7 @@ def recolour(example: Example, rng: np.random.Generator, strength: float) -> Exa
     gain, shift = 1 + 0.12 * tone + 0.04 * tint, 8 * tint
 
     def lit(picture: Picture) -> Picture:
-        with Image.open(io.BytesIO(picture.data)) as image:
-            pixels = np.asarray(image.convert("RGB"), np.float32)
+        pixels = np.asarray(as_rgb(picture.data), np.float32)
         return replace(picture, data=_encode(np.clip(pixels * gain + shift, 0, 255).astype(np.uint8)))
 
     chip = example.chip
@@ -106,8 +106,7 @@ def _turn_point(point: Point, k: int) -> Point:
 
 
 def _turn_picture(picture: Picture, k: int) -> bytes:
-    with Image.open(io.BytesIO(picture.data)) as image:
-        pixels = np.rot90(np.asarray(image.convert("RGB")), k % 4)
+    pixels = np.rot90(np.asarray(as_rgb(picture.data)), k % 4)
     return _encode(np.ascontiguousarray(pixels[:, ::-1] if k >= 4 else pixels))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,10 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from PIL import Image
 
 from agrilape.errors import DataError
 from agrilape.geo.shapes import Box, Instant, Part, Polygon, Span
+from agrilape.io.pictures import as_rgb
 from agrilape.samples.leaks import Trace, check_split, trace
 from agrilape.samples.manifest import NAME, Manifest, Shard, hash_file, read_manifest
 from agrilape.samples.store import SCHEMA, Store
@@ -141,9 +140,7 @@ def _check_pictures(chip: Chip) -> Iterator[str]:
     sizes = set()
     for picture in chip.pictures:
         try:
-            with Image.open(io.BytesIO(picture.data)) as image:
-                image.load()
-                sizes.add(image.size)
+            sizes.add(as_rgb(picture.data).size)
         except Exception as error:  # bombs, odd headers: as many kinds as there are formats
             yield f"a picture cannot be read: {planned(error).problem}"
     if not chip.pictures:

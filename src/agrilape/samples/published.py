@@ -6,20 +6,17 @@ a shard of each split is held in memory. A killed run keeps its finished shards.
 
 from __future__ import annotations
 
-import io
 import random
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from agrilape.config.recipe import DatasetConfig, FormatSource
 from agrilape.console import progress, say
 from agrilape.errors import DataError
 from agrilape.geo.timewindow import TimeWindow
+from agrilape.io.pictures import picture_size, read_picture
 from agrilape.samples.conclude import Written, conclude, first_reasons, whole_window
 from agrilape.samples.digest import digest
 from agrilape.samples.formats import CITATIONS, EXAMPLE_FORMATS, Omissions, read_examples
@@ -170,7 +167,6 @@ def _shards(examples: Iterator[Example], plan: Plan) -> Iterator[tuple[Split, in
 def _reduced(picture: Picture, side: int | None) -> Picture:
     if side is None:
         return picture
-    with Image.open(io.BytesIO(picture.data)) as image:
-        if max(image.size) <= side:
-            return picture
-        return replace(picture, data=encode_png(np.asarray(image.convert("RGB")), side))
+    if max(picture_size(picture.data)) <= side:
+        return picture
+    return replace(picture, data=encode_png(read_picture(picture.data).rgb, side))

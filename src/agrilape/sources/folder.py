@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from agrilape.errors import AgrilapeError, DataError
+from agrilape.io.pictures import picture_size
 from agrilape.skips import attempt
 from agrilape.sources.discovery import PICTURE_SUFFIXES, find_files, listed, passed_over
 from agrilape.sources.facts import SceneFacts, read_facts
 from agrilape.sources.labels import is_parcels, label_picture, label_scene
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.masks import is_mask
-from agrilape.sources.pictures import PictureFrame, picture_size
+from agrilape.sources.pictures import PictureFrame
 from agrilape.sources.places import Problem, group_places, home_of
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.scene import Scene
@@ -201,7 +202,7 @@ def picture_scene(path: Path, name: str, source: str, **facts: Any) -> Scene:
     Raises:
         DataError: The file is not a readable picture.
     """
-    width, height = picture_size(str(path))
+    width, height = picture_size(path)
     return Scene(
         id=name, source=source, frames=(PictureFrame(str(path)),), width=width, height=height, **facts
     )

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas
+import numpy as np
 import rasterio
 import rasterio.features
 import shapely
@@ -67,11 +68,14 @@ def _patches(path: Path, grid: Grid) -> Iterator[tuple[int, shapely.Geometry]]:
                     f"{path} has {mask.width} x {mask.height} pixels, the image {grid.width} x {grid.height}",
                     "draw the labels on the image's own pixels, or georeference both",
                 )
+            _check_codes(path, mask.count, mask.dtypes[0])
             smallest = SMALLEST_PIXELS * abs(mask.transform.determinant)
             drawn = [
                 (int(code), patch)
                 for outline, code in rasterio.features.shapes(rasterio.band(mask, 1), connectivity=4)
-                if code not in {0, mask.nodata} and (patch := shape(outline)).area >= smallest
+                if np.isfinite(code)
+                and code not in {0, mask.nodata}
+                and (patch := shape(outline)).area >= smallest
             ]
             outlines = geopandas.GeoSeries([patch for _, patch in drawn], crs=mask.crs)
             outlines = outlines.to_crs(grid.crs) if placed else outlines
@@ -80,6 +84,17 @@ def _patches(path: Path, grid: Grid) -> Iterator[tuple[int, shapely.Geometry]]:
         raise DataError(f"{path} is not a readable label raster: {error}", "export it again") from error
     for (code, _), outline in zip(drawn, outlines, strict=True):
         yield code, shapely.transform(outline, lambda xy: apply_affine(to_pixels, xy))
+
+
+def _check_codes(path: Path, bands: int, dtype: str) -> None:
+    """Refuse what is a picture, or measurements, and not a class for every pixel."""
+    if bands > 2:
+        raise DataError(
+            f"{path} has {bands} bands: it is a picture of labels, not codes",
+            "export one band of codes",
+        )
+    if dtype in {"float64", "complex64", "complex128"}:
+        raise DataError(f"{path} holds {dtype} numbers, not codes", "export it as unsigned integers")
 
 
 @contextmanager

@@ -1,17 +1,18 @@
-"""Plain pictures without a place on the map: PNG and JPEG."""
+"""Plain pictures without a place on the map: PNG, JPEG and whatever else `io.pictures` opens."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from scipy import ndimage
 
 from agrilape.errors import DataError
+from agrilape.io.pictures import read_picture
 from agrilape.sources import composite as composites
 from agrilape.sources.bands import RGB
 from agrilape.sources.scene import PixelWindow
@@ -22,7 +23,7 @@ SMALLEST_MARGIN = 1000  # pixels; fewer are a roof at the edge, not a margin
 
 @dataclass(frozen=True)
 class PictureFrame:
-    """An 8-bit RGB picture; blank white margins read as no data.
+    """A plain picture; what is transparent, and blank white margins, read as no data.
 
     Attributes:
         path: The file.
@@ -38,7 +39,7 @@ class PictureFrame:
         return RGB
 
     def read(self, window: PixelWindow, bands: tuple[str, ...]) -> NDArray[np.float32]:
-        """Brightness in 0-1, `[bands, height, width]`; NaN outside the picture and in white margins.
+        """Brightness in 0-1, `[bands, height, width]`; NaN outside it, where transparent, in white margins.
 
         Raises:
             DataError: The file cannot be read, or a band is not a colour.
@@ -70,14 +71,9 @@ class PictureFrame:
 @lru_cache(maxsize=16)
 def _decode(path: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """The pixels of a picture `[height, width, 3]` and which are blank; the last few stay in memory."""
-    try:
-        with Image.open(path) as opened:
-            image = np.asarray(opened.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(
-            f"{path} is not a readable picture: {error}", "copy it again, or leave it out"
-        ) from error
-    return image, blank_margin(image)
+    pixels = read_picture(Path(path))
+    blank = blank_margin(pixels.rgb)
+    return pixels.rgb, blank if pixels.blank is None else blank | pixels.blank
 
 
 def blank_margin(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -90,18 +86,3 @@ def blank_margin(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
     sizes = np.bincount(labels.ravel())
     large = [label for label in np.unique(border[border > 0]) if sizes[label] >= SMALLEST_MARGIN]
     return np.isin(labels, large)
-
-
-def picture_size(path: str) -> tuple[int, int]:
-    """Width and height of a picture, from its header.
-
-    Raises:
-        DataError: The file is not a readable picture.
-    """
-    try:
-        with Image.open(path) as opened:
-            return opened.size
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(
-            f"{path} is not a readable picture: {error}", "copy it again, or leave it out"
-        ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from PIL import Image
 from transformers import InternVLProcessor
 
 from agrilape.errors import DataError
+from agrilape.io.pictures import as_rgb, picture_size
 from agrilape.samples.types import Chip
 from agrilape.skips import planned
 from agrilape.tokens.chat import Chat, image_times
@@ -80,7 +80,7 @@ def decode_pictures(chip: Chip) -> list[Image.Image]:
         DataError: If one is damaged.
     """
     with _explained(chip):
-        return [Image.open(io.BytesIO(picture.data)).convert("RGB") for picture in chip.pictures]
+        return [as_rgb(picture.data) for picture in chip.pictures]
 
 
 def picture_sizes(chip: Chip) -> tuple[tuple[int, int], ...]:
@@ -90,7 +90,7 @@ def picture_sizes(chip: Chip) -> tuple[tuple[int, int], ...]:
         DataError: If one is no image.
     """
     with _explained(chip):
-        return tuple(Image.open(io.BytesIO(picture.data)).size for picture in chip.pictures)
+        return tuple(picture_size(picture.data) for picture in chip.pictures)
 
 
 @contextmanager

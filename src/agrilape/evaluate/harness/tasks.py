@@ -6,7 +6,6 @@ file. Scores are computed from the same rows and by the same code as in `agrilap
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from agrilape.evaluate.scores import by_task, metrics_of
 from agrilape.evaluate.subset import Subset
 from agrilape.files import whole_file, write_text
 from agrilape.io.json_text import parse_json
+from agrilape.io.pictures import as_rgb
 from agrilape.samples.codec import parts_to_json
 
 Document: TypeAlias = Mapping[str, Any]
@@ -107,7 +107,7 @@ def _task_yaml(name: str, data: Path, rows: Sequence[Prediction]) -> str:
 
 def images(document: Document) -> list[Image.Image]:
     """The pictures of a question's chip, in order of date."""
-    return [Image.open(io.BytesIO(data)).convert("RGB") for data in document["images"]]
+    return [as_rgb(data) for data in document["images"]]
 
 
 def question(document: Document, settings: Mapping[str, Any] | None = None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,13 +12,14 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from agrilape.errors import DataError
 from agrilape.geo.shapes import Part
 from agrilape.geo.timewindow import TimeWindow
+from agrilape.io.pictures import as_rgb, encoded, to_png
 from agrilape.samples.formats.conventions import Size
 from agrilape.samples.types import Chip, Example, Picture, Sample
 from agrilape.sources.formats.common import Omissions, PictureFolder, Row
 
-AS_THEY_ARE = {"PNG", "JPEG"}  # formats whose bytes a chip keeps
 # Words that say where something is: such a text is wrong once the picture is turned.
 _DIRECTION = re.compile(
     r"\b(?:left|right|top|bottom|upper|lower|above|below|north|south|east|west)\w*\b", re.IGNORECASE
@@ -168,7 +168,7 @@ def load_pictures(paths: Sequence[Path]) -> tuple[tuple[bytes, ...], Size]:
     """Pictures as a chip holds them, all of the first one's size.
 
     Raises:
-        ValueError: One is not a readable picture.
+        DataError: One is not a readable picture.
     """
     return alike([load_picture(path) for path in paths])
 
@@ -180,39 +180,27 @@ def alike(loaded: Sequence[tuple[bytes, Size]]) -> tuple[tuple[bytes, ...], Size
 
 
 def load_picture(path: Path) -> tuple[bytes, Size]:
-    """A picture's bytes, as they are for an RGB PNG or JPEG, and its size.
+    """A picture's bytes, as they are for an upright RGB PNG or JPEG, and its size.
 
     Raises:
-        ValueError: It is not a readable picture.
+        DataError: It is not a readable picture.
     """
-    data = path.read_bytes()
-    return encoded(data)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+    return sized(data, path.name)
 
 
-def encoded(data: bytes) -> tuple[bytes, Size]:
+def sized(data: bytes, name: str = "the picture") -> tuple[bytes, Size]:
     """An encoded picture as a chip holds it, and its size.
 
     Raises:
-        ValueError: It is not a readable picture.
+        DataError: It is not a readable picture.
     """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()  # a file that was cut short fails here
-            size = Size(*image.size)
-            if image.format in AS_THEY_ARE and image.mode == "RGB":
-                return data, size
-            return png(image.convert("RGB")), size
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError("the picture cannot be read") from error
-
-
-def png(image: Image.Image) -> bytes:
-    """PNG bytes of a picture."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    kept, size = encoded(data, name)
+    return kept, Size(*size)
 
 
 def _resized(data: bytes, size: Size) -> bytes:
-    with Image.open(io.BytesIO(data)) as image:
-        return png(image.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+    return to_png(as_rgb(data).resize(size, Image.Resampling.LANCZOS))

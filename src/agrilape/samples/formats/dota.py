@@ -19,12 +19,14 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from agrilape.io.gdal import open_raster
+from agrilape.io.pictures import orientation
 from agrilape.io.text import lines, read_text
 from agrilape.samples.formats.common import dated_chip, with_questions
 from agrilape.samples.formats.conventions import Size, pixels
 from agrilape.samples.formats.objects import Thing, ask_objects, plain_name
 from agrilape.samples.types import Example
 from agrilape.sources.formats.common import (
+    PICTURE_SUFFIXES,
     Omissions,
     PictureFolder,
     Row,
@@ -83,6 +85,8 @@ def _labels(path: Path, omissions: Omissions) -> tuple[float | None, list[Labell
 def _tiles(
     picture: Path, path: Path, gsd: float | None, things: Sequence[Labelled], split: str | None
 ) -> Iterator[Example]:
+    if picture.suffix.lower() in PICTURE_SUFFIXES - {".tif", ".tiff"} and orientation(picture) != 1:
+        raise ValueError("its EXIF orientation turns the picture: store it upright (mogrify -auto-orient)")
     tree = shapely.STRtree([thing.outline for thing in things])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)

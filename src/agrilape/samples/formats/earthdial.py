@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from agrilape.errors import DataError
 from agrilape.io.json_text import parse_json
-from agrilape.samples.formats.common import Asked, alike, answered, dated_chip, encoded, with_questions
+from agrilape.samples.formats.common import Asked, alike, answered, dated_chip, sized, with_questions
 from agrilape.samples.formats.conventions import Size
 from agrilape.samples.formats.conversations import plain, told_task, turns
 from agrilape.samples.formats.notation import EARTHDIAL
@@ -69,7 +69,7 @@ def _example(row: Row, omissions: Omissions) -> Example | None:
     held = [picture for key in names if (picture := row.value[key])]
     if not held:
         raise ValueError("the row has no picture in colour (jpg)")
-    pictures, size = alike([encoded(one["bytes"] if isinstance(one, dict) else one) for one in held])
+    pictures, size = alike([sized(one["bytes"] if isinstance(one, dict) else one) for one in held])
     name = f"earthdial/{row.path.parent.name}/{row.path.stem}/{row.number}"
     chip = dated_chip(name, hashlib.sha256(pictures[0]).hexdigest()[:16], "earthdial", pictures)
     return with_questions(chip, answered([row], size, _ask, omissions))

@@ -24,7 +24,8 @@ from typing import Any
 from agrilape.files import write_text
 from agrilape.geo.shapes import Box, Part, Point, Polygon
 from agrilape.geo.timewindow import TimeWindow
-from agrilape.samples.formats.common import Asked, Shown, encoded, picture_examples
+from agrilape.io.pictures import encoded
+from agrilape.samples.formats.common import Asked, Shown, picture_examples
 from agrilape.samples.formats.conventions import Size, pixels
 from agrilape.samples.formats.conversations import told_task, untagged
 from agrilape.samples.formats.notation import GEOCHAT
@@ -112,7 +113,7 @@ def write(examples: Iterable[Example], folder: Path, omissions: Omissions) -> in
 
 def _rows(example: Example, folder: Path, omissions: Omissions) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of an example's questions, each with the file that it belongs to."""
-    size = encoded(example.chip.pictures[0].data)[1]
+    size = Size(*encoded(example.chip.pictures[0].data)[1])
     for sample in example.samples:
         try:
             file, row = _row(sample, size, example.chip.window)

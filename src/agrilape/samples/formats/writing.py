@@ -11,7 +11,8 @@ from typing import Any
 
 from agrilape.files import whole_file
 from agrilape.geo.shapes import Box, Point, Polygon
-from agrilape.samples.formats.common import encoded
+from agrilape.io.pictures import encoded
+from agrilape.samples.formats.conventions import Size
 from agrilape.samples.formats.conversations import IMAGE
 from agrilape.samples.formats.notation import Notation
 from agrilape.samples.types import Example, Sample
@@ -73,7 +74,7 @@ def _conversation(
     if len(chip.pictures) > 1 and not series:
         omissions.add(path, "the format has one picture to a question", chip.id)
         return []
-    size = encoded(chip.pictures[0].data)[1]
+    size = Size(*encoded(chip.pictures[0].data)[1])
     turns: list[Mapping[str, str]] = []
     for sample in example.samples:
         try:

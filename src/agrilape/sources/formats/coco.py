@@ -17,6 +17,7 @@ import shapely
 from shapely import affinity
 
 from agrilape.errors import DataError
+from agrilape.io.pictures import picture_size
 from agrilape.sources.crops import plain_crop
 from agrilape.sources.folder import picture_scene
 from agrilape.sources.formats.common import (
@@ -29,7 +30,6 @@ from agrilape.sources.formats.common import (
     read_object,
     stated_split,
 )
-from agrilape.sources.pictures import picture_size
 from agrilape.sources.scene import Parcel, Scene
 
 FIELDS = {"field", "fields", "parcel", "agricultural field", "crop field", "plot"}  # of no stated crop
@@ -48,7 +48,7 @@ def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iter
             try:
                 picture = pictures.find(row.value["file_name"])
                 name = picture.relative_to(pictures.root).with_suffix("").as_posix()
-                parcels = tuple(_parcels(row, picture_size(str(picture)), omissions))
+                parcels = tuple(_parcels(row, picture_size(picture), omissions))
                 meta = {"group": name, "split": stated_split(path.stem)}
                 yield picture_scene(picture, name, folder.name, parcels=parcels, meta=meta)
             except Exception as error:

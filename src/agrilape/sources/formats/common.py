@@ -143,7 +143,9 @@ def annotated_size(width: Any, height: Any, size: tuple[int, int]) -> tuple[int,
         return size
     stated = int(width), int(height)
     if abs(stated[0] * size[1] - stated[1] * size[0]) > max(stated):  # whole pixels allow no more
-        raise ValueError("the picture has other proportions than its annotations state")
+        turned = stated[0] * size[0] == stated[1] * size[1] and size[0] != size[1]
+        swapped = ": width and height are swapped, as of an EXIF orientation that was not followed" * turned
+        raise ValueError(f"the picture has other proportions than its annotations state{swapped}")
     return stated
 
 

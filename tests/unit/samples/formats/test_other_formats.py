@@ -343,9 +343,12 @@ def test_coco_boxes_fit_a_resized_copy_and_no_other_picture(tmp_path, paint, wri
     paint("train/a.png", 50, 25)
     (example,) = read("coco", tmp_path, omissions)
     assert example.samples[0].answer == (Box(0.1, 0.1, 0.3, 0.6),)
-    paint("train/a.png", 100, 200)
+    paint("train/a.png", 100, 150)
     assert read("coco", tmp_path, omissions) == []
     assert omissions.counts == {"the picture has other proportions than its annotations state": 1}
+    paint("train/a.png", 100, 200)
+    read("coco", tmp_path, omissions)
+    assert any("EXIF orientation" in reason for reason in omissions.counts)
 
 
 def test_coco_asks_nothing_of_a_kind_with_a_crowd(tmp_path, paint, write_json, omissions):
