@@ -64,10 +64,11 @@ class Carried(Generic[T, R]):
 
     def __call__(self, item: T) -> R:
         """Do it; a worker that is asked to end does so once what it had begun is taken back."""
+        _state["busy"] = True
         try:
             return self.work(item)
         except SystemExit:
-            if _asked_to_leave:
+            if _state["leaving"]:
                 os._exit(128 + signal.SIGTERM)
             raise
         except Exception as error:
@@ -75,6 +76,8 @@ class Carried(Generic[T, R]):
             if kept is error:
                 raise
             raise kept from None
+        finally:
+            _state["busy"] = False
 
 
 def heed_parent_only() -> None:
@@ -83,12 +86,14 @@ def heed_parent_only() -> None:
     signal.signal(signal.SIGTERM, _leave)
 
 
-_asked_to_leave: list[int] = []
+_state = {"busy": False, "leaving": False}
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
+    if not _state["busy"]:  # nothing to take back; a pool would print what an exit among imports looks like
+        os._exit(128 + number)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _asked_to_leave.append(number)
+    _state["leaving"] = True
     sys.exit(128 + number)
 
 

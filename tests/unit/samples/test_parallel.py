@@ -153,3 +153,25 @@ def test_workers_print_no_traceback_on_ctrl_c_and_end_with_the_process(tmp_path:
     assert "Process SpawnProcess" not in said
     workers = [int(path.name) for path in pids.iterdir()]
     assert _waits_for(lambda: not any(map(_runs, workers)), 10)
+
+
+BEGINNING = """
+import sys, time
+from agrilape.samples.parallel import Crew
+
+if __name__ == "__main__":
+    try:
+        with Crew(2):
+            time.sleep(float(sys.argv[1]))
+            raise SystemExit(3)
+    finally:
+        print("home", flush=True)
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1.5])
+def test_workers_that_are_still_beginning_are_sent_home_without_a_word(tmp_path: Path, seconds) -> None:
+    script = tmp_path / "crew.py"
+    script.write_text(BEGINNING)
+    done = subprocess.run([sys.executable, script, str(seconds)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "home\n", "")
