@@ -5,8 +5,11 @@ import subprocess
 import sys
 
 import pytest
+import typer
+from rich.text import Text
 
 from agrilape import __version__
+from agrilape.cli.app import app
 from agrilape.cli.tables import print_facts, print_scores
 from agrilape.config import load_recipe
 from agrilape.errors import RecipeError
@@ -163,3 +166,20 @@ def test_a_stage_that_ends_before_lape_is_warm_is_warned_of(tmp_path, capsys, mo
     assert "stage lape_warmup: its 20 steps end before LAPE's warm-up of 30" in capsys.readouterr().err
     train_run(load_recipe("quickstart", [*short, "lape_warmup_steps=10"]))
     assert capsys.readouterr().err == ""
+
+
+def test_help_loses_no_words_in_brackets():
+    """Typer takes help for rich's markup: whatever is in brackets must be its bold, or be escaped."""
+
+    def texts(command):
+        yield command.help or ""
+        for parameter in command.params:
+            yield getattr(parameter, "help", None) or ""
+        for inner in getattr(command, "commands", {}).values():
+            yield from texts(inner)
+
+    found = list(texts(typer.main.get_command(app)))
+    assert len(found) > 100
+    for text in found:
+        plain = text.replace("[bold]", "").replace("[/]", "")
+        assert Text.from_markup(text).plain == plain.replace("\\[", "[")
