@@ -12,6 +12,7 @@ from agrilape import __version__
 from agrilape.cli.app import app
 from agrilape.cli.tables import print_facts, print_scores
 from agrilape.config import load_recipe
+from agrilape.config.load import shipped_recipes
 from agrilape.errors import RecipeError
 from agrilape.road import prepare_run, run_recipe, train_run
 
@@ -183,3 +184,11 @@ def test_help_loses_no_words_in_brackets():
     for text in found:
         plain = text.replace("[bold]", "").replace("[/]", "")
         assert Text.from_markup(text).plain == plain.replace("\\[", "[")
+
+
+@pytest.mark.parametrize("command", ["prepare", "train"])
+def test_help_names_every_recipe_that_ships(command) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "agrilape", command, "--help"], capture_output=True, text=True
+    )
+    assert all(name in shown.stdout for name in shipped_recipes())

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from agrilape.config import Recipe, load_recipe
+from agrilape.config.load import shipped_recipes
 from agrilape.io.remote import allow_remote
 
 
@@ -19,7 +20,10 @@ def _allow_remote(asked: bool) -> bool:
 
 RecipeArgument = Annotated[
     str,
-    typer.Argument(help="A recipe file, or the name of one that ships: quickstart, kits.", metavar="RECIPE"),
+    typer.Argument(
+        help=f"A recipe file, or the name of one that ships: {', '.join(shipped_recipes())}.",
+        metavar="RECIPE",
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,

@@ -165,9 +165,18 @@ def _write_csv(rows: Rows, path: Path) -> list[Path]:
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(stream, list(records[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows({key: _plain_cell(value) for key, value in record.items()} for record in records)
     write_text(path, stream.getvalue())
     return [path]
+
+
+def _plain_cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe."""
+    return (
+        f"'{value}"
+        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+        else value
+    )
 
 
 FORMATS: Mapping[str, tuple[str, Callable[[Sequence[Prediction], Path], list[Path]]]] = {

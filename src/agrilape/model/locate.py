@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
-from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, snapshot_download, try_to_load_from_cache
+from huggingface_hub import (
+    _CACHED_NO_EXIST,
+    constants,
+    hf_hub_download,
+    snapshot_download,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from huggingface_hub.utils._validators import validate_repo_id
 
+from agrilape.console import warn
 from agrilape.errors import ModelError
 
 WEIGHTS, CONFIG, META = "lape.safetensors", "lape_config.json", "agrilape.json"
 LORA = "adapter_config.json"
 SHIPPED = Path(__file__).resolve().parents[1] / "serve" / "nano"
 """Run folder of the small model that comes with agrilape; its README.md says how good it is, and at what."""
+PATIENCE_S = 5.0  # for the hub to answer
 SHIPPED_NAME = "shipped:nano"
 """What it is called wherever a model is named."""
 
@@ -110,6 +121,7 @@ def fetch(name: str) -> Path | None:
     """
     if try_to_load_from_cache(name, META) is _CACHED_NO_EXIST:
         return None
+    stay_offline_if_unreachable()
     try:
         hf_hub_download(name, META)
     except LocalEntryNotFoundError:
@@ -119,6 +131,23 @@ def fetch(name: str) -> Path | None:
     except EntryNotFoundError:
         return None
     return Path(snapshot_download(name))
+
+
+def stay_offline_if_unreachable() -> None:
+    """Use only what is on this machine, for the rest of the process, where the hub does not answer at once.
+
+    Its client would ask again and again for minutes. Behind a proxy the hub itself need not be reachable, so
+    then the client finds out.
+    """
+    address = urlsplit(constants.ENDPOINT)
+    if constants.is_offline_mode() or getproxies().keys() & {"http", "https", "all"}:
+        return
+    try:
+        with socket.create_connection((address.hostname or "", address.port or 443), timeout=PATIENCE_S):
+            pass
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
+        warn(f"{address.hostname} does not answer: only models on this machine are used")
 
 
 def is_cached(name: str) -> bool:

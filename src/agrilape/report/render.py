@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_eval_context, select_autoescape
+from jinja2.nodes import EvalContext
 
 from agrilape.report.scores import describe, show, words
+
+_MARKDOWN = str.maketrans({"|": "&#124;", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "})
 
 
 def environment() -> Environment:
     """Templates of this package; what is missing is an error, and HTML is escaped."""
     found = Environment(
         loader=PackageLoader("agrilape.report"),
-        autoescape=select_autoescape(["html.j2"], default=False),
+        autoescape=select_autoescape(["html.j2"], default_for_string=False, default=False),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_in_markdown,
     )
     found.filters |= {"words": words, "show": show, "describe": describe, "number": number}
     return found
+
+
+@pass_eval_context
+def _in_markdown(context: EvalContext, value: Any) -> Any:
+    """What goes into a page of Markdown: no text breaks a table, or becomes HTML."""
+    if context.autoescape or not isinstance(value, str):
+        return value
+    return value.translate(_MARKDOWN)
 
 
 def number(value: Any) -> str:

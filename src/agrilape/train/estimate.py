@@ -1,6 +1,7 @@
 """What a run will take, before it begins: parameters, tokens, memory, time and disk.
 
-Nothing is trained and no weights are loaded: models other than presets are built without memory.
+Nothing is trained and no weights are loaded: models other than presets are built without memory. Of presets a
+few steps are timed, of others the arithmetic is counted.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from agrilape.train.optim import peak_rates
 from agrilape.train.parts import in_parts, spare_tokens
 from agrilape.train.precision import is_bfloat16_fast
 from agrilape.train.prepare import lora_targets
+from agrilape.train.speed import seconds_per_batch
 from agrilape.train.start import going_on
 
 PROBES = 64  # chips that are looked at, in batches as they would train
@@ -96,7 +98,9 @@ def estimate_recipe(recipe: Recipe, data: Path) -> list[Estimate]:
     collator = _collator(recipe, model, processor)
     product = 2 if mixed else _width(recipe)
     arithmetic = Arithmetic(product, mixed, device.type == "cpu")
-    return [_stage(recipe, stage, model, data, collator, speed, arithmetic) for stage in recipe.stages]
+    return [
+        _stage(recipe, stage, model, data, collator, speed, arithmetic, device) for stage in recipe.stages
+    ]
 
 
 def _stage(
@@ -107,6 +111,7 @@ def _stage(
     collator: Collator,
     speed: float,
     arithmetic: Arithmetic,
+    device: torch.device,
 ) -> Estimate:
     counts = count_parameters(recipe, stage, model)
     trained = {name: counts[name] for name in peak_rates(stage.learning_rates, stage.enable_lape)}
@@ -130,7 +135,14 @@ def _stage(
         batches = list(_batches(mixture, stage, collator, spare))
         tokens, questions = _lengths(batches)
         memory |= _part_bytes(recipe, model, batches, trained, arithmetic)
-        seconds = 6 * sum(counts.values()) * tokens * chips / (speed * EFFICIENCY)
+        measured = None
+        if recipe.model.path is None:
+            measured = seconds_per_batch(recipe, stage, batches, device, arithmetic.mixed)
+        seconds = (
+            measured * stage.steps * stage.gradient_accumulation
+            if measured
+            else 6 * sum(counts.values()) * tokens * chips / (speed * EFFICIENCY)
+        )
     saved = trained if recipe.model.lora_rank else counts
     return Estimate(
         stage.name, counts, trained, tokens, questions, stage.steps, chips, epochs,

@@ -89,3 +89,16 @@ def test_what_cannot_be_exported_is_said(run, tmp_path, make_row):
     with pytest.raises(RecipeError, match="coco, geojson, geoparquet, csv"):
         export_run(run, "kml")
     assert not [file for file in run.rglob("*") if file.name.startswith(".")]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-cmd", "@SUM(A1)", "\t=1"])
+def test_no_cell_is_a_formula(tmp_path, make_row, text):
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    row = make_row("crop_in_box", ["oats"], [text], id="a")
+    (folder / "predictions.jsonl").write_text(json.dumps(row.to_json()) + "\n")
+    (path,) = export_run(tmp_path, "csv")
+    with path.open(newline="") as file:
+        cells = [cell for cells in csv.reader(file) for cell in cells]
+    assert not any(cell.startswith(("=", "+", "@", "\t", "-c")) for cell in cells)
+    assert any(cell.endswith(text.strip()) for cell in cells)

@@ -4,6 +4,9 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 from agrilape.evaluate.metrics.matching import (
     Detections,
@@ -100,3 +103,24 @@ def test_perfect_detector_and_images_without_answers():
     assert average_precision([perfect, silent]) == pytest.approx(51 / 101)
     assert average_precision([silent]) == 0
     assert np.isnan(average_precision([Detections(np.array([0.5]), np.zeros((1, 0)))]))
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_large_problems_are_matched_part_by_part_with_the_same_outcome(seed) -> None:
+    rng = np.random.default_rng(seed)
+    iou = np.where(rng.random((90, 80)) < 0.03, rng.random((90, 80)), 0)
+    pairs = match(iou)
+    admissible = iou >= 0.5
+    gain = np.where(admissible, iou + 81, 0.0)
+    rows, columns = linear_sum_assignment(gain, maximize=True)
+    best = [(r, c) for r, c in zip(rows, columns, strict=True) if admissible[r, c]]
+    assert len({r for r, _ in pairs}) == len({c for _, c in pairs}) == len(pairs) == len(best)
+    assert all(admissible[pair] for pair in pairs)
+    assert sum(iou[pair] for pair in pairs) == pytest.approx(sum(iou[pair] for pair in best))
+
+
+def test_of_equally_good_truths_the_last_is_taken_as_pycocotools_does() -> None:
+    # The first answer may have either truth; the second fits the first truth alone.
+    image = Detections(np.array([0.9, 0.8]), np.array([[0.6, 0.6], [0.7, 0.0]]))
+    assert average_precision([image]) == 1.0

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import huggingface_hub.constants as hub
 import pytest
@@ -185,3 +186,15 @@ def test_no_model_and_an_unfinished_run_are_said(tmp_path):
     (tmp_path / "stages" / "1-a" / "config.json").write_text("{}")
     with pytest.raises(ModelError, match="no checkpoint"):
         agrilape.from_pretrained(tmp_path)
+
+
+def test_a_hub_that_does_not_answer_is_not_asked_again(monkeypatch, capsys) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    began = time.monotonic()
+    with pytest.raises(ModelError, match="not on this machine"):
+        load_model("some-team/some-model")
+    assert time.monotonic() - began < 10
+    assert "does not answer" in capsys.readouterr().err

@@ -8,9 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from agrilape.evaluate.metrics.arrays import Floats, divide, floats
 
+SPLIT = 64  # answers that may match something, from which on parts are matched by themselves
 COCO_THRESHOLDS = tuple(np.arange(50, 100, 5) / 100)
 
 
@@ -43,10 +46,37 @@ def match(iou: ArrayLike, threshold: float = 0.5) -> list[tuple[int, int]]:
     if matrix.size == 0:
         return []
     admissible = matrix >= threshold
+    if admissible.any(1).sum() < SPLIT:
+        return _assign(matrix, admissible)
+    # Answers and truths of different parts of a map overlap nowhere: each part is a small problem of its own.
+    count, parts = connected_components(_graph(admissible), directed=False)
+    found: list[tuple[int, int]] = []
+    by_part = np.argsort(parts[: len(matrix)], kind="stable")
+    ends = np.searchsorted(parts[by_part], np.arange(count + 1))
+    of_truth = parts[len(matrix) :]
+    columns_by_part = np.argsort(of_truth, kind="stable")
+    column_ends = np.searchsorted(of_truth[columns_by_part], np.arange(count + 1))
+    for part in range(count):
+        rows = by_part[ends[part] : ends[part + 1]]
+        columns = columns_by_part[column_ends[part] : column_ends[part + 1]]
+        if len(rows) and len(columns):
+            block = np.ix_(rows, columns)
+            found += [(int(rows[r]), int(columns[c])) for r, c in _assign(matrix[block], admissible[block])]
+    return sorted(found)
+
+
+def _assign(matrix: Floats, admissible: NDArray[np.bool_]) -> list[tuple[int, int]]:
     # One more pair outweighs every gain in IoU, which cannot exceed the number of pairs.
     gain = np.where(admissible, matrix + min(matrix.shape) + 1, 0.0)
     rows, columns = linear_sum_assignment(gain, maximize=True)
     return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if admissible[r, c]]
+
+
+def _graph(admissible: NDArray[np.bool_]) -> coo_array:
+    """Answers and truths as nodes, `[P + T, P + T]`, with an edge for each pair that may be matched."""
+    rows, columns = np.nonzero(admissible)
+    nodes = sum(admissible.shape)
+    return coo_array((np.ones(len(rows), np.int8), (rows, columns + len(admissible))), (nodes, nodes))
 
 
 def count_matches(iou: ArrayLike, threshold: float = 0.5) -> Matches:
@@ -86,8 +116,9 @@ class Detections(NamedTuple):
 def average_precision(images: Iterable[Detections], threshold: float = 0.5) -> float:
     """AP at one IoU threshold, 0 to 1, by COCO's protocol (Lin et al., 2014).
 
-    In each image answers take, by falling score, the best truth still free; precision is made monotone and
-    read at 101 recalls. Truths in images without answers count as missed. NaN without any truth.
+    In each image answers take, by falling score, the best truth still free, of equally good ones the last, as
+    pycocotools does; precision is made monotone and read at 101 recalls. Truths in images without answers
+    count as missed. NaN without any truth.
     """
     scores, hits, truths = [], [], 0
     for image in images:
@@ -116,7 +147,7 @@ def _greedy_hits(iou: Floats, threshold: float) -> NDArray[np.bool_]:
         return hits
     for index, row in enumerate(iou):
         candidates = np.where(free, row, -1.0)
-        best = int(np.argmax(candidates))
+        best = len(candidates) - 1 - int(np.argmax(candidates[::-1]))  # of equal ones the last
         if candidates[best] >= threshold:
             hits[index], free[best] = True, False
     return hits
