@@ -42,7 +42,8 @@ RGB = ("red", "green", "blue")
 MASK_ROLES = ("scl", "cloud_mask")
 _COUNTED = re.compile(r"(?:band|layer|channel)?[ _#]*\d+", re.IGNORECASE)  # a name that only counts bands
 _STATISTIC = re.compile(
-    r"(?:median|mean|average|medoid|mosaic|first|last|min|max|p\d+|composite|sr|boa|toa|reflectance|\d{4}|_)+"
+    r"(?:(?:median|mean|average|medoid|mosaic|first|last|min|max|composite|sr|boa|toa|reflectance"
+    r"|[a-z]*\d[a-z0-9]*)(?:_|$))+"
 )
 LISTED = 5  # names in a note
 LONGEST_NAME = 5  # words of a band's name in a file's name, as in `sur_refl_b02`
@@ -162,7 +163,7 @@ def name_stated(names: Sequence[str], clues: Clues) -> Named:
 
 
 def _of_one_statistic(descriptions: Sequence[str | None]) -> list[str]:
-    """Names of bands that all say the same of how they were made: `B4_median`, `B8_median`; else none."""
+    """Names of bands that all say the same of how they were made, as `B4_median`, or of what; else none."""
     parts = [image_and_band(text or "") for text in descriptions]
     (rest, *others) = {rest.lower() for rest, _ in parts}
     return [] if others or not _STATISTIC.fullmatch(rest) else [plain(name) for _, name in parts]

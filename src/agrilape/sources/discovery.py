@@ -59,6 +59,14 @@ def _spellings(pattern: str) -> Iterator[str]:
         yield pattern.removesuffix(suffix) + "".join(letters)
 
 
+def one_spelling(name: str) -> str:
+    """A file's name with one spelling of its suffix: `a.TIFF` as `a.tif`."""
+    path = PurePath(name)
+    suffix = path.suffix.lower()
+    same = next((group for group in _SAME if suffix in group), (suffix,))
+    return name.removesuffix(path.suffix) + same[0]
+
+
 def passed_over(folder: Path, found: Iterable[Path]) -> list[Path]:
     """Image files below a folder that are not among those found, in order of their paths.
 

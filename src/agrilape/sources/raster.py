@@ -34,7 +34,7 @@ from agrilape.sources.layers import ALONE, Band, Beside, Grid, RasterFile
 from agrilape.sources.placing import grid_of, place_of
 from agrilape.sources.scaling import Scaling, baseline_of, landsat_scaling, scaling_of
 from agrilape.sources.scene import PixelWindow
-from agrilape.sources.stacks import name_stack, parts_of_stack
+from agrilape.sources.stacks import dates_of_stack, name_stack, parts_of_stack
 
 OPEN_FILES = 64  # per thread; a file handle costs a few hundred kilobytes of GDAL state
 
@@ -362,18 +362,33 @@ def _identify(
     path: Path, dataset: Any, reading: Reading, clues: Clues
 ) -> tuple[Named, Sequence[date | None]]:
     """A role for each band of a file, from what is stated, else from what the file says; dates of a stack."""
-    undated = [None] * dataset.count
     if isinstance(reading.bands, tuple):
-        if len(reading.bands) != dataset.count:
-            raise DataError(
-                f"{path} has {dataset.count} bands, but {len(reading.bands)} are named",
-                'name every band, in file order; or by what names hold, as {"B5": "nir"}',
-            )
-        return name_stated(reading.bands, clues), undated
+        return _stated(path, dataset, reading.bands, clues)
     parts = parts_of_stack(path, dataset.descriptions)
     if parts is None:
-        return name_bands(dataset.descriptions, clues, path.stem), undated
+        return name_bands(dataset.descriptions, clues, path.stem), [None] * dataset.count
     return name_stack(parts, clues, path.stem), [part.acquired for part in parts]
+
+
+def _stated(
+    path: Path, dataset: Any, names: tuple[str, ...], clues: Clues
+) -> tuple[Named, Sequence[date | None]]:
+    """The bands as the user names them in file order, or all of a stack of dates by one name."""
+    days = dates_of_stack(dataset.descriptions)
+    if len(names) == 1 and any(days):
+        names *= dataset.count
+    if len(names) != dataset.count:
+        raise DataError(
+            f"{path} has {dataset.count} bands, but {len(names)} are named",
+            'name every band, in file order; or by what names hold, as {"B5": "nir"}',
+        )
+    named = name_stated(names, clues)
+    if len(set(zip(days, named.roles, strict=True))) < len(names):
+        raise DataError(
+            f"{path}: two bands of one image are named alike ({', '.join(names[:6])} ...)",
+            "give each band a name of its own; a stack of images needs dates in the names of its bands",
+        )
+    return named, days
 
 
 def _scalings(path: Path, dataset: Any, named: Named, reading: Reading) -> list[Scaling]:

@@ -28,6 +28,12 @@ class Part:
     name: str
 
 
+def dates_of_stack(descriptions: Sequence[str | None]) -> list[date | None]:
+    """The date of each band whose name holds one, where all do; else None for each."""
+    days = [parse_date(text) if text else None for text in descriptions]
+    return days if all(days) else [None] * len(days)
+
+
 def parts_of_stack(path: Path, descriptions: Sequence[str | None]) -> list[Part] | None:
     """The images and bands that the band names of a file spell; None if it is one image.
 
@@ -73,7 +79,10 @@ def name_stack(parts: Sequence[Part], clues: Clues, stem: str) -> Named:
     """
     if not any(part.name for part in parts):
         one = name_bands([None], replace(clues, colours=(), wavelengths=()), stem)
-        return Named(one.roles * len(parts), one.names * len(parts), (True,) * len(parts), one.notes)
+        known = not one.roles[0].startswith("band_")
+        said = 'bands are called by dates alone: state what they are, as "bands": ["ndvi"], in scene.json'
+        notes = one.notes if known else (*one.notes, said)
+        return Named(one.roles * len(parts), one.names * len(parts), (True,) * len(parts), notes)
     order = {name: n for n, name in enumerate(dict.fromkeys(plain(part.name) for part in parts), start=1)}
     roles, names, read = [""] * len(parts), [plain(part.name) for part in parts], [True] * len(parts)
     notes: dict[str, None] = {}

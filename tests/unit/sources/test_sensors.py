@@ -111,6 +111,7 @@ def test_a_folder_of_one_file_per_band_is_one_date(write_raster, tmp_path, produ
          ("coastal", "blue", "green_i", "green", "yellow", "red", "red_edge_1", "nir")),
         (("B2_median", "B8A_median"), ("blue", "nir_narrow")),
         (("red_p50", "nir_p50"), ("red", "nir")),
+        (("0_red", "0_nir"), ("red", "nir")),
         (("B4, central wavelength 665 nm", "B8 - NIR", "B8A (865 nm)"), ("red", "nir", "nir_narrow")),
     ],
 )  # fmt: skip
@@ -457,3 +458,20 @@ def test_near_infrared_in_the_place_of_alpha_is_no_mask(write_raster):
     frame = read_raster(path).frames[0]
     assert np.isfinite(frame.read(WHOLE, ("red", "nir"))).all()
     assert np.isfinite(frame.read(WHOLE, ("red",))).all()
+
+
+def test_bands_stated_for_a_stack_keep_its_dates(write_raster, tmp_path):
+    days = ("2021-04-01", "2021-05-01", "2021-06-01", "2021-07-01")
+    path = write_raster("a.tif", names=days)
+    assert any("called by dates alone" in note for note in read_raster(path).meta["notes"])
+    (tmp_path / "scene.json").write_text('{"bands": ["ndvi"]}')
+    assert [(str(f.acquired), f.bands) for f in read_raster(path).frames] == [
+        (day, ("ndvi",)) for day in days
+    ]
+    (tmp_path / "scene.json").write_text('{"bands": ["red", "nir", "red", "nir"]}')
+    path = write_raster("a.tif", names=("20210503_a", "20210503_b", "20210612_a", "20210612_b"))
+    assert [tuple(f.layers) for f in read_raster(path).frames] == [("red", "nir")] * 2
+    with pytest.raises(DataError, match="two bands of one image are named alike"):
+        read_raster(write_raster("a.tif", names=None))
+    with pytest.raises(DataError, match="has 3 bands, but 4 are named"):
+        read_raster(write_raster("a.tif", reflectance(bands=3), names=None))

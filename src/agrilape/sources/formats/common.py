@@ -14,7 +14,7 @@ from agrilape.files import path_inside
 from agrilape.io.json_text import Damaged, Line, json_lines, read_json, read_json_object
 from agrilape.io.text import read_text
 from agrilape.skips import concerns_all, planned
-from agrilape.sources.discovery import find_files
+from agrilape.sources.discovery import find_files, one_spelling
 from agrilape.sources.places import Problem
 
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
@@ -98,7 +98,8 @@ class PictureFolder:
     def _search(self, given: PurePosixPath) -> PurePosixPath:
         if self._by_name is None:
             self._by_name = self._index()
-        found = self._by_name.get(given.name) or self._by_name.get(f"{given.name}.", [])
+        keys = (given.name, one_spelling(given.name), f"{given.name}.")
+        found = next((self._by_name[key] for key in keys if key in self._by_name), [])
         shared = [_shared_parts(given, path) for path in found]
         best = [path for path, count in zip(found, shared, strict=True) if count == max(shared)]
         if not best:
@@ -108,13 +109,13 @@ class PictureFolder:
         return best[0]
 
     def _index(self) -> dict[str, list[PurePosixPath]]:
-        """Pictures by file name, and by stem with a dot after it."""
+        """Pictures by file name, with one spelling of the suffix too, and by stem with a dot after it."""
         names: dict[str, list[PurePosixPath]] = {}
         for path in sorted(self.root.rglob("*")):
             if path.suffix.lower() in PICTURE_SUFFIXES:
                 inside = PurePosixPath(path.relative_to(self.root).as_posix())
-                names.setdefault(inside.name, []).append(inside)
-                names.setdefault(f"{inside.stem}.", []).append(inside)
+                for key in {inside.name, one_spelling(inside.name), f"{inside.stem}."}:
+                    names.setdefault(key, []).append(inside)
         return names
 
 

@@ -9,6 +9,7 @@ is a still; both windows of a place are one group.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from glob import escape
 from pathlib import Path
 
 import pandas
@@ -16,6 +17,7 @@ from rasterio.errors import RasterioError
 
 from agrilape.errors import DataError
 from agrilape.io.gdal import open_raster
+from agrilape.sources.discovery import find_files
 from agrilape.sources.facts import Reading
 from agrilape.sources.folder import series_scene
 from agrilape.sources.formats.common import Omissions, published
@@ -42,7 +44,8 @@ def read(folder: Path, omissions: Omissions) -> Iterator[Scene]:
         if country not in tables:
             tables[country] = _splits(country, omissions)
         for window in WINDOWS:
-            image = country / "s2_images" / window / mask.name
+            images = find_files(country / "s2_images" / window, f"{escape(mask.stem)}.tif")
+            image = next(images, country / "s2_images" / window / mask.name)
             try:
                 yield _scene(image, mask, country.name, window, tables[country].get(mask.stem))
             except Exception as error:

@@ -17,6 +17,7 @@ from agrilape.errors import DataError
 from agrilape.samples.chips import Cutter
 from agrilape.sources import PixelWindow, read_observations
 from agrilape.sources.formats import SCENE_FORMATS, SERIES_FORMATS
+from agrilape.sources.formats.common import PictureFolder
 from agrilape.sources.formats.cropharvest import months
 from agrilape.sources.formats.instances import instance_outlines
 from agrilape.sources.formats.pastis import CROPS
@@ -417,3 +418,15 @@ def test_coco_fields_fit_a_resized_copy(tmp_path, omissions):
     (scene,) = read("coco_fields", tmp_path, omissions)
     two_parts = shapely.union(shapely.box(0, 0, 25, 20), shapely.box(50, 0, 60, 10))
     assert scene.parcels[0].outline.equals(two_parts)
+
+
+def test_suffixes_of_any_case_are_found(tmp_path, omissions):
+    ftw(tmp_path)
+    for number, path in enumerate(sorted(tmp_path.rglob("*.tif"))):
+        path.rename(path.with_suffix((".TIF", ".tiff", ".tif")[number % 3]))
+    assert len(read("fields_of_the_world", tmp_path, omissions)) == 4
+    pictures = PictureFolder(tmp_path)
+    for name in ("a.PNG", "b.jpeg"):
+        (tmp_path / "pictures" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "pictures" / name).touch()
+    assert [pictures.find(name).name for name in ("a.png", "x/b.JPG", "b")] == ["a.PNG", "b.jpeg", "b.jpeg"]
