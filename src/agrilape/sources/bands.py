@@ -41,6 +41,7 @@ WAVELENGTHS: dict[str, tuple[float, float]] = {
 RGB = ("red", "green", "blue")
 MASK_ROLES = ("scl", "cloud_mask")
 _COUNTED = re.compile(r"(?:band|layer|channel)?[ _#]*\d+", re.IGNORECASE)  # a name that only counts bands
+_PARTS = re.compile(r"[,(:;)]| - ")
 _STATISTIC = re.compile(
     r"(?:(?:median|mean|average|medoid|mosaic|first|last|min|max|composite|sr|boa|toa|reflectance"
     r"|[a-z]*\d[a-z0-9]*)(?:_|$))+"
@@ -207,12 +208,21 @@ def _shows_no_ground(name: str, beside: frozenset[str], clues: Clues) -> bool:
 
 
 def spelled_name(text: str | None, clues: Clues) -> str:
-    """The name that a description spells: all of it, or what stands before an explanation."""
+    """The name that a description spells: the whole of it, else a part of it; plain words before others.
+
+    `B4, central wavelength 665 nm` spells `b4`, `Band 4 - Red` spells `red`.
+    """
     stated = {plain(name) for name in clues.stated}
-    for part in dict.fromkeys((text or "", re.split(r"[,(:;]| - ", text or "")[0])):
-        name = plain(part)
-        if name and (name in _ROLES or known_name(name, clues.sensor) or name in stated):
-            return name
+    parts = [plain(part) for part in (text or "", *_PARTS.split(text or ""))]
+    for known in (
+        lambda name: name in stated,
+        lambda name: name in _ROLES,
+        lambda name: known_name(name, clues.sensor),
+    ):
+        for name in parts:
+            for one in (name, name.removesuffix("band")):
+                if one and known(one):
+                    return one
     return ""
 
 

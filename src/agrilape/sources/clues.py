@@ -15,7 +15,11 @@ FOLDERS = 2  # above a file, which may be called as the product is
 _MICRON = 1000.0  # nanometres
 _SMALLEST_NM = 100.0  # a lesser number without a unit is of micrometres
 _KEYS = re.compile(r"(central|center|centre)?_?wavelengths?(_(nm|um))?", re.IGNORECASE)
-_IN_TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*(nm|nanomet\w*|um|µm|μm|micromet\w*|microns?)\b", re.IGNORECASE)
+# One wavelength, or the first and the last of a band.
+_IN_TEXT = re.compile(
+    r"(\d+(?:\.\d+)?)(?:\s*[-–]\s*(\d+(?:\.\d+)?))?\s*(nm|nanomet\w*|um|µm|μm|micromet\w*|microns?)\b",
+    re.IGNORECASE,
+)
 
 
 def clues_of(path: Path, dataset: Any, reading: Reading, beside: frozenset[str] = frozenset()) -> Clues:
@@ -58,7 +62,7 @@ def _wavelengths(dataset: Any) -> Iterator[float | None]:
         if found is None and len(listed) == dataset.count:
             found = _in_nm(listed[number - 1], units)
         if found is None and (said := _IN_TEXT.search(description or "")):
-            found = _in_nm(float(said[1]), said[2])
+            found = _in_nm((float(said[1]) + float(said[2] or said[1])) / 2, said[3])
         yield found
 
 

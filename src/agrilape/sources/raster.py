@@ -194,7 +194,9 @@ def _dataset(path: str, grid: Grid | None, resampling: Resampling) -> _Opened:
     if key in datasets:
         datasets.move_to_end(key)
         return datasets[key]
-    dataset = open_raster(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # that was said when it was inspected
+        dataset = open_raster(path)
     if grid is not None and not _same_grid(dataset, grid):
         dataset = _warped(dataset, grid, resampling)
     colours = dataset.colorinterp

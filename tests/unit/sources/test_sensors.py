@@ -113,6 +113,7 @@ def test_a_folder_of_one_file_per_band_is_one_date(write_raster, tmp_path, produ
         (("red_p50", "nir_p50"), ("red", "nir")),
         (("0_red", "0_nir"), ("red", "nir")),
         (("B4, central wavelength 665 nm", "B8 - NIR", "B8A (865 nm)"), ("red", "nir", "nir_narrow")),
+        (("Band 4 - Red", "Band 5 (NIR)", "Blue Band"), ("red", "nir", "blue")),
     ],
 )  # fmt: skip
 def test_names_that_but_one_sensor_has_together_are_understood(names, roles):
