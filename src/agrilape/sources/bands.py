@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agrilape.sources.sensors import SENSORS, known_name, meanings
@@ -214,11 +214,12 @@ def spelled_name(text: str | None, clues: Clues) -> str:
     """
     stated = {plain(name) for name in clues.stated}
     parts = [plain(part) for part in (text or "", *_PARTS.split(text or ""))]
-    for known in (
+    tests: tuple[Callable[[str], object], ...] = (
         lambda name: name in stated,
         lambda name: name in _ROLES,
         lambda name: known_name(name, clues.sensor),
-    ):
+    )
+    for known in tests:
         for name in parts:
             for one in (name, name.removesuffix("band")):
                 if one and known(one):

@@ -85,16 +85,16 @@ def name_stack(parts: Sequence[Part], clues: Clues, stem: str) -> Named:
         return Named(one.roles * len(parts), one.names * len(parts), (True,) * len(parts), notes)
     order = {name: n for n, name in enumerate(dict.fromkeys(plain(part.name) for part in parts), start=1)}
     roles, names, read = [""] * len(parts), [plain(part.name) for part in parts], [True] * len(parts)
-    notes: dict[str, None] = {}
+    heard: dict[str, None] = {}
     for image in dict.fromkeys((part.image, part.acquired) for part in parts):
         members = [n for n, part in enumerate(parts) if (part.image, part.acquired) == image]
         own = replace(clues, sensor=sensor_in(image[0]) or clues.sensor, colours=(), wavelengths=())
         named = name_bands([parts[n].name for n in members], own)
-        notes |= dict.fromkeys(named.notes)
+        heard |= dict.fromkeys(named.notes)
         for n, role, shown in zip(members, named.roles, named.read, strict=True):
             roles[n] = f"band_{order[names[n]]}" if role.startswith("band_") else role
             read[n] = shown
-    return Named(tuple(roles), tuple(names), tuple(read), tuple(notes))
+    return Named(tuple(roles), tuple(names), tuple(read), tuple(heard))
 
 
 def _split(texts: Sequence[str]) -> list[tuple[str, str]]:
