@@ -46,11 +46,12 @@ def parse_date(text: object) -> date | None:
         _ORDINAL_LANDSAT, _YEAR_FIRST, _DAY_FIRST, _DAY_MONTH, _MONTH_DAY, _ORDINAL, _ORDINAL_HLS,
     ):  # fmt: skip
         if match := form.search(found):
-            return _calendar_day(**match.groupdict())
+            return calendar_day(**match.groupdict())
     return None
 
 
-def _calendar_day(year: str, month: str = "1", day: str = "1", ordinal: str = "1") -> date | None:
+def calendar_day(year: str, month: str = "1", day: str = "1", ordinal: str = "1") -> date | None:
+    """The day of a year, month (or its English name) and day, or of a year and day of the year; None if none."""
     number = int(month) if month.isdigit() else 1 + _MONTHS.index(month[:3].lower())
     try:
         found = date(int(year), number, int(day)) + timedelta(days=int(ordinal) - 1)
