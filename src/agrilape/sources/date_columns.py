@@ -265,4 +265,6 @@ def _common(triples: Sequence[_Triple], stated: DateOrder | None) -> set[DateOrd
     if not possible:
         return {"day_first"}
     common = set[DateOrder].intersection(*possible)
-    return {"day_first"} if triples[0].mark == "." and "day_first" in common else common  # as all who write dots
+    return (
+        {"day_first"} if triples[0].mark == "." and "day_first" in common else common
+    )  # as all who write dots

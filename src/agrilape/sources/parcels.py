@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas
 import shapely
-from shapely import Geometry
-
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
-from agrilape.sources.crops import plain_crop, unnamed_code
-from agrilape.sources.dates import parse_date
+from agrilape.sources import cdl
+from agrilape.sources.columns import known_column, plain_name, read_numbers
+from agrilape.sources.crops import are_words, plain_crop, unnamed_code
+from agrilape.sources.date_columns import DateOrder, read_dates
 from agrilape.sources.scene import Parcel
-from agrilape.sources.vectors import polygons_only, read_near
+from agrilape.sources.vectors import parcels_layer, polygon_layers, polygons_only, read_near, whole_column
 
 CROP_COLUMNS = (
     "crop", "crop_name", "crop_en", "ec_trans_n", "ec_hcat_n", "hcat_name", "hcat3_name", "crop:name_en",
     "crop:name", "croptype", "crop_type", "cropname", "culture", "crop:code", "crop_code", "cropcode",
-    "code_cultu",
+    "code_cultu", "kultur", "kulturart", "fruchtart", "hauptfrucht", "snar_bezei", "afgroede",
+    "afgrøde", "gewas", "gwsnam_h", "cultivo", "coltura", "nutzcode", "nu_code", "kulturcode", "kultur_code",
+    "afgkode", "gewascode", "gwscod_h",
 )  # fmt: skip
-ID_COLUMNS = ("parcel_id", "id", "parcel", "field_id", "fid", "marknr", "id_parcel")
-EVENTS = {
-    "sowing": ("sowing_date", "sowing", "planting_date"),
-    "emergence": ("emergence_date", "emergence"),
+ID_COLUMNS = (
+    "parcel_id", "id", "parcel", "field_id", "fid", "marknr", "id_parcel", "csbid",
+)  # fmt: skip
+EVENTS: Mapping[str, tuple[str, ...]] = {
+    "sowing": ("sowing_date", "sowing", "planting_date", "planting", "planted", "sown", "seeding_date", "aussaat",
+               "saatdatum", "aussaatdatum", "semis", "date_semis", "siembra", "fecha_siembra"),
+    "emergence": ("emergence_date", "emergence", "auflauf", "aufgang", "levee", "date_levee"),
     "peak": ("peak_date", "peak"),
-    "harvest": ("harvest_date", "harvest"),
-}
+    "harvest": ("harvest_date", "harvest", "harvested", "harvesting_date", "ernte", "erntedatum", "recolte",
+                "date_recolte", "cosecha", "fecha_cosecha"),
+}  # fmt: skip
+MEASURED = ("row_azimuth_deg",)
+"""Further columns of numbers that questions are made from."""
+
 LISTED_CODES = 10  # of the unnamed ones, the most frequent
 
 
@@ -54,6 +64,9 @@ def read_parcels(
     georeference: Georeference,
     crop_column: str | None = None,
     crops: Mapping[str, str] | None = None,
+    date_order: DateOrder | None = None,
+    layer: str | None = None,
+    year: int | None = None,
 ) -> ParcelTable:
     """Read the parcels that touch an image, in its pixel coordinates.
 
@@ -61,15 +74,23 @@ def read_parcels(
     invalid outlines repaired, empty ones left out; `notes` says how many.
 
     Args:
-        path: A vector file; of a GeoPackage the layer `parcels`, else the first with polygons.
+        path: A vector file.
         georeference: Grid of the image.
         crop_column: Column with the crop; None to look for the usual names.
         crops: The user's crop names by code.
+        date_order: Order of day and month in dates such as 05/06/2021; None to find out.
+        layer: Layer with the parcels; None for `parcels`, else the first with polygons.
+        year: Of the image, for tables with a crop for every year.
 
     Raises:
         DataError: The file is unreadable, has no CRS or no polygons, or lies beside the image.
     """
-    table, notes = read_near(path, georeference)
+    table, notes = read_near(path, georeference, layer)
+    others = [name for name in polygon_layers(path) if name != (layer or parcels_layer(path))]
+    if others and layer is None:
+        notes.append(
+            f"read layer {parcels_layer(path)}, not {', '.join(others)}; `layer` in scene.json chooses"
+        )
     table, repairs = polygons_only(table)
     notes += repairs
     outlines = georeference.to_pixels(np.asarray(table.geometry.array))
@@ -81,10 +102,12 @@ def read_parcels(
             "check that both show the same place and that both have their true coordinate system",
         )
     areas = georeference.areas_ha(np.asarray(table.geometry.array[touching])).tolist()
-    parcels, unnamed = _parcels(table.iloc[touching], outlines[touching], areas, crop_column, crops)
-    if unnamed:
-        listed = ", ".join(code for code, _ in unnamed.most_common(LISTED_CODES))
-        notes.append(f"the crop of {unnamed.total()} parcels is unknown: crops.csv has no name for {listed}")
+    facts = table.iloc[touching].drop(columns=table.geometry.name)
+    columns = _Columns.among([str(name) for name in facts.columns], crop_column, year, path)
+    cells = _Cells.of(facts, columns, crops, date_order, partial(whole_column, path, layer))
+    notes += cells.notes
+    rows = zip(cells.records(), outlines[touching], areas, strict=True)
+    parcels = [Parcel(outline=outline, area_ha=area, **record) for record, outline, area in rows]
     parcels, repeated = _once(parcels)
     if repeated:
         notes.append(f"left out {repeated} parcels that repeat an outline")
@@ -95,20 +118,112 @@ def read_parcels(
     return ParcelTable(tuple(_unique(parcels)), tuple(f"{path.name}: {note}" for note in notes))
 
 
-def _parcels(
-    table: Any,
-    outlines: Any,
-    areas: Sequence[float],
-    crop_column: str | None,
-    crops: Mapping[str, str] | None,
-) -> tuple[list[Parcel], Counter[str]]:
-    """Parcels from the rows of a table, and crop codes that have no name."""
-    facts = table.drop(columns=table.geometry.name)
-    columns = _Columns.among([str(name) for name in facts.columns], crop_column)
-    records = facts.to_dict("records")
-    parcels = [_parcel(*row, columns, crops) for row in zip(records, outlines, areas, strict=True)]
-    said = [record[columns.crop] for record in records] if columns.crop else []
-    return parcels, Counter(code for name in said if (code := unnamed_code(name, crops)))
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns say what; `rest` are the others, by the name that they get."""
+
+    id: str | None
+    crop: str | None
+    events: Mapping[str, str]
+    rest: Mapping[str, str]
+
+    @classmethod
+    def among(cls, names: Sequence[str], crop_column: str | None, year: int | None, path: Path) -> _Columns:
+        """The columns of a table.
+
+        Raises:
+            DataError: There is no `crop_column`.
+        """
+        stated = crop_column and known_column(names, (plain_name(crop_column),))
+        if crop_column and not stated:
+            raise DataError(
+                f"no column {crop_column!r} in the parcels of {path}", f"choose one of: {', '.join(names)}"
+            )
+        events = {event: column for event, known in EVENTS.items() if (column := known_column(names, known))}
+        identity = known_column(names, ID_COLUMNS)
+        crop = stated or known_column(names, CROP_COLUMNS) or _of_year(names, year)
+        used = {identity, crop, *events.values()}
+        measured = {known_column(names, (name,)): name for name in MEASURED}
+        rest = {name: measured.get(name, name) for name in names if name not in used}
+        return cls(identity, crop, events, rest)
+
+
+def _of_year(names: Sequence[str], year: int | None) -> str | None:
+    """The column with the crops of a year among those of several, such as CDL2021; else the latest one's."""
+    yearly = {int(match[1]): name for name in names if (match := cdl.YEARLY.fullmatch(name))}
+    return yearly.get(year or 0, yearly[max(yearly)] if yearly else None)
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """What the cells of a table say, column by column."""
+
+    ids: Sequence[str]
+    crops: Sequence[str | None]
+    events: Mapping[str, Sequence[date | None]]
+    attributes: Sequence[Mapping[str, Any]]
+    notes: Sequence[str]
+
+    @classmethod
+    def of(
+        cls,
+        facts: Any,
+        columns: _Columns,
+        crops: Mapping[str, str] | None,
+        order: DateOrder | None,
+        whole: Callable[[str], Iterable[object]],
+    ) -> _Cells:
+        """Read a table; `whole` gives all values of a column, wherever they lie."""
+        named, notes = _crops(facts, columns, crops)
+        days: dict[str, Sequence[date | None]] = {}
+        for event, column in columns.events.items():
+            found = read_dates(column, facts[column].tolist(), order, partial(whole, column))
+            days[event] = found.days
+            notes += found.notes
+        said = {name: facts[column].tolist() for column, name in columns.rest.items()}
+        for name in set(said) & set(MEASURED):
+            said[name], strange = read_numbers(name, said[name])
+            notes += strange
+        rows = zip(*said.values(), strict=True) if said else [()] * len(facts)
+        attributes = [
+            {
+                name: plain
+                for name, value in zip(said, row, strict=True)
+                if (plain := _plain(value)) is not None
+            }
+            for row in rows
+        ]
+        ids = [_plain(value) for value in facts[columns.id]] if columns.id else [None] * len(facts)
+        return cls(["" if one is None else str(one) for one in ids], named, days, attributes, notes)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The fields of a `Parcel` that each row states; its id may be empty."""
+        for row, (identity, crop, attributes) in enumerate(
+            zip(self.ids, self.crops, self.attributes, strict=True)
+        ):
+            events = {event: days[row] for event, days in self.events.items()}
+            yield {"id": identity, "crop": crop, "attributes": attributes, **events}
+
+
+def _crops(
+    facts: Any, columns: _Columns, crops: Mapping[str, str] | None
+) -> tuple[list[str | None], list[str]]:
+    """The crop of every row, with notes on codes that have no name and on where it is not stated at all."""
+    if columns.crop is None:
+        names = ", ".join(columns.rest)
+        return [None] * len(facts), [
+            f"no column is known to hold the crop; state `crop_column` in scene.json, one of: {names}"
+        ]
+    said = facts[columns.crop].tolist()
+    yearly = cdl.YEARLY.fullmatch(columns.crop)
+    table = {**cdl.CROPS, **(crops or {})} if yearly else crops
+    words = are_words(said)
+    notes = [f"the crop is that of column {columns.crop}"] if yearly else []
+    unnamed = Counter(code for name in said if (code := unnamed_code(name, table, words)))
+    if unnamed:
+        listed = ", ".join(code for code, _ in unnamed.most_common(LISTED_CODES))
+        notes.append(f"the crop of {unnamed.total()} parcels is unknown: crops.csv has no name for {listed}")
+    return [plain_crop(name, table, words) for name in said], notes
 
 
 def _once(parcels: Sequence[Parcel]) -> tuple[list[Parcel], int]:
@@ -120,50 +235,6 @@ def _once(parcels: Sequence[Parcel]) -> tuple[list[Parcel], int]:
         if first.crop != parcel.crop:
             kept[shape] = replace(first, crop=None)
     return list(kept.values()), len(parcels) - len(kept)
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Which columns say what; `rest` are the others."""
-
-    id: str | None
-    crop: str | None
-    events: Mapping[str, str]
-    rest: tuple[str, ...]
-
-    @classmethod
-    def among(cls, names: Sequence[str], crop_column: str | None) -> _Columns:
-        if crop_column is not None and crop_column not in names:
-            raise DataError(f"no column {crop_column!r} in the parcels", f"choose one of: {', '.join(names)}")
-        lower = {name.lower(): name for name in names}
-
-        def find(known: Sequence[str]) -> str | None:
-            return next((lower[name] for name in known if name in lower), None)
-
-        events = {event: column for event, known in EVENTS.items() if (column := find(known))}
-        identity, crop = find(ID_COLUMNS), crop_column or find(CROP_COLUMNS)
-        used = {identity, crop, *events.values()}
-        return cls(identity, crop, events, tuple(name for name in names if name not in used))
-
-
-def _parcel(
-    record: Mapping[str, Any],
-    outline: Geometry,
-    area_ha: float,
-    columns: _Columns,
-    crops: Mapping[str, str] | None,
-) -> Parcel:
-    """A parcel from a row of the table; its id may be empty."""
-    identity = _plain(record[columns.id]) if columns.id else None
-    days = {event: parse_date(record[column]) for event, column in columns.events.items()}
-    return Parcel(
-        id="" if identity is None else str(identity),
-        outline=outline,
-        crop=plain_crop(record[columns.crop], crops) if columns.crop else None,
-        area_ha=area_ha,
-        attributes={name: value for name in columns.rest if (value := _plain(record[name])) is not None},
-        **days,
-    )
 
 
 def _plain(value: Any) -> str | int | float | bool | None:

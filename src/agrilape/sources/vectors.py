@@ -1,4 +1,4 @@
-"""Vector files near an image, brought onto its map: GeoPackage, GeoJSON, GeoParquet, shapefile."""
+"""Vector files near an image, brought onto its map: GeoPackage, GeoJSON, GeoParquet, shapefile, geodatabase."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import geopandas
 import numpy as np
+import pandas
 import pyarrow.parquet
 import shapely
 from pyproj import CRS
@@ -19,8 +20,13 @@ from agrilape.geo.georeference import Georeference, parse_crs
 from agrilape.io.gdal import read_vector_layer, vector_bounds, vector_info, vector_layers
 
 PARQUET_SUFFIXES = {".parquet", ".geoparquet"}
-VECTOR_SUFFIXES = {".gpkg", ".geojson", ".json", ".shp", ".fgb", *PARQUET_SUFFIXES}
+VECTOR_SUFFIXES = {".gpkg", ".geojson", ".json", ".shp", ".fgb", ".gdb", ".kml", *PARQUET_SUFFIXES}
 PARCELS_LAYER = "parcels"
+# Layer of a file, or stem of a file of its own, that holds no parcels but zones -> their kind.
+ZONE_LAYERS = {"stress_zones": "stress", "landcover": "landcover"}
+SURFACES = {"Polygon", "MultiPolygon", "CurvePolygon", "MultiSurface", "PolyhedralSurface", "TIN"}
+ANYTHING = {"Unknown", "GeometryCollection", "Geometry", "Surface"}  # kinds of layers that may hold polygons
+TRIED = 1000  # features of such a layer that are looked at
 EXTENT_POINTS = 64  # along the image's border: a straight line on one map is a curve on another
 TURN = 360.0  # degrees
 SEAM = 1.0  # degrees from the antimeridian within which fields may lie across it
@@ -42,7 +48,7 @@ def read_vector(path: Path, layer: str | None = None, bounds: tuple[float, ...] 
         if path.suffix.lower() in PARQUET_SUFFIXES:
             table = _read_parquet(path, bounds)
         else:
-            table = read_vector_layer(path, layer or parcels_layer(path), bbox=bounds)
+            table = _read_layer(path, layer or parcels_layer(path), bounds)
     except DataError:
         raise
     except Exception as error:  # pyarrow and fsspec raise many kinds for one cause: not such a file
@@ -72,12 +78,12 @@ def read_near(path: Path, georeference: Georeference, layer: str | None = None) 
         DataError: It cannot be read, or has no CRS.
     """
     crs = _crs_of(path, layer)
-    bounds = None if crs is None else _bounds_in(crs, georeference)
-    table = _this_side(read_vector(path, layer, bounds), georeference)
+    if crs is None:
+        read, notes = read_vector(path, layer), []
+    else:
+        read, notes = _read_around(path, layer, _bounds_in(crs, georeference), crs)
+    table = _this_side(read, georeference)
     target = parse_crs(georeference.crs)
-    notes = []
-    if bounds is not None and (lost := _without_geometry(path, layer, path.stat().st_mtime_ns)):
-        notes.append(f"left out {lost} features without a geometry")
     if not _same_crs(table.crs, target):
         notes.append(f"reprojected from {_name(table.crs)} to {_name(target)}")
         table = table.to_crs(target)
@@ -86,20 +92,51 @@ def read_near(path: Path, georeference: Georeference, layer: str | None = None) 
     return table, notes
 
 
+def whole_column(path: Path, layer: str | None, column: str) -> list[object]:
+    """All values of a column of a vector file, wherever they lie."""
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        return list(pyarrow.parquet.read_table(path, columns=[column])[column].to_pylist())
+    table = read_vector_layer(
+        path, layer or parcels_layer(path), columns=[column], read_geometry=False, datetime_as_string=True
+    )
+    return list(table[column])
+
+
+def _read_around(path: Path, layer: str | None, bounds: tuple[float, ...], crs: CRS) -> tuple[Any, list[str]]:
+    """Features in a box, with notes; in degrees wherever longitudes begin: 190 east is 170 west."""
+    lost, west, east = _edges(path, layer, path.stat().st_mtime_ns)
+    notes = [f"left out {lost} features without a geometry"] if lost else []
+    tables = []
+    for turns in (0, -1, 1):
+        left, right = (edge + turns * TURN for edge in (bounds[0], bounds[2]))
+        if turns and not (crs.is_geographic and -TURN < bounds[0] and west <= right and left <= east):
+            continue
+        table = read_vector(path, layer, (left, bounds[1], right, bounds[3]))
+        if turns and len(table):
+            table = table.set_geometry(table.geometry.translate(-turns * TURN))
+            notes.append(f"longitudes of {len(table):,} features shifted by 360 degrees to the image's")
+        if not turns or len(table):
+            tables.append(table)
+    return (tables[0] if len(tables) == 1 else pandas.concat(tables)), notes
+
+
 def polygons_only(table: Any) -> tuple[Any, list[str]]:
     """Valid two-dimensional polygons, with notes on what was repaired or left out."""
     notes: list[str] = []
-    geometry = shapely.force_2d(np.asarray(table.geometry.array))
+    geometry = shapely.force_2d(np.asarray(table.geometry.array)).copy()
+    strange = _not_finite(geometry)
+    geometry[strange] = None
     present = ~(shapely.is_missing(geometry) | shapely.is_empty(geometry))
     invalid = present & ~shapely.is_valid(geometry)
-    geometry = geometry.copy()
     geometry[invalid] = shapely.make_valid(geometry[invalid])
     geometry = [_surface(one) if one is not None else None for one in geometry]
     solid = np.array([one is not None and one.area > 0 for one in geometry], bool)
     if invalid.any():
         notes.append(f"repaired {int(invalid.sum())} invalid outlines")
-    if not solid.all():
-        notes.append(f"left out {int((~solid).sum())} features without area")
+    if strange.any():
+        notes.append(f"left out {int(strange.sum())} features whose coordinates are no finite numbers")
+    if flat := int((~solid & ~strange).sum()):
+        notes.append(f"left out {flat} features without area")
     kept = table.set_geometry(geopandas.GeoSeries(geometry, index=table.index, crs=table.crs))[solid]
     return kept, notes
 
@@ -115,11 +152,75 @@ def layers_of(path: Path) -> list[str]:
 
 
 def parcels_layer(path: Path) -> str | None:
-    """The layer that holds the parcels, or None for the only one."""
-    names = [name for name, kind in vector_layers(path) if kind and "Polygon" in kind]
-    if PARCELS_LAYER in names or not names:
-        return PARCELS_LAYER if names else None
-    return names[0]
+    """The layer that holds the parcels, or None for the only one.
+
+    It is the one of that name, else the first with polygons that holds no zones.
+
+    Raises:
+        DataError: No layer holds polygons.
+    """
+    found = polygon_layers(path)
+    return next((name for name in found if name.lower() == PARCELS_LAYER), found[0] if found else None)
+
+
+def polygon_layers(path: Path) -> list[str]:
+    """Names of the layers with polygons, going by their kind or, if that leaves it open, by their features."""
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        return []
+    found = vector_layers(path)
+    names = [name for name, kind in found if kind and _holds_polygons(path, name, kind)]
+    return [name for name in names if name.lower() not in ZONE_LAYERS] or names
+
+
+def _holds_polygons(path: Path, layer: str, kind: str) -> bool:
+    plain = kind.removeprefix("2.5D ").removeprefix("3D ").removeprefix("Measured ").split(" ")[0]
+    if plain not in ANYTHING:
+        return plain in SURFACES
+    table = read_vector_layer(path, layer, columns=[], max_features=TRIED)
+    kinds = set(table.geometry.dropna().geom_type) if isinstance(table, geopandas.GeoDataFrame) else set()
+    return bool(kinds & {*SURFACES, "GeometryCollection"})
+
+
+def _read_layer(path: Path, layer: str | None, bounds: tuple[float, ...] | None) -> Any:
+    """A layer, whose times are the days that they name in their own time zone."""
+    how = {"bbox": bounds, "datetime_as_string": True}
+    fields = vector_info(path, layer)
+    times = [
+        str(name)
+        for name, kind in zip(fields["fields"], fields["dtypes"], strict=True)
+        if str(kind).startswith("datetime64")
+    ]
+    try:
+        table = read_vector_layer(path, layer, encoding=_encoding(path), **how)
+    except DataError as error:
+        if not isinstance(error.__cause__, UnicodeDecodeError):
+            raise
+        # Neither what it states nor UTF-8: what Windows writes in western Europe and America.
+        table = read_vector_layer(path, layer, encoding="cp1252", **how)
+    for name in times:
+        table[name] = [text[:10].replace("/", "-") if isinstance(text, str) else None for text in table[name]]
+    return table
+
+
+def _encoding(path: Path) -> str | None:
+    """UTF-8 for a shapefile that does not say how its texts are coded; None where the file knows."""
+    if path.suffix.lower() != ".shp":
+        return None
+    stated = any(path.with_suffix(suffix).is_file() for suffix in (".cpg", ".CPG", ".cst"))
+    dbf = next((file for suffix in (".dbf", ".DBF") if (file := path.with_suffix(suffix)).is_file()), None)
+    if stated or dbf is None:
+        return None
+    with dbf.open("rb") as file:
+        language = file.read(30)[29:]
+    return "UTF-8" if language in {b"", b"\x00"} else None
+
+
+def _not_finite(geometry: Any) -> Any:
+    """Which geometries have coordinates that are no finite numbers."""
+    coordinates, owners = shapely.get_coordinates(geometry, return_index=True)
+    strange = np.zeros(len(geometry), bool)
+    strange[owners[~np.isfinite(coordinates).all(1)]] = True
+    return strange
 
 
 def _read_parquet(path: Path, bounds: tuple[float, ...] | None) -> Any:
@@ -127,19 +228,25 @@ def _read_parquet(path: Path, bounds: tuple[float, ...] | None) -> Any:
         return geopandas.read_parquet(path)
     covered = "covering" in _geo_column(path)
     table = geopandas.read_parquet(path, bbox=bounds if covered else None)
-    return table[table.intersects(shapely.box(*bounds))]
+    near = table.intersects(shapely.box(*bounds)).to_numpy()
+    return table[near | _not_finite(np.asarray(table.geometry.array))]  # of the latter a count is kept
 
 
 @lru_cache(maxsize=64)
-def _without_geometry(path: Path, layer: str | None, changed: int) -> int:
-    """Number of features without a geometry or with an empty one, which a search by place passes over.
+def _edges(path: Path, layer: str | None, changed: int) -> tuple[int, float, float]:
+    """How many features have no geometry or an empty one, and the file's western and eastern edges.
 
-    `changed`, the time of the file's last change, keeps what is remembered from outliving the file. Of
-    GeoParquet only missing geometries are counted, from the statistics in its footer.
+    A search by place passes over the former. `changed`, the time of the file's last change, keeps what is
+    remembered from outliving the file. Of GeoParquet only missing geometries are counted, from the statistics
+    in its footer, and edges that it does not state are as far apart as can be.
     """
     if path.suffix.lower() not in PARQUET_SUFFIXES:
         edges = vector_bounds(path, layer or parcels_layer(path))
-        return int((np.isnan(edges) | (edges == 0)).all(0).sum())  # of an empty geometry all edges are 0
+        lost = (np.isnan(edges) | (edges == 0)).all(0)  # of an empty geometry all edges are 0
+        there = edges[:, ~lost]
+        if not there.size:
+            return int(lost.sum()), np.inf, -np.inf
+        return int(lost.sum()), float(np.nanmin(there[0])), float(np.nanmax(there[2]))
     footer = pyarrow.parquet.read_metadata(path)
     primary = _geo_facts(path).get("primary_column")
     chunks = [
@@ -148,7 +255,9 @@ def _without_geometry(path: Path, layer: str | None, changed: int) -> int:
         for number in range(footer.num_columns)
         if footer.schema.column(number).path == primary
     ]
-    return sum(chunk.statistics.null_count or 0 for chunk in chunks if chunk.statistics)
+    lost = sum(chunk.statistics.null_count or 0 for chunk in chunks if chunk.statistics)
+    box = _geo_column(path).get("bbox") or (-np.inf, 0, np.inf, 0)
+    return lost, float(box[0]), float(box[len(box) // 2])
 
 
 def _geo_facts(path: Path) -> dict[str, Any]:

@@ -13,10 +13,8 @@ import shapely
 from agrilape.geo.georeference import Georeference
 from agrilape.sources.dates import parse_date
 from agrilape.sources.scene import Zone
-from agrilape.sources.vectors import layers_of, polygons_only, read_near
+from agrilape.sources.vectors import ZONE_LAYERS, layers_of, polygons_only, read_near
 
-# Layer of a GeoPackage, or stem of a file of its own -> kind of its zones.
-ZONE_LAYERS = {"stress_zones": "stress", "landcover": "landcover"}
 _NAME_COLUMNS = ("cause", "kind", "name", "class", "label")
 _SINCE_COLUMNS = ("onset_date", "onset", "since", "date")
 
