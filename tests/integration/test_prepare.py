@@ -13,7 +13,7 @@ from affine import Affine
 
 from agrilape.config import parse_recipe
 from agrilape.config.recipe import DatasetConfig
-from agrilape.errors import DataError
+from agrilape.errors import DataError, RecipeError
 from agrilape.road import prepare_run, train_run
 from agrilape.samples import read_manifest, read_store
 from agrilape.samples.check import check_data_set
@@ -62,7 +62,7 @@ def farm(tmp_path_factory):
 def config(farm, **settings):
     return DatasetConfig.model_validate(
         {
-            "source": {"kind": "folder", "path": str(farm)},
+            "source": {"kind": "folder", "path": str(farm), "fully_labelled": True},
             "tasks": ["crop_box", "field_at_point", "greenest", "count"],
             "chip": 128,
             "series": 4,
@@ -294,3 +294,15 @@ def test_a_recipe_that_trains_on_what_it_tests_is_refused(tmp_path):
         prepare_run(recipe(seed=1), workers=1)
     with pytest.raises(DataError, match="here seed differs"):
         train_run(recipe(seed=1))
+
+
+def test_counts_and_absences_need_somebody_to_say_that_all_is_labelled(farm, tmp_path):
+    source, tasks = {"kind": "folder", "path": str(farm)}, ["field_at_point", "count"]
+    with pytest.raises(RecipeError, match=r"asks count, which need.*25% lies in parcels") as told:
+        prepare_dataset("farm", config(farm, source=source, tasks=tasks), tmp_path / "a", tmp_path)
+    assert "datasets.farm.source.fully_labelled" in told.value.remedy
+    for stated in (True, False):
+        said = config(farm, source={**source, "fully_labelled": stated}, tasks=tasks)
+        manifest = prepare_dataset("farm", said, tmp_path / str(stated), tmp_path)
+        asked = {task for counts in manifest.splits.values() for task in counts.tasks}
+        assert ("count" in asked) == stated

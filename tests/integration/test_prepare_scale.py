@@ -122,7 +122,7 @@ def test_a_scene_that_breaks_while_it_is_cut_is_listed_and_the_status_says_so(tm
 
     monkeypatch.setattr(prepare, "plan", breaking)
     dataset = SETTINGS | {
-        "source": {"kind": "folder", "path": str(tmp_path / "in")},
+        "source": {"kind": "folder", "path": str(tmp_path / "in"), "fully_labelled": True},
         "series": 0,
         "tasks": ["count"],
     }

@@ -48,7 +48,13 @@ class FolderSource(Settings):
     images: str = Field(
         "**/*.tif", description="Glob of the images: GeoTIFF, JPEG 2000, NetCDF, Zarr, STAC items, PNG."
     )
-    parcels: str = Field("**/*.gpkg", description="Glob of the vectors: GeoPackage, GeoJSON, GeoParquet.")
+    parcels: str = Field(
+        "**/*.gpkg",
+        description="Glob of the vectors; where there is no GeoPackage, GeoJSON and others are found too.",
+    )
+    fully_labelled: bool | None = Field(
+        None, description="Is every field of the images labelled? What a scene.json says goes before."
+    )
 
 
 class KitSource(Settings):

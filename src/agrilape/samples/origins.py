@@ -79,7 +79,8 @@ def parts_of(source: Source, cache: Path) -> list[Part]:
             return [Simulated(folder, source, index) for index in range(source.scenes)]
         case FolderSource():
             homes = find_homes(source.path.resolve(), source.images, source.parcels)
-            return [partial(open_home, home) for home in homes]
+            stated = source.fully_labelled
+            return [partial(open_home, replace(home, fully_labelled=stated)) for home in homes]
         case FormatSource():
             return [partial(open_format, source)]
         case _:

@@ -27,6 +27,7 @@ from agrilape.samples.chips import Cutter
 from agrilape.samples.conclude import Written, conclude, first_reasons, whole_window
 from agrilape.samples.digest import Digest, Digester, digest
 from agrilape.samples.formats import check_format
+from agrilape.samples.ground import Ground
 from agrilape.samples.manifest import Manifest, Origin, describe_splits, read_manifest
 from agrilape.samples.origins import RASTER_CACHE_BYTES, Opened, fingerprint, open_source
 from agrilape.samples.parallel import Crew
@@ -43,6 +44,7 @@ from agrilape.sources.scene import PixelWindow
 
 FORMAT = 4  # raise it when the same configuration gives another store
 PUBLISHED = 2  # raise it when a release's own split is read in another way
+MOSTLY_LABELLED = 0.4  # share of the ground in parcels from which on it may well be labelled whole
 WORTH_WORKERS = 400  # windows; starting a worker takes about as long as cutting a hundred
 UNREADABLE = "cannot be read"
 SHELF = ".labels"  # folder of the scenes' labels while they are needed
@@ -138,6 +140,7 @@ def _prepare(
             say(note)
         if not opened.grounds:
             raise DataError(f"data set {name}: no scene could be opened", first_reasons(opened.problems))
+        _require_statement(name, config, opened.grounds)
         grounds, strays = released(opened.grounds, config, name)
         opened = replace(opened, grounds=grounds, problems=(*opened.problems, *strays))
         units = plan(opened.grounds, config)
@@ -146,6 +149,29 @@ def _prepare(
         return _conclude(name, config, key, folder, units, digests, opened)
     finally:
         shutil.rmtree(shelf, ignore_errors=True)
+
+
+def _require_statement(name: str, config: DatasetConfig, grounds: Sequence[Ground]) -> None:
+    """Counts, lists and absences are asked only of ground of which somebody says that it is labelled whole.
+
+    Raises:
+        RecipeError: Nobody does; the share of the ground that lies in parcels is said.
+    """
+    shares = [
+        float(one.scene.meta["labelled_share"]) for one in grounds if "labelled_share" in one.scene.meta
+    ]
+    asked = [task for task in config.tasks if TASKS[task].exhaustive]
+    if not shares or not asked:
+        return
+    mean = sum(shares) / len(shares)
+    likely = "true" if mean >= MOSTLY_LABELLED else "false"
+    raise RecipeError(
+        f"data set {name} asks {', '.join(asked)}, which need every field of the images to be labelled, and "
+        f"nothing says whether they are: of the ground of {len(shares)} scenes {mean:.0%} lies in parcels "
+        f"({min(shares):.0%} to {max(shares):.0%})",
+        f"set datasets.{name}.source.fully_labelled to true or false (this looks like {likely}), or say it "
+        "in scene.json; false leaves these tasks out",
+    )
 
 
 def _cut_all(

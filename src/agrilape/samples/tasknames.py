@@ -30,6 +30,7 @@ class Task:
         answer: What an answer consists of.
         positions: Does it use position tokens? Stage 1 knows none.
         dated: Does it ask about time, and so need a series?
+        exhaustive: Is it asked only where every field is labelled: for counts, lists, and what is not there?
     """
 
     name: str
@@ -38,6 +39,7 @@ class Task:
     answer: AnswerKind
     positions: bool = True
     dated: bool = False
+    exhaustive: bool = False
 
 
 _TABLE: dict[str, dict[str, tuple[AnswerKind, str]]] = {
@@ -119,9 +121,16 @@ _TABLE: dict[str, dict[str, tuple[AnswerKind, str]]] = {
 
 _DATED = ("growth", "rotation", "season", "space_time")
 _IN_WORDS = ("words",)
+_EXHAUSTIVE = {
+    "absent_crop", "count", "crop_and_span", "crop_area", "crop_box", "crop_boxes", "crop_present",
+    "field_boxes", "layout", "neighbour_crop", "neighbours", "place_of_crop", "region_description",
+    "scene_description", "stress_zones",
+}  # fmt: skip
 
 TASKS: dict[str, Task] = {
-    name: Task(name, subject, description, answer, subject not in _IN_WORDS, subject in _DATED)
+    name: Task(
+        name, subject, description, answer, subject not in _IN_WORDS, subject in _DATED, name in _EXHAUSTIVE
+    )
     for subject, tasks in _TABLE.items()
     for name, (answer, description) in tasks.items()
 }

@@ -5,40 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas
-
-from agrilape.errors import DataError
 
 NOTHING = {"", "nan", "nat", "none", "null", "<na>", "n/a", "na", "-", "--", "?"}
 """What programs write where there is no value."""
 
 _CUT = 10  # letters that a shapefile keeps of a column's name
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?")
-
-
-def decoded(path: Path) -> str:
-    """The text of a file of people's: UTF-8 or UTF-16, else as Windows writes it in the west (cp1252).
-
-    Raises:
-        DataError: It is no text, or cannot be read.
-    """
-    try:
-        content = path.read_bytes()
-        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return content.decode("utf-16")
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = content.decode("cp1252", errors="strict")
-    except (OSError, UnicodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}", "save it again as CSV in UTF-8") from error
-    if "\0" in text:
-        raise DataError(f"{path} is no text", "save it again as CSV in UTF-8")
-    return text
 
 
 def plain_name(name: object) -> str:

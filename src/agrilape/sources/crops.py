@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agrilape.errors import DataError
-from agrilape.sources.columns import NOTHING, decoded, is_nothing, known_column
+from agrilape.io.tables import read_csv
+from agrilape.sources.columns import NOTHING, is_nothing, known_column
 
 # Names of EuroCrops' hierarchy (HCAT) that do not read as plain English, the longest first.
 _HCAT = {
@@ -78,11 +78,8 @@ def read_crop_table(path: Path) -> dict[str, str]:
     Raises:
         DataError: The columns are missing, or it cannot be read.
     """
-    text = decoded(path)
-    heading = text.partition("\n")[0]
-    sign = max(",;\t", key=heading.count)
-    rows = csv.DictReader(text.splitlines(), delimiter=sign)
-    columns = list(rows.fieldnames or ())
+    read = read_csv(path)
+    columns, rows = read.columns, read.rows
     code, name = known_column(columns, _CODE_HEADINGS), known_column(columns, _NAME_HEADINGS)
     if code is None or name is None:
         raise DataError(f"{path} lacks the columns code and name", "write one line per crop: code,name")

@@ -39,7 +39,8 @@ _NAMED = (
 )  # fmt: skip
 # Months in English, German, French, Spanish, Italian, Dutch and Danish, without accents.
 _MONTHS = (
-    "january januar janner janvier enero gennaio januari", "february februar fevrier febrero febbraio februari",
+    "january januar janner janvier enero gennaio januari",
+    "february februar fevrier febrero febbraio februari",
     "march marz maerz mrz mars marzo maart marts", "april avril abril aprile", "may mai mayo maggio mei maj",
     "june juni juin junio giugno", "july juli juillet julio luglio", "august aout agosto augustus",
     "september septembre septiembre settembre", "october oktober octobre octubre ottobre",
@@ -48,7 +49,8 @@ _MONTHS = (
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Largest number of a column from which on it counts these since 1970, and their seconds.
 _UNITS = (
-    (1e16, 1e-9, "nanoseconds"), (1e13, 1e-6, "microseconds"), (1e10, 1e-3, "milliseconds"), (1e8, 1.0, "seconds")
+    (1e16, 1e-9, "nanoseconds"), (1e13, 1e-6, "microseconds"), (1e10, 1e-3, "milliseconds"),
+    (1e8, 1.0, "seconds"),
 )  # fmt: skip
 _SHEET_ZERO = date(1899, 12, 30)
 _SHEET_DAYS = range(25_569, 54_790)  # 1970 to 2049; no other way to write dates gives such numbers
@@ -210,7 +212,7 @@ def _month(word: str) -> int | None:
     found = [
         number for number, names in enumerate(_MONTHS, 1)
         if any(name.startswith(plain) for name in names.split())
-        or plain == "sept" and number == 9
+        or (plain == "sept" and number == 9)
     ]  # fmt: skip
     return found[0] if len(found) == 1 else None
 

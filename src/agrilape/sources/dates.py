@@ -51,7 +51,7 @@ def parse_date(text: object) -> date | None:
 
 
 def calendar_day(year: str, month: str = "1", day: str = "1", ordinal: str = "1") -> date | None:
-    """The day of a year, month (or its English name) and day, or of a year and day of the year; None if none."""
+    """The day of a year, month (or its English name) and day, or of a year and its day; None if none."""
     number = int(month) if month.isdigit() else 1 + _MONTHS.index(month[:3].lower())
     try:
         found = date(int(year), number, int(day)) + timedelta(days=int(ordinal) - 1)

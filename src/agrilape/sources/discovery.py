@@ -26,11 +26,13 @@ RASTER_SUFFIXES = {
 IMAGE_SUFFIXES = RASTER_SUFFIXES | CUBE_SUFFIXES | PICTURE_SUFFIXES
 # Spellings of one suffix: a pattern with one of them finds the others too.
 _SAME = ((".tif", ".tiff"), (".jpg", ".jpeg"), (".jp2", ".j2k"), (".nc", ".nc4"))
+LABEL_SUFFIXES = {".gpkg", ".geojson", ".shp", ".fgb", ".gdb", ".parquet", ".geoparquet", ".kml"}
+_FOLDERS = {".zarr", ".gdb"}  # folders that are one file to people
 NAMED = 5  # of the files that were passed over
 
 
 def find_files(folder: Path, pattern: str) -> Iterator[Path]:
-    """Files and Zarr stores below a folder that match a glob, in order of their paths.
+    """Files, Zarr stores and geodatabases below a folder that match a glob, in order of their paths.
 
     The case of letters in the suffix does not matter, nor whether it is spelled `.tif` or `.tiff`, `.jpg` or
     `.jpeg`. Nothing hidden is found: half-written scenes and caches are.
@@ -42,7 +44,7 @@ def find_files(folder: Path, pattern: str) -> Iterator[Path]:
     found = {path for spelled in _spellings(pattern) for path in folder.glob(spelled)}
     for path in sorted(found):
         inside = path.relative_to(folder)
-        usable = path.is_file() or (path.suffix.lower() == ".zarr" and path.is_dir())
+        usable = path.is_file() or (path.suffix.lower() in _FOLDERS and path.is_dir())
         if usable and not any(part.startswith(".") for part in inside.parts):
             yield path
 
@@ -79,6 +81,19 @@ def passed_over(folder: Path, found: Iterable[Path]) -> list[Path]:
         files = (Path(here, name) for name in names if not name.startswith("."))
         left += [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and path not in known]
     return sorted(left)
+
+
+def labels_below(folder: Path) -> list[Path]:
+    """Vector files below a folder, whatever they are of, in order of their paths.
+
+    Plain `.json` is not among them: it may be anything.
+    """
+    left: list[Path] = []
+    for here, folders, names in os.walk(folder):
+        shut = [name for name in folders if PurePath(name).suffix.lower() == ".gdb"]
+        folders[:] = [name for name in folders if not _is_closed(name)]
+        left += [Path(here, name) for name in (*names, *shut) if not name.startswith(".")]
+    return sorted(path for path in left if path.suffix.lower() in LABEL_SUFFIXES)
 
 
 def _is_closed(folder: str) -> bool:

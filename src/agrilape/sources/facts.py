@@ -6,12 +6,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from agrilape.config.base import Settings
-from agrilape.errors import DataError
+from agrilape.errors import DataError, did_you_mean
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.io.json_text import read_json_object
+from agrilape.sources.date_columns import DateOrder
 
 FACTS_FILE = "scene.json"
 
@@ -41,20 +42,38 @@ AS_THEY_SAY = Reading()
 
 
 class SceneFacts(Reading):
-    """A `scene.json`: how to read the images beside and below it, and facts about them of any name."""
-
-    model_config = ConfigDict(extra="allow")
+    """A `scene.json`: how to read the images beside and below it, and what is known of them."""
 
     window: TimeWindow | None = Field(None, description="Calendar of the season: start and end.")
-    fully_labelled: bool = Field(
-        True, description="Is every field of the images labelled? Points, masks and boxes need it said."
+    fully_labelled: bool | None = Field(
+        None, description="Is every field of the images labelled? Only then are fields counted, or absent."
     )
     crop_column: str | None = Field(None, description="Column of the parcels that holds the crop.")
+    date_order: DateOrder | None = Field(
+        None, description="Order of dates such as 05/06/2021: day_first, month_first or year_first."
+    )
+    layer: str | None = Field(None, description="Layer of the vector files that holds the parcels.")
+    gsd_m: float | None = Field(None, gt=0, description="Side of a pixel on the ground in metres.")
+    latitude: float | None = Field(None, ge=-90, le=90, description="Of images without a place; degrees.")
+    longitude: float | None = Field(None, ge=-180, le=360, description="Likewise.")
+    region: str | None = Field(None, description="Name of the region, told in questions.")
+    year: int | None = Field(None, description="Of the season, told in questions.")
+    season: str | None = Field(None, description="Name of the season, told in questions.")
+    group: str | None = Field(None, description="Scenes of one group never lie in different splits.")
+    split: str | None = Field(None, description="Published split, for `split_by: published`.")
+    licence: str | None = Field(None, description="Licence of the images and labels.")
+    citation: str | None = Field(None, description="Whom to cite for them.")
+    version: str | None = Field(None, description="Version of the simulator that made the scene.")
+    seed: int | None = Field(None, description="Its seed.")
+    index: int | None = Field(None, description="Number of the scene among those of the seed.")
+    facts: dict[str, Any] | None = Field(None, description="Anything else, kept with the scene.")
 
     @property
     def meta(self) -> dict[str, Any]:
         """All that was stated, JSON-ready."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        said = self.model_dump(mode="json", exclude_unset=True)
+        more = said.pop("facts", None) or {}
+        return {**more, **said}
 
 
 def read_facts(root: Path, folder: Path) -> SceneFacts:
@@ -74,6 +93,12 @@ def read_facts(root: Path, folder: Path) -> SceneFacts:
     except ValidationError as error:
         wrong = error.errors()[0]
         key = ".".join(str(part) for part in wrong["loc"])
+        if wrong["type"] == "extra_forbidden":
+            known = ", ".join(SceneFacts.model_fields)
+            remedy = did_you_mean(key, SceneFacts.model_fields, f"its keys are {known}")
+            raise DataError(
+                f"{path}: unknown key {key!r}", f"{remedy}; what is not among its keys belongs into `facts`"
+            ) from error
         raise DataError(
             f"{path}: {key}: {wrong['msg']}",
             'write something like {"window": {"start": "2021-02-01", "end": "2021-10-31"}}',

@@ -11,7 +11,7 @@ from typing import Any
 from agrilape.errors import AgrilapeError, DataError
 from agrilape.io.pictures import picture_size
 from agrilape.skips import attempt
-from agrilape.sources.discovery import PICTURE_SUFFIXES, find_files, listed, passed_over
+from agrilape.sources.discovery import PICTURE_SUFFIXES, find_files, labels_below, listed, passed_over
 from agrilape.sources.facts import SceneFacts, read_facts
 from agrilape.sources.labels import is_parcels, label_picture, label_scene
 from agrilape.sources.layers import RasterFile
@@ -21,6 +21,10 @@ from agrilape.sources.places import Problem, group_places, home_of
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.scene import Scene
 from agrilape.sources.series import Series, assemble, season
+from agrilape.sources.vectors import is_plain_parquet
+
+PARCELS = "**/*.gpkg"
+"""Default glob of parcel vectors; where it finds none, other vector files are taken."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,9 @@ class Opened:
     notes: tuple[str, ...]
 
 
-def open_folder(path: Path, images: str = "**/*.tif", parcels: str = "**/*.gpkg") -> Opened:
+def open_folder(
+    path: Path, images: str = "**/*.tif", parcels: str = PARCELS, fully_labelled: bool | None = None
+) -> Opened:
     """Find the scenes below a folder. One bad file never sinks the others.
 
     Images of one folder that show the same ground are one scene: several dates, bands or resolutions. Labels
@@ -58,6 +64,7 @@ def open_folder(path: Path, images: str = "**/*.tif", parcels: str = "**/*.gpkg"
         images: Glob of GeoTIFFs (or JPEG 2000), NetCDF files, Zarr stores or STAC items and collections
             (`**/*.json`), or of PNG and JPEG pictures, which have no place on the map.
         parcels: Glob of parcel vectors.
+        fully_labelled: Is every field labelled, where no `scene.json` says it?
 
     Raises:
         DataError: The folder does not exist, or no file in it matches `images`.
@@ -66,7 +73,7 @@ def open_folder(path: Path, images: str = "**/*.tif", parcels: str = "**/*.gpkg"
     problems: list[Problem] = []
     notes: list[str] = []
     for home in find_homes(path, images, parcels):
-        for found in open_home(home):
+        for found in open_home(replace(home, fully_labelled=fully_labelled)):
             match found:
                 case Scene():
                     scenes.append(found)
@@ -87,6 +94,7 @@ class Home:
         images: The images.
         vectors: Parcel files that may belong to them.
         notes: What is to be said of the whole source; the first of its folders has them.
+        fully_labelled: Is every field labelled, where no `scene.json` says it?
     """
 
     root: Path
@@ -94,9 +102,10 @@ class Home:
     images: tuple[Path, ...]
     vectors: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    fully_labelled: bool | None = None
 
 
-def find_homes(path: Path, images: str = "**/*.tif", parcels: str = "**/*.gpkg") -> list[Home]:
+def find_homes(path: Path, images: str = "**/*.tif", parcels: str = PARCELS) -> list[Home]:
     """What `open_folder` opens, one folder after the other; for many, each may be opened by itself.
 
     Raises:
@@ -112,7 +121,7 @@ def find_homes(path: Path, images: str = "**/*.tif", parcels: str = "**/*.gpkg")
             f"no file in {path} matches {images}{there}",
             "correct the folder or the pattern (`images`), such as **/*.tif",
         )
-    vectors = tuple(vector for vector in find_files(path, parcels) if is_parcels(vector))
+    vectors, said = _vectors(path, parcels)
     inside: dict[Path, list[Path]] = defaultdict(list)
     for image in found:
         inside[home_of(image)].append(image)
@@ -124,9 +133,30 @@ def find_homes(path: Path, images: str = "**/*.tif", parcels: str = "**/*.gpkg")
         for folder in sorted(inside)
     ]
     if others:
-        said = f"{listed(others)} were passed over: they do not match {images}"
-        homes[0] = replace(homes[0], notes=(said,))
+        said.append(f"{listed(others)} were passed over: they do not match {images}")
+    homes[0] = replace(homes[0], notes=tuple(said))
     return homes
+
+
+def _vectors(path: Path, pattern: str) -> tuple[tuple[Path, ...], list[str]]:
+    """The parcel files of a folder, and notes on those that were looked for or passed over in vain.
+
+    Where the default pattern finds none, vector files of the other kinds are taken.
+    """
+    found = [vector for vector in find_files(path, pattern) if is_parcels(vector)]
+    others = [
+        vector
+        for vector in labels_below(path)
+        if vector not in found and is_parcels(vector) and not is_plain_parquet(vector)
+    ]
+    if not found and pattern == PARCELS and others:
+        return tuple(others), [f"parcels are read from {listed(others)}: there is no GeoPackage"]
+    notes = []
+    if not found and (pattern != PARCELS or others):
+        notes.append(f"no file matches parcels: {pattern}")
+    if others:
+        notes.append(f"{listed(others)} were passed over: they do not match parcels: {pattern}")
+    return tuple(found), notes
 
 
 def open_home(home: Home) -> Iterator[Scene | Problem | str]:
@@ -136,6 +166,8 @@ def open_home(home: Home) -> Iterator[Scene | Problem | str]:
     if isinstance(facts, AgrilapeError):
         yield Problem(home.folder, str(facts))
         return
+    if facts.fully_labelled is None:
+        facts = facts.model_copy(update={"fully_labelled": home.fully_labelled})
     yield from _on_map(home, facts)
     yield from _pictures(home, facts)
 
@@ -258,13 +290,15 @@ def _pictures(home: Home, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
             if isinstance(opened, AgrilapeError):
                 yield Problem(path, str(opened))
                 continue
-            yield opened
+            scene, notes = opened
+            yield scene
+            yield from notes
             count += 1
     if count:
         yield f"{count} pictures have no place on the map: pixels only"
 
 
-def _open_picture(home: Home, path: Path, facts: SceneFacts) -> Scene:
+def _open_picture(home: Home, path: Path, facts: SceneFacts) -> tuple[Scene, list[str]]:
     name = path.relative_to(home.root).with_suffix("").as_posix()
     scene = picture_scene(path, name, home.root.name, meta={"group": name} | facts.meta)
     return label_picture(scene, home.root, path, facts)

@@ -7,10 +7,13 @@ from dataclasses import replace
 from glob import escape
 from pathlib import Path
 
+import numpy as np
+import shapely
 from affine import Affine
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
+from agrilape.io.tables import read_csv
 from agrilape.sources.crops import read_crop_table
 from agrilape.sources.discovery import find_files
 from agrilape.sources.facts import SceneFacts, nearest
@@ -19,8 +22,8 @@ from agrilape.sources.masks import BOXES_FILE, MASK_ENDING, MASK_STEMS, parcels_
 from agrilape.sources.observations import OBSERVATION_FILES, read_observations
 from agrilape.sources.parcels import ParcelTable, read_parcels
 from agrilape.sources.scene import Scene
-from agrilape.sources.vectors import VECTOR_SUFFIXES
-from agrilape.sources.zones import ZONE_LAYERS, read_zones
+from agrilape.sources.vectors import VECTOR_SUFFIXES, ZONE_LAYERS
+from agrilape.sources.zones import read_zones
 
 CROPS_FILE = "crops.csv"
 PIXELS = Affine.identity()
@@ -50,26 +53,28 @@ def label_scene(
     assert georeference is not None
     codes = nearest(root, folder, (CROPS_FILE,))
     crops = read_crop_table(codes) if codes else None
-    notes: list[str] = []
+    notes = list(read_csv(codes).notes) if codes else []
     if vectors:
-        table = _parcels(vectors, georeference, facts.crop_column, crops)
+        table = _parcels(vectors, georeference, facts, crops, _year(scene))
         notes += table.notes
-        zones = [zone for path in _zone_files(folder, vectors) for zone in read_zones(path, georeference)]
-        scene = replace(scene, parcels=table.parcels, zones=tuple(zones))
+        scene = replace(scene, parcels=table.parcels)
+        for path in _zone_files(folder, vectors):
+            zones, said = read_zones(path, georeference, facts.date_order)
+            scene = replace(scene, zones=scene.zones + zones)
+            notes += said
     if masks := [path for stem in sorted(MASK_STEMS) for path in find_files(folder, f"{stem}.tif")]:
         grid = Grid(scene.width, scene.height, georeference.transform, georeference.crs)
         drawn = tuple(parcel for path in masks for parcel in parcels_from_mask(path, grid, crops))
         scene = replace(scene, parcels=scene.parcels + drawn)
     if points := nearest(root, folder, OBSERVATION_FILES):
-        observations, said = read_observations(points, georeference, crops)
-        notes += said
+        observations, remarks = read_observations(points, georeference, crops, facts.date_order)
+        notes += remarks
         scene = replace(scene, observations=observations)
-    partly = bool(masks) or (bool(scene.observations) and not scene.parcels)
-    return replace(scene, fully_labelled=_complete(facts, partly)), notes
+    return _with_coverage(scene, facts), notes
 
 
-def label_picture(scene: Scene, root: Path, image: Path, facts: SceneFacts) -> Scene:
-    """A plain picture with the mask `<name>_labels.png` or the lines of `boxes.csv` beside it.
+def label_picture(scene: Scene, root: Path, image: Path, facts: SceneFacts) -> tuple[Scene, list[str]]:
+    """A plain picture with the mask `<name>_labels.png` or the lines of `boxes.csv` beside it, and notes.
 
     Raises:
         DataError: They cannot be used.
@@ -80,13 +85,31 @@ def label_picture(scene: Scene, root: Path, image: Path, facts: SceneFacts) -> S
     masks = list(find_files(image.parent, f"{escape(image.stem)}{MASK_ENDING}.png"))
     boxes = image.parent / BOXES_FILE
     parcels = parcels_from_mask(masks[0], grid, crops) if masks else ()
-    parcels += parcels_from_boxes(boxes, image.name) if boxes.is_file() else ()
-    return replace(scene, parcels=parcels, fully_labelled=_complete(facts, partly=bool(parcels)))
+    notes: list[str] = []
+    if boxes.is_file():
+        drawn, notes = parcels_from_boxes(boxes, image.name, grid, crops)
+        parcels += drawn
+    return _with_coverage(replace(scene, parcels=parcels), facts), notes
 
 
-def _complete(facts: SceneFacts, partly: bool) -> bool:
-    """Is every field labelled? Points, masks and boxes leave ground out (`partly`) unless it is stated."""
-    return facts.fully_labelled and ("fully_labelled" in facts.model_fields_set or not partly)
+def _with_coverage(scene: Scene, facts: SceneFacts) -> Scene:
+    """The scene with whether all its fields are labelled, and which share of its ground lies in parcels.
+
+    It is never assumed: where nobody states it, `meta["labelled_share"]` says what speaks for it.
+    """
+    if facts.fully_labelled is not None:
+        return replace(scene, fully_labelled=facts.fully_labelled)
+    image = shapely.box(0, 0, scene.width, scene.height)
+    outlines = np.array([parcel.outline for parcel in scene.parcels], object)
+    covered = shapely.union_all(shapely.intersection(outlines, image)).area if len(outlines) else 0.0
+    meta = {**scene.meta, "labelled_share": round(covered / image.area, 3)}
+    return replace(scene, fully_labelled=False, meta=meta)
+
+
+def _year(scene: Scene) -> int | None:
+    """The year of a scene's images, for tables that hold several."""
+    days = [frame.acquired for frame in scene.frames if frame.acquired]
+    return days[len(days) // 2].year if days else None
 
 
 def _zone_files(folder: Path, vectors: Sequence[Path]) -> list[Path]:
@@ -98,14 +121,19 @@ def _zone_files(folder: Path, vectors: Sequence[Path]) -> list[Path]:
 def _parcels(
     vectors: Sequence[Path],
     georeference: Georeference,
-    crop_column: str | None,
+    facts: SceneFacts,
     crops: dict[str, str] | None,
+    year: int | None,
 ) -> ParcelTable:
     tables: list[ParcelTable] = []
     first: DataError | None = None
     for vector in vectors:
         try:
-            tables.append(read_parcels(vector, georeference, crop_column, crops))
+            tables.append(
+                read_parcels(
+                    vector, georeference, facts.crop_column, crops, facts.date_order, facts.layer, year
+                )
+            )
         except DataError as error:
             first = first or error
     if not tables and first is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,8 +16,10 @@ import shapely
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference, parse_crs
+from agrilape.io.tables import read_csv
+from agrilape.sources.columns import first_of, is_nothing, plain_name, read_numbers
 from agrilape.sources.crops import plain_crop
-from agrilape.sources.dates import parse_date
+from agrilape.sources.date_columns import DateOrder, read_dates
 from agrilape.sources.scene import Observation
 from agrilape.sources.vectors import read_vector
 
@@ -26,7 +28,7 @@ OBSERVATION_FILES = tuple(
 )
 # Kind of observation -> columns that hold it, in lower case.
 _KINDS = {
-    "bbch": ("bbch", "growth_stage", "bbch rating", "bbch_rating"),
+    "bbch": ("bbch", "growth_stage"),
     "leaf_area_index": ("leaf_area_index", "lai", "glai"),
     "crop": ("crop", "crop_name", "crop_code", "label"),
     "land_use": ("land_use", "landuse"),
@@ -35,6 +37,7 @@ _EVENTS = {
     "sowing": ("sowing_date", "sowing", "planting_date"),
     "harvest": ("harvest_date", "harvest"),
 }
+_QUANTITIES = ("bbch", "leaf_area_index")
 _DATES = ("date", "observed", "datetime", "time", "day")
 _UNTIL = ("until", "end", "end_date")
 _PLACES = (("longitude", "latitude"), ("lon", "lat"), ("x", "y"))
@@ -62,7 +65,10 @@ class PointSeries:
 
 
 def read_observations(
-    path: Path, georeference: Georeference, crops: Mapping[str, str] | None = None
+    path: Path,
+    georeference: Georeference,
+    crops: Mapping[str, str] | None = None,
+    order: DateOrder | None = None,
 ) -> tuple[tuple[Observation, ...], tuple[str, ...]]:
     """Labelled points inside an image, in its pixel coordinates, with notes on what was left out.
 
@@ -74,13 +80,16 @@ def read_observations(
         path: A CSV file with longitude and latitude (or x and y in the image's CRS), or a vector file.
         georeference: Grid of the image.
         crops: The user's crop names by code.
+        order: Order of day and month in dates such as 05/06/2021; None to find out.
 
     Raises:
         DataError: The file is unreadable or has no places.
     """
-    points = _points(path, georeference)
+    points, said = _points(path, georeference)
     pixels = georeference.to_pixels(shapely.centroid(np.asarray(points.geometry.array)))
-    rows = points.drop(columns=points.geometry.name).rename(columns=lambda name: str(name).strip().lower())
+    rows = points.drop(columns=points.geometry.name).rename(columns=_plain_column)
+    rows, strange = _understood(rows, order)
+    said += strange
     found: list[Observation] = []
     undated = unplaced = 0
     for record, place in zip(rows.to_dict("records"), pixels, strict=True):
@@ -95,8 +104,49 @@ def read_observations(
             else:
                 found.append(seen)
     lacking = {"observations without a date": undated, "rows without a place": unplaced}
-    notes = (f"{path.name}: left out {number} {what}" for what, number in lacking.items() if number)
-    return tuple(found), tuple(notes)
+    said += [f"left out {number} {what}" for what, number in lacking.items() if number]
+    return tuple(found), tuple(f"{path.name}: {one}" for one in said)
+
+
+def _plain_column(name: object) -> str:
+    return plain_name(name).replace("bbch_rating", "bbch")
+
+
+def _understood(rows: Any, order: DateOrder | None) -> tuple[Any, list[str]]:
+    """A table with its columns of dates and numbers read as such, and notes on what was not understood."""
+    notes: list[str] = []
+    timed = {*_DATES, *_UNTIL, *(name for names in _EVENTS.values() for name in names)}
+    for name in [column for column in rows.columns if column in timed]:
+        dates = read_dates(name, rows[name].tolist(), order)
+        rows[name] = np.array(dates.days, object)
+        notes += list(dates.notes)
+    for name in [column for kind in _QUANTITIES for column in _KINDS[kind] if column in rows.columns]:
+        numbers, strange = read_numbers(name, rows[name].tolist())
+        rows[name] = np.array(numbers, object)
+        notes += strange
+    if {"kind", "value"} <= set(rows.columns):
+        kinds = [str(kind).strip().lower() for kind in rows["kind"]]
+        values = rows["value"].tolist()
+        for chosen, read in ((set(_EVENTS), _event_days(order)), (set(_QUANTITIES), _numbers_of)):
+            at = [index for index, kind in enumerate(kinds) if kind in chosen]
+            known, doubts = read([values[index] for index in at])
+            notes += doubts
+            for index, value in zip(at, known, strict=True):
+                values[index] = value
+        rows["value"] = np.array(values, object)
+    return rows, notes
+
+
+def _event_days(order: DateOrder | None) -> Callable[[list[Any]], tuple[Sequence[Any], Sequence[str]]]:
+    def read(values: list[Any]) -> tuple[Sequence[Any], Sequence[str]]:
+        dates = read_dates("value", values, order)
+        return dates.days, dates.notes
+
+    return read
+
+
+def _numbers_of(values: list[Any]) -> tuple[Sequence[Any], Sequence[str]]:
+    return read_numbers("value", values)
 
 
 def read_point_series(path: Path) -> tuple[PointSeries, ...]:
@@ -107,14 +157,21 @@ def read_point_series(path: Path) -> tuple[PointSeries, ...]:
     Raises:
         DataError: The file is unreadable, or a column is missing.
     """
-    table = _read_csv(path)
+    table, _ = _read_csv(path)
     missing = {"id", "longitude", "latitude", "date"} - set(table.columns)
     if missing:
         raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}", "write one row per date")
-    table["date"] = [parse_date(text) for text in table["date"]]
+    table["date"] = np.array(read_dates("date", table["date"].tolist()).days, object)
     table = table.dropna(subset=["date"]).sort_values(["id", "date"], kind="stable")
     known = {"id", "longitude", "latitude", "date", "label"}
-    measured = [str(name) for name in table.select_dtypes("number").columns if name not in known]
+    measured = []
+    for name in [str(column) for column in table.columns if column not in known]:
+        numbers, strange = read_numbers(name, table[name].tolist())
+        if not strange and any(number is not None for number in numbers):
+            table[name] = numbers
+            measured.append(name)
+    for name in ("longitude", "latitude"):
+        table[name] = read_numbers(name, table[name].tolist())[0]
     return tuple(_series(str(name), rows, measured) for name, rows in table.groupby("id"))
 
 
@@ -129,49 +186,57 @@ def _series(name: str, rows: Any, measured: Sequence[str]) -> PointSeries:
     )
 
 
-def _points(path: Path, georeference: Georeference) -> Any:
-    """The file's rows with their places in the image's CRS."""
+def _points(path: Path, georeference: Georeference) -> tuple[Any, list[str]]:
+    """The file's rows with their places in the image's CRS, and notes."""
     target = parse_crs(georeference.crs)
     if ".csv" not in (suffix.lower() for suffix in path.suffixes):
-        return read_vector(path).to_crs(target)
-    table = _read_csv(path)
+        return read_vector(path).to_crs(target), []
+    table, notes = _read_csv(path)
     columns = next(((x, y) for x, y in _PLACES if {x, y} <= set(table.columns)), None)
     if columns is None:
         raise DataError(
             f"{path} has no columns longitude and latitude", "add them, or x and y in the CRS of the image"
         )
-    x, y = (pandas.to_numeric(table[column], errors="coerce") for column in columns)
+    x, y = (_coordinates(column, table[column].tolist(), notes) for column in columns)
     crs = target if columns == ("x", "y") else "OGC:CRS84"
-    return geopandas.GeoDataFrame(table, geometry=geopandas.points_from_xy(x, y), crs=crs).to_crs(target)
+    return geopandas.GeoDataFrame(table, geometry=geopandas.points_from_xy(x, y), crs=crs).to_crs(
+        target
+    ), notes
 
 
-def _read_csv(path: Path) -> Any:
-    try:
-        table = pandas.read_csv(path, sep=None, engine="python", encoding="utf-8-sig")
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path} is not a readable table: {error}", "save it as CSV in UTF-8") from error
-    return table.rename(columns=lambda name: str(name).strip().lower())
+def _coordinates(name: str, values: Sequence[object], notes: list[str]) -> list[float]:
+    numbers, strange = read_numbers(name, values)
+    notes += strange
+    return [math.nan if number is None else number for number in numbers]
+
+
+def _read_csv(path: Path) -> tuple[Any, list[str]]:
+    """A table of texts by plain names of its columns, None in empty cells, and notes."""
+    read = read_csv(path)
+    rows = [{name: None if is_nothing(cell) else cell for name, cell in row.items()} for row in read.rows]
+    table = pandas.DataFrame(rows, columns=list(read.columns), dtype=object)
+    return table.rename(columns=plain_name), list(read.notes)
 
 
 def _observed(
     record: Mapping[str, Any], x: float, y: float, crops: Mapping[str, str] | None
 ) -> Iterator[Observation]:
     """All that one row says of a point."""
-    day, until = (parse_date(_first(record, columns)) for columns in (_DATES, _UNTIL))
+    day, until = (first_of(record, columns) for columns in (_DATES, _UNTIL))
     kind = str(record["kind"]).strip().lower() if {"kind", "value"} <= set(record) else None
     if kind in _EVENTS:
-        yield Observation(x, y, kind, "", parse_date(record["value"]) or day)
+        yield Observation(x, y, kind, "", record["value"] or day)
         return
     if kind is not None:
         said = {kind: record["value"]}
     else:
-        said = {kind: _first(record, columns) for kind, columns in _KINDS.items()}
+        said = {kind: first_of(record, columns) for kind, columns in _KINDS.items()}
     for kind, value in said.items():
         plain = _value(kind, value, crops)
         if plain is not None:
             yield Observation(x, y, kind, plain, day, until)
     for kind, columns in _EVENTS.items():
-        if (on := parse_date(_first(record, columns))) is not None:
+        if (on := first_of(record, columns)) is not None:
             yield Observation(x, y, kind, _value("crop", said.get("crop"), crops) or "", on)
 
 
@@ -186,10 +251,6 @@ def _value(kind: str, value: Any, crops: Mapping[str, str] | None) -> str | floa
     except ValueError:
         return None
     return number if math.isfinite(number) else None
-
-
-def _first(record: Mapping[str, Any], columns: Sequence[str]) -> Any:
-    return next((record[name] for name in columns if name in record), None)
 
 
 def _inside(x: float, y: float, georeference: Georeference) -> bool:

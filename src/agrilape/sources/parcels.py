@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas
 import shapely
+
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.sources import cdl
@@ -33,8 +34,8 @@ ID_COLUMNS = (
     "parcel_id", "id", "parcel", "field_id", "fid", "marknr", "id_parcel", "csbid",
 )  # fmt: skip
 EVENTS: Mapping[str, tuple[str, ...]] = {
-    "sowing": ("sowing_date", "sowing", "planting_date", "planting", "planted", "sown", "seeding_date", "aussaat",
-               "saatdatum", "aussaatdatum", "semis", "date_semis", "siembra", "fecha_siembra"),
+    "sowing": ("sowing_date", "sowing", "planting_date", "planting", "planted", "sown", "seeding_date",
+               "aussaat", "saatdatum", "aussaatdatum", "semis", "date_semis", "siembra", "fecha_siembra"),
     "emergence": ("emergence_date", "emergence", "auflauf", "aufgang", "levee", "date_levee"),
     "peak": ("peak_date", "peak"),
     "harvest": ("harvest_date", "harvest", "harvested", "harvesting_date", "ernte", "erntedatum", "recolte",

@@ -1,4 +1,4 @@
-"""Vector files near an image, brought onto its map: GeoPackage, GeoJSON, GeoParquet, shapefile, geodatabase."""
+"""Vector files near an image, brought onto its map: GeoPackage, GeoJSON, GeoParquet, shapefile and others."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def read_near(path: Path, georeference: Georeference, layer: str | None = None) 
     """
     crs = _crs_of(path, layer)
     if crs is None:
-        read, notes = read_vector(path, layer), []
+        read, notes = read_vector(path, layer), list[str]()
     else:
         read, notes = _read_around(path, layer, _bounds_in(crs, georeference), crs)
     table = _this_side(read, georeference)
@@ -109,7 +109,7 @@ def _read_around(path: Path, layer: str | None, bounds: tuple[float, ...], crs: 
     tables = []
     for turns in (0, -1, 1):
         left, right = (edge + turns * TURN for edge in (bounds[0], bounds[2]))
-        if turns and not (crs.is_geographic and -TURN < bounds[0] and west <= right and left <= east):
+        if turns and not (crs.is_geographic and bounds[0] > -TURN and west <= right and left <= east):
             continue
         table = read_vector(path, layer, (left, bounds[1], right, bounds[3]))
         if turns and len(table):
@@ -118,6 +118,16 @@ def _read_around(path: Path, layer: str | None, bounds: tuple[float, ...], crs: 
         if not turns or len(table):
             tables.append(table)
     return (tables[0] if len(tables) == 1 else pandas.concat(tables)), notes
+
+
+def is_plain_parquet(path: Path) -> bool:
+    """Is a Parquet file one without geometries, or none at all?"""
+    if path.suffix.lower() not in PARQUET_SUFFIXES:
+        return False
+    try:
+        return b"geo" not in (pyarrow.parquet.read_schema(path).metadata or {})
+    except (OSError, ValueError):
+        return True
 
 
 def polygons_only(table: Any) -> tuple[Any, list[str]]:
@@ -164,7 +174,7 @@ def parcels_layer(path: Path) -> str | None:
 
 
 def polygon_layers(path: Path) -> list[str]:
-    """Names of the layers with polygons, going by their kind or, if that leaves it open, by their features."""
+    """Names of the layers with polygons, by their kind or, if that leaves it open, by their features."""
     if path.suffix.lower() in PARQUET_SUFFIXES:
         return []
     found = vector_layers(path)
@@ -210,8 +220,8 @@ def _encoding(path: Path) -> str | None:
     dbf = next((file for suffix in (".dbf", ".DBF") if (file := path.with_suffix(suffix)).is_file()), None)
     if stated or dbf is None:
         return None
-    with dbf.open("rb") as file:
-        language = file.read(30)[29:]
+    with dbf.open("rb") as table:
+        language = table.read(30)[29:]
     return "UTF-8" if language in {b"", b"\x00"} else None
 
 

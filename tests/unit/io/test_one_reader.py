@@ -13,8 +13,6 @@ ALLOWED = {
     "locks.py": "its own line, below all that reads files",
     "samples/store.py": "columns of shards that it wrote, read while training: speed",
     "samples/ground.py": "columns of files that it wrote",
-    "sources/crops.py": "tables of crop codes",
-    "sources/masks.py": "boxes of pictures",
     "sources/vectors.py": "metadata inside a Parquet file, which pyarrow has decoded",
 }
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from agrilape.sources.facts import SceneFacts
+from agrilape.sources.parcels import CROP_COLUMNS, EVENTS, ID_COLUMNS
 from agrilape.sources.sensors import SENSORS
 
 PAGE = Path(__file__).parents[3] / "docs" / "data.md"
@@ -31,3 +33,22 @@ def table():
 def test_the_sensors_on_the_page_are_those_of_the_table():
     shown = PAGE.read_text(encoding="utf-8").partition(START)[2].partition(END)[0]
     assert shown == table(), f"put this between the marks in {PAGE}:\n{table()}"
+
+
+def shown(name: str) -> str:
+    page = PAGE.read_text(encoding="utf-8")
+    return page.partition(f"<!-- {name}: checked by tests/unit/sources/test_docs.py -->\n")[2].partition(
+        "<!--"
+    )[0]
+
+
+def test_all_keys_of_scene_json_are_on_the_page():
+    rows = [f"| `{name}` | {field.description} |" for name, field in SceneFacts.model_fields.items()]
+    assert shown("scene.json") == "\n".join(["| key | what it says |", "| --- | --- |", *rows]) + "\n"
+
+
+def test_all_names_of_columns_are_on_the_page():
+    known = {"crop": CROP_COLUMNS, "id": ID_COLUMNS, **EVENTS}
+    rows = [f"| {what} | {', '.join(f'`{name}`' for name in names)} |" for what, names in known.items()]
+    head = ["| what | columns, the first that is there |", "| --- | --- |"]
+    assert shown("columns") == "\n".join([*head, *rows]) + "\n"

@@ -268,3 +268,41 @@ def test_scene_json_counts_for_a_folder_named_from_here_too(write_raster, tmp_pa
     (only,) = open_folder(Path("farm")).scenes
     assert (only.frames[0].acquired, only.georeference.crs) == (date(2021, 5, 3), "EPSG:32632")
     assert read_raster(Path("farm/a/field.tif")).georeference.crs == "EPSG:32632"
+
+
+@pytest.mark.parametrize(
+    "name", ["parcels.geojson", "PARCELS.GEOJSON", "parcels.shp", "parcels.parquet", "parcels.fgb"]
+)
+def test_labels_of_any_format_are_found_without_a_pattern(write_raster, write_parcels, tmp_path, name):
+    write_raster("a.tif")
+    write_parcels(name)
+    opened = open_folder(tmp_path)
+    assert len(opened.scenes[0].parcels) == 2
+    assert any("parcels are read from 1 file" in note for note in opened.notes)
+
+
+def test_label_files_that_nothing_matches_are_named(write_raster, write_parcels, tmp_path):
+    write_raster("a.tif")
+    write_parcels("parcels.geojson")
+    notes = open_folder(tmp_path, parcels="**/*.shp").notes
+    assert any("no file matches parcels: **/*.shp" in note for note in notes)
+    assert any("parcels.geojson" in note and "passed over" in note for note in notes)
+
+
+def test_an_unknown_key_of_scene_json_is_refused_with_the_nearest(write_raster, tmp_path):
+    write_raster("a.tif")
+    (tmp_path / "scene.json").write_text('{"fuly_labelled": true}')
+    (problem,) = open_folder(tmp_path).problems
+    assert "unknown key 'fuly_labelled'" in problem.reason
+    assert "did you mean 'fully_labelled'?" in problem.reason
+
+
+def test_nobody_assumes_that_all_is_labelled(write_raster, write_parcels, tmp_path):
+    write_raster("a.tif")
+    write_parcels("parcels.gpkg")
+    (scene,) = open_folder(tmp_path).scenes
+    assert not scene.fully_labelled
+    assert 0 < scene.meta["labelled_share"] < 1
+    (stated,) = open_folder(tmp_path, fully_labelled=True).scenes
+    assert stated.fully_labelled
+    assert "labelled_share" not in stated.meta

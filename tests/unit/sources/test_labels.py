@@ -162,14 +162,20 @@ def test_picture_with_a_mask_or_boxes(tmp_path):
 
 @pytest.mark.parametrize(
     ("line", "reason"),
-    [("a.png,1,2,three,4,maize", "line 2"), ("a.png,9,2,1,4,maize", "no area"), ("a.png,1,2", "line 2")],
+    [
+        ("a.png,1,2,three,4,maize", "line 2"),
+        ("a.png,9,2,1,4,maize", "no area"),
+        ("a.png,1,2", "line 2"),
+        ("a.png,nan,2,3,4,maize", "line 2"),
+        ("a.png,1,2,90,4,maize", "reaches out"),
+    ],
 )
 def test_bad_box_names_its_line(tmp_path, line, reason):
     Image.fromarray(np.full((40, 60, 3), 100, np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "boxes.csv").write_text(f"image,left,top,right,bottom,crop\n{line}\n")
     opened = open_folder(tmp_path, images="*.png")
-    assert opened.scenes == ()
-    assert reason in opened.problems[0].reason
+    assert opened.scenes[0].parcels == ()
+    assert any("left out 1 boxes of a.png" in note and reason in note for note in opened.notes)
 
 
 def test_mask_of_another_size_is_left_out(tmp_path):

@@ -176,3 +176,42 @@ def test_no_geometry_is_an_error(tmp_path, grid):
     geopandas.pd.DataFrame({"crop": ["maize"]}).to_parquet(path)
     with pytest.raises(DataError, match=r"table.parquet"):
         read_parcels(path, grid)
+
+
+def test_columns_of_a_shapefile_cut_to_ten_letters(write_parcels, grid):
+    columns = {
+        "sowing_date": ["2021-04-20"], "emergence_date": ["2021-05-02"], "harvest_date": ["2021-09-30"],
+        "row_azimuth_deg": ["45,5"], "crop": ["maize"],
+    }  # fmt: skip
+    (parcel,) = read_parcels(write_parcels("a.shp", geometry=[field(5, 5, 9, 9)], **columns), grid).parcels
+    assert (parcel.sowing, parcel.harvest) == (date(2021, 4, 20), date(2021, 9, 30))
+    assert parcel.emergence == date(2021, 5, 2)
+    assert parcel.attributes["row_azimuth_deg"] == 45.5
+
+
+def test_a_mixed_layer_after_one_of_points_is_found(tmp_path, grid):
+    path = tmp_path / "a.gpkg"
+    outlines = [field(5, 5, 9, 9), field(15, 15, 30, 30)]
+    frame = geopandas.GeoDataFrame({"crop": ["maize", "rye"]}, geometry=outlines, crs=grid.crs)
+    frame.set_geometry(frame.centroid).to_file(path, layer="places", engine="pyogrio")
+    frame.to_file(path, layer="parcels", engine="pyogrio", geometry_type="Unknown")
+    assert [parcel.crop for parcel in read_parcels(path, grid).parcels] == ["maize", "rye"]
+
+
+@pytest.mark.parametrize(
+    ("column", "crop"), [("Kultur", "Winterweizen"), ("CODE_CULTU", "soft wheat"), ("Afgroede", "vårbyg")]
+)
+def test_columns_of_other_countries(write_parcels, grid, column, crop):
+    path = write_parcels("a.gpkg", geometry=[field(5, 5, 9, 9)], **{column: [crop]})
+    assert read_parcels(path, grid).parcels[0].crop == crop.lower()
+
+
+def test_crops_by_year_are_those_of_the_image(write_parcels, grid):
+    path = write_parcels("a.gpkg", geometry=[field(5, 5, 9, 9)], CDL2020=[5], CDL2021=[1])
+    assert read_parcels(path, grid, year=2020).parcels[0].crop == "soybeans"
+    assert read_parcels(path, grid, year=2021).parcels[0].crop == "maize"
+
+
+def test_a_crop_table_of_windows_is_read(tmp_path):
+    (tmp_path / "crops.csv").write_bytes("code;name\r\n1;Körnermais\r\n".encode("cp1252"))
+    assert read_crop_table(tmp_path / "crops.csv") == {"1": "Körnermais"}
