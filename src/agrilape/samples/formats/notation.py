@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agrilape.geo.shapes import Box, Part, Point, Polygon
 from agrilape.geo.timewindow import TimeWindow
-from agrilape.io.numbers import NUMBER, to_float
+from agrilape.io.numbers import NUMBER, to_float, without_wrappers
 from agrilape.samples.formats.conventions import (
     PER_MILLE,
     PERCENT,
@@ -56,6 +56,7 @@ class Notation:
         Raises:
             ValueError: A box is damaged or lies outside the image.
         """
+        text = without_wrappers(text)
         parts: list[Part] = []
         end = 0
         for match in self.pattern.finditer(text):
