@@ -72,7 +72,12 @@ class Notation:
         if self.lists and len(numbers) != 4:
             points = list(zip(numbers[::2], numbers[1::2], strict=True))
             return self.scale.point(*numbers) if len(points) == 1 else self.scale.outline(points)
-        box = self.scale.box(*numbers[:4])
+        edges = numbers[:4]
+        if self.scale.whole and max(edges) <= 1 and any(edge % 1 for edge in edges):
+            raise ValueError(
+                f"a box in fractions of the image, where the format counts to {self.scale.width:g}"
+            )
+        box = self.scale.box(*edges)
         degrees = numbers[4] if len(numbers) > 4 else 0.0
         return turned(box, degrees, size) if degrees else box
 
