@@ -206,12 +206,12 @@ def replace_folder(new: Path, folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def remove_drafts(folder: Path) -> list[Path]:
-    """Remove what killed processes left half-written anywhere below a folder; returns what was removed.
+def remove_drafts(folder: Path, pattern: str = "**/.*") -> list[Path]:
+    """Remove what killed processes left half-written, by default anywhere below a folder; returns what.
 
     Only for whoever holds the folder's lock: else another process may be writing.
     """
-    drafts = [path for path in folder.rglob(".*") if _is_draft(path.name)]
+    drafts = [path for path in folder.glob(pattern) if _is_draft(path.name)]
     for path in drafts:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

@@ -51,6 +51,18 @@ def run_locked(run: Path, name: str = RUN) -> Iterator[None]:
 
 
 @contextmanager
+def output_locked(folder: Path) -> Iterator[None]:
+    """Hold a folder that is written as a whole, by a lock beside it; drafts of it that were left there go.
+
+    Raises:
+        AgrilapeError: Another process holds it; says which.
+    """
+    with locked(folder.with_name(f".{folder.name}.lock"), f"{folder} is being written"):
+        remove_drafts(folder.parent, f".{folder.name}.*")
+        yield
+
+
+@contextmanager
 def locked(path: Path, what: str | None = None) -> Iterator[None]:
     """Hold a lock file, which is there as long as it is held.
 

@@ -17,7 +17,7 @@ from agrilape.config import AXES, LapeConfig, load_recipe
 from agrilape.console import out, say, warn
 from agrilape.errors import RecipeError
 from agrilape.files import require_replaceable, require_writable
-from agrilape.locks import locked
+from agrilape.locks import output_locked
 
 commands = typer.Typer()
 
@@ -121,7 +121,7 @@ def merge(
     from agrilape.model import find_checkpoint, load_checkpoint, save_checkpoint
     from agrilape.model import merge as merge_model
 
-    with locked(output.with_name(f".{output.name}.lock"), f"{output} is being written"):
+    with output_locked(output):
         require_replaceable(output)
         loaded = load_checkpoint(find_checkpoint(checkpoint))
         model = merge_model(loaded.model)

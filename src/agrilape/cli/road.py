@@ -56,7 +56,7 @@ def simulate(
     from agrilape.simulate import simulate_scene
 
     source = SimulateSource(scenes=scenes, size=size, gsd=gsd, dates=dates, seed=seed)
-    with progress("simulate", scenes, "scenes") as track:
+    with run_locked(folder), progress("simulate", scenes, "scenes") as track:
         for index in range(scenes):
             simulate_scene(folder, source, index)
             track()
