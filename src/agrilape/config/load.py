@@ -267,7 +267,7 @@ def _path_of(keys: Sequence[str | int], node: Any) -> str:
     path = []
     for key in keys:
         if isinstance(node, list) and isinstance(key, int):
-            node = node[key] if key < len(node) else None  # one is missing
+            node = node[key] if key < len(node) else None  # pydantic names items that are missing too
             path.append(str(node.get("name", key)) if isinstance(node, dict) else str(key))
         elif isinstance(node, dict) and key == node.get("kind") and key not in node:
             continue

@@ -36,7 +36,7 @@ def parse_yaml(text: str) -> Any:
         return loader.construct_document(node)
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise ValueError(f"a value cannot be read: {error}") from error
     except RecursionError as error:
         raise ValueError(f"nested more than {MOST_NESTED} deep") from error

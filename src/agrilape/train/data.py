@@ -6,17 +6,15 @@ from contextlib import suppress
 from hashlib import blake2s
 
 import numpy as np
-from PIL import Image
 from torch.utils.data import Dataset
 
-from agrilape.errors import RecipeError
+from agrilape.errors import DataError, RecipeError
 from agrilape.samples.augment import dihedral, recolour
 from agrilape.samples.mixture import Mixture
 from agrilape.samples.types import Example
 from agrilape.tokens import TrainingItem
 
 SYMMETRIES = 8
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow raises
 
 
 class Draws(Dataset[TrainingItem]):
@@ -44,7 +42,7 @@ class Draws(Dataset[TrainingItem]):
         """Draw a chip and its questions."""
         example, picked = self.mixture.draw(index)
         asked = Example(example.chip, picked)
-        with suppress(*UNREADABLE):  # a picture that cannot be decoded is left out, and named, by `in_parts`
+        with suppress(DataError):  # a picture that cannot be decoded is left out, and named, by `in_parts`
             if self.augment:
                 asked = dihedral(asked, symmetry_of(self.seed, index))
             if self.recolour:

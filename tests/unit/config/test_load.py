@@ -202,8 +202,9 @@ def test_a_recipe_of_the_users_own_keeps_its_comments(tmp_path):
     assert [path.name for path in other.parent.iterdir()] == ["recipe.yaml"]
 
 
-def test_a_list_that_is_too_short_is_named():
-    raw = yaml.safe_load(yaml.safe_dump(MINIMAL))
-    raw["datasets"]["farmland"]["split"] = [0.5]
+def test_a_list_that_is_too_short_is_named_like_any_other_fault(tmp_path):
+    source = {"kind": "simulate"}
+    short = MINIMAL | {"datasets": {"farmland": {"source": source, "tasks": ["crop_box"], "split": []}}}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(short))
     with pytest.raises(RecipeError, match=r"datasets\.farmland\.split"):
-        parse_recipe(raw)
+        load_recipe(tmp_path / "r.yaml")

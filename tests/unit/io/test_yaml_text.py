@@ -29,6 +29,8 @@ def test_words_stay_words() -> None:
         ("[" * 3000 + "]" * 3000, "nested|recursion"),
         ("a: !!int abc", "cannot be read"),
         ("a: 2020-99-99", "cannot be read"),
+        ("a: !!int ", "cannot be read"),
+        ("? !!float ", "cannot be read"),
         ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
         ("a: [", "expected the node content"),
         ("a: \x01", "special characters"),

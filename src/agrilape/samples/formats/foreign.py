@@ -49,21 +49,26 @@ FOREIGN = (
     Foreign("CogVLM", re.compile(r"\[\[\s*" + r"\s*,\s*".join([r"(\d{3})"] * 4) + r"\s*\]\]"), PER_MILLE),
     Foreign("PaliGemma", re.compile(r"<loc(\d{4})>" * 4), Scale(1024, 1024), (1, 0, 3, 2)),
     Foreign("Florence-2", re.compile(r"<loc_(\d{1,3})>" * 4), Scale(999, 999)),
+    Foreign("CogVLM (several boxes in one)", re.compile(r"\[\[\s*\d{3}\s*,[\d\s,]*;")),
     Foreign("Qwen2.5-VL (bbox_2d)", re.compile(r"bbox_2d|point_2d")),
     Foreign("Kosmos-2", re.compile(r"<patch_index_\d+>")),
+    Foreign("Gemini (box_2d)", re.compile(r"\bbox_2d")),
+    Foreign("Molmo", re.compile(r"<points?\s[^>]*\bx1?\s*=")),
     Foreign("GeoChat", re.compile(r"\{\s*<\s*-?\d")),
     Foreign("another model: <box>", re.compile(r"</?box>|<\|/?box_(?:start|end)\|>|<\|?(?:quad|poly)")),
     Foreign("another model: <loc>", re.compile(r"<loc_?\d+>")),
+    Foreign("named corners (x1, xmin)", re.compile(r"""["'](?:x1|x_?min|left)["']\s*:\s*""" + NUMBER)),
     Foreign(
         "numbers in brackets whose scale is not stated (percent, thousandths or pixels)",
-        re.compile(rf"\[{_N},{_N},{_N},{_N}(?:,{_N})*\]|<{_N}>\s*<{_N}>\s*<{_N}>\s*<{_N}>"),
+        re.compile(rf"[\[(]{_N},{_N},{_N},{_N}(?:,{_N})*[\])]|<{_N}>\s*<{_N}>\s*<{_N}>\s*<{_N}>"),
     ),
 )  # fmt: skip
 """The notations, those that say more before those that say less."""
 
 _PHRASE = re.compile(r"<\|object_ref_(?:start|end)\|>|</?ref>")
 _SPECIAL = re.compile(
-    r"<\|[\w-]{1,40}\|>|</?s>|<(?:pad|eos|bos|unk|image_soft_token|start_of_turn|end_of_turn)>|\[/?INST\]"
+    r"<\|[\w-]{1,40}\|>|</?s>|</?img>|\[/?INST\]"
+    r"|<(?:pad|eos|bos|unk|grounding|IMG_CONTEXT|image_soft_token|start_of_turn|end_of_turn)>"
 )
 
 

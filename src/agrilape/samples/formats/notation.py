@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agrilape.geo.shapes import Box, Part, Point, Polygon
 from agrilape.geo.timewindow import TimeWindow
-from agrilape.io.numbers import NUMBER, to_float
+from agrilape.io.numbers import NUMBER, to_float, without_wrappers
 from agrilape.samples.formats.conventions import (
     PER_MILLE,
     PERCENT,
@@ -56,6 +56,7 @@ class Notation:
         Raises:
             ValueError: A box is damaged or lies outside the image.
         """
+        text = without_wrappers(text)
         parts: list[Part] = []
         end = 0
         for match in self.pattern.finditer(text):
@@ -71,7 +72,12 @@ class Notation:
         if self.lists and len(numbers) != 4:
             points = list(zip(numbers[::2], numbers[1::2], strict=True))
             return self.scale.point(*numbers) if len(points) == 1 else self.scale.outline(points)
-        box = self.scale.box(*numbers[:4])
+        edges = numbers[:4]
+        if self.scale.whole and max(edges) <= 1 and any(edge % 1 for edge in edges):
+            raise ValueError(
+                f"a box in fractions of the image, where the format counts to {self.scale.width:g}"
+            )
+        box = self.scale.box(*edges)
         degrees = numbers[4] if len(numbers) > 4 else 0.0
         return turned(box, degrees, size) if degrees else box
 

@@ -98,3 +98,9 @@ def test_what_a_notation_cannot_say_is_refused():
 def test_times_are_written_as_dates():
     window = TimeWindow(date(2022, 1, 1), date(2022, 12, 31))
     assert GEOCHAT.write(("green: ", Span(0.0, 1.0)), SIZE, window) == "green: 2022-01-01 to 2022-12-31"
+
+
+@pytest.mark.parametrize("text", ["[0.1, 0.2, 0.3, 0.4]", "at [0.10, 0.2, 1, 1]"])
+def test_fractions_are_not_taken_for_percent(text):
+    with pytest.raises(ValueError, match="fractions of the image"):
+        TEOCHAT.parse(text, Size(100, 100))
