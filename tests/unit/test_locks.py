@@ -49,7 +49,8 @@ def test_a_second_writer_is_told_who_holds_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_lock_goes_with_its_process_though_children_live_on(tmp_path: Path) -> None:
-    fork = "import os; child = os.fork() or time.sleep(20) or os._exit(0); print(child, file=sys.stderr)"
+    says = "print(os.getpid(), file=sys.stderr, flush=True)"
+    fork = f"import os; os.fork() or {says} or time.sleep(20) or os._exit(0)"
     other = subprocess.Popen(
         [sys.executable, "-c", HOLD.format(fork=fork), str(tmp_path)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
