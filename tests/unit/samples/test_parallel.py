@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.interrupts import listen
 
 from agrilape.errors import AgrilapeError, DataError, WorkerError
 from agrilape.samples.parallel import Crew
@@ -142,7 +143,11 @@ def test_workers_print_no_traceback_on_ctrl_c_and_end_with_the_process(tmp_path:
     script.write_text(SCRIPT)
     pids.mkdir()
     process = subprocess.Popen(
-        [sys.executable, script, pids], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, script, pids],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=listen,
     )
     assert _waits_for(lambda: len(list(pids.iterdir())) == 2)
     began = time.monotonic()
