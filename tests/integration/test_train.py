@@ -282,6 +282,30 @@ def test_computing_activations_again_changes_nothing(exact, data, tmp_path) -> N
         same_losses(tmp_path, exact, stage)
 
 
+def test_a_frozen_language_model_is_computed_again_too(in_float64, data, tmp_path, monkeypatch) -> None:
+    from transformers.models.llama.modeling_llama import LlamaAttention
+
+    forward, calls = LlamaAttention.forward, []
+
+    def counted(self, *args, **kwargs):
+        calls.append(1)
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(LlamaAttention, "forward", counted)
+    stage = case.recipe(tmp_path, steps=2).stages[0].model_dump(mode="json")
+    stage["learning_rates"] = {"projector": 1e-3}
+    counts = []
+    for again in (False, True):
+        model = {**EXACT, "gradient_checkpointing": again}
+        calls.clear()
+        train_recipe(
+            case.recipe(tmp_path / str(again), stages=[stage], model=model), tmp_path / str(again), data
+        )
+        counts.append(len(calls))
+    assert counts[1] == 2 * counts[0] > 0
+    same_losses(tmp_path / "True", tmp_path / "False", "1-align")
+
+
 def test_activations_are_computed_again_where_the_recipe_says_so(tmp_path) -> None:
     recipe = case.recipe(tmp_path, model={"gradient_checkpointing": True})
     assert prepare(recipe, recipe.stages[1], None).model.is_gradient_checkpointing

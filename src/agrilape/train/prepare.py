@@ -24,6 +24,7 @@ from agrilape.model.groups import group_of
 from agrilape.model.merge import merged_settings
 from agrilape.tokens import add_position_tokens
 from agrilape.train.optim import freeze, peak_rates
+from agrilape.train.recompute import recompute_layers
 from agrilape.train.start import wants_lape
 
 
@@ -66,7 +67,7 @@ def prepare(recipe: Recipe, stage: StageConfig, start: Path | None) -> Prepared:
     if lape is not None:
         lape.enabled = on
     if recipe.model.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        recompute_layers(model)
     peaks = peak_rates(stage.learning_rates, lape=on)
     freeze(parameter_groups(model), peaks)
     return Prepared(model, processor, lape.config if lape is not None and on else None, peaks)

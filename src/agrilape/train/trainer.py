@@ -30,9 +30,10 @@ from agrilape.train.log import scalars
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.memory import give_back
 from agrilape.train.meter import Meter, Tally
-from agrilape.train.optim import Groups, build_optimizer, build_scheduler, frozen_modules
+from agrilape.train.optim import Groups, build_optimizer, build_scheduler
 from agrilape.train.parts import without_answers
 from agrilape.train.precision import keep_cpu_attention_in_float32
+from agrilape.train.recompute import Frozen
 from agrilape.train.schedule import factor_of, gate_factor
 from agrilape.train.sharding import gather, is_sharded, load_moments, save_moments
 from agrilape.train.watch import Watcher
@@ -108,7 +109,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         if self.is_fsdp_enabled:
             self._require_shareable(model)
             self._choose_pieces(model)
-        self._frozen = frozen_modules(model)
+        self._frozen = Frozen(model)
         self._lape = lape_of(model)
         self._named = name_and_width(model)
 
@@ -195,8 +196,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """Project only the places that are scored, and score them."""
-        for module in self._frozen:
-            module.eval()
+        self._frozen.rest()
         labels, targets = inputs.pop("labels"), inputs.pop("position_targets")
         cover = inputs.pop("cover", None)
         if self._lape is None:
