@@ -125,11 +125,11 @@ def build(recipe: Recipe) -> dict[str, StageTrainer]:
     for case in CASES:
         model, on = copy.deepcopy(prepared.model), case == "with LAPE"
         lape_of(model).enabled = on
-        groups, peaks = parameter_groups(model), peak_rates(stage.learning_rates, on)
-        freeze(groups, peaks)
+        peaks = peak_rates(stage.learning_rates, on)
+        freeze(parameter_groups(model), peaks)
         criterion = AnswerCriterion(recipe.loss, prepared.lape) if on else AnswerCriterion(LossConfig())
         trainers[case] = StageTrainer(
-            model=model, stage=stage, groups=groups, peaks=peaks, criterion=criterion, data=draws,
+            model=model, stage=stage, peaks=peaks, criterion=criterion, data=draws,
             collate=in_parts(collator), save=lambda *_: None, on_rows=lambda _: None, mixed_precision=False,
             arguments=trainer_arguments(recipe, stage, recipe.output / case, seed=0),
         )  # fmt: skip

@@ -259,6 +259,15 @@ def test_a_run_may_go_on_in_any_topology(data, tmp_path, monkeypatch, lora, eps,
         torch.testing.assert_close(ours[name], value, rtol=0, atol=8 * rate / 100, msg=name)
 
 
+def test_processes_that_share_a_model_hold_none_of_it_whole(data, tmp_path) -> None:
+    warm = case.recipe(tmp_path, steps=2).stages[1].model_dump(mode="json")
+    warm["learning_rates"] = {"projector": 1e-3, "lora": 1e-2, "lape": 2e-3}
+    changes = {"stages": [warm], "model": {**EXACT, "lora_rank": 2}}
+    assert train_process(tmp_path, data, launcher="fsdp2", **changes) == 0
+    whole = {path.name: path.read_text() for path in tmp_path.glob("whole.*")}
+    assert whole == {"whole.0": "0", "whole.1": "0"}
+
+
 def test_lora_trains_with_lape_and_checkpoints_hold_nothing_else(data, tmp_path) -> None:
     stages = [s.model_dump(mode="json") for s in case.recipe(tmp_path).stages]
     for stage in stages:

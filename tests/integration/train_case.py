@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -179,6 +180,25 @@ def divide_by_at_least(eps: float) -> None:
     torch.optim.AdamW.__init__ = made  # type: ignore[method-assign]
 
 
+def note_whole_parameters(file: Path) -> None:
+    """Note at each step how many numbers of parameters this process holds in one piece.
+
+    A module that was gathered for a pass has let go of the numbers by then, though not of the object.
+    """
+    import torch
+    from torch.distributed.tensor import DTensor
+
+    step = torch.optim.AdamW.step
+
+    def noted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        held = [x for x in gc.get_objects() if type(x) is torch.nn.Parameter and not isinstance(x, DTensor)]
+        whole = sum(x.numel() for x in held if x.untyped_storage().size())
+        file.with_suffix(f".{os.environ['RANK']}").write_text(str(whole))
+        return step(self, *args, **kwargs)
+
+    torch.optim.AdamW.step = noted  # type: ignore[method-assign]
+
+
 def main() -> None:
     """Train: run folder, data folder, when to die (`step:9`, `event:40` or `never`), and changes as JSON."""
     from agrilape.train import train_recipe
@@ -192,6 +212,7 @@ def main() -> None:
         die_at(int(number), run if kind == "event" else None)
     if os.environ.get("ACCELERATE_USE_FSDP") == "true":
         share_on_cpus()
+        note_whole_parameters(run / "whole")
     if os.environ.get("FLOAT64"):
         compute_in_float64()
     train_recipe(recipe(run, **changes), run, data)

@@ -26,7 +26,7 @@ from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.console import progress, say, warn
 from agrilape.errors import RecipeError, doing
 from agrilape.files import LISTED, replace_folder, write_json
-from agrilape.model import Checkpoint, parameter_groups, save_checkpoint
+from agrilape.model import Checkpoint, save_checkpoint
 from agrilape.samples.apart import check_apart
 from agrilape.samples.manifest import read_manifest, read_store
 from agrilape.samples.mixture import Mixture
@@ -302,7 +302,6 @@ class StageRun:
         return StageTrainer(
             model=prepared.model,
             stage=stage,
-            groups=parameter_groups(prepared.model),
             peaks=prepared.peaks,
             criterion=AnswerCriterion(self.recipe.loss, prepared.lape),
             data=self._draws(stage, processes, words_only),

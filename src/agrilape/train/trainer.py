@@ -18,7 +18,7 @@ from agrilape.config.recipe import StageConfig
 from agrilape.console import warn
 from agrilape.errors import AgrilapeError, DataError, RecipeError, doing
 from agrilape.files import write_json
-from agrilape.model import lape_of
+from agrilape.model import lape_of, parameter_groups
 from agrilape.model.gradients import GradientRecord
 from agrilape.tokens.explain import explained, name_and_width
 from agrilape.train import snapshots
@@ -30,7 +30,7 @@ from agrilape.train.log import scalars
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.memory import give_back
 from agrilape.train.meter import Meter, Tally
-from agrilape.train.optim import Groups, build_optimizer, build_scheduler
+from agrilape.train.optim import build_optimizer, build_scheduler
 from agrilape.train.parts import without_answers
 from agrilape.train.precision import keep_cpu_attention_in_float32
 from agrilape.train.recompute import Frozen
@@ -56,7 +56,6 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
     Args:
         model: The prepared model: LAPE attached if the stage has it, frozen groups frozen.
         stage: Settings of the stage.
-        groups: Parameters by group.
         peaks: Peak learning rate of the groups that train.
         criterion: The loss.
         data: Training items by draw index.
@@ -76,7 +75,6 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         self,
         model: nn.Module,
         stage: StageConfig,
-        groups: Groups,
         peaks: Mapping[str, float],
         criterion: AnswerCriterion,
         data: Draws,
@@ -87,7 +85,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         arguments: TrainingArguments,
         watcher: Watcher | None = None,
     ) -> None:
-        self.stage, self.groups, self.peaks = stage, groups, peaks
+        self.stage, self.peaks = stage, peaks
         self.criterion, self.meter, self.data = criterion, Meter(), data
         self._save_model, self._on_rows, self.mixed_precision = save, on_rows, mixed_precision
         if mixed_precision:
@@ -138,8 +136,13 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
     # -- what Trainer asks for -------------------------------------------------
 
     def create_optimizer(self, model: nn.Module | None = None) -> Any:
-        """AdamW over the groups of the stage."""
-        self.optimizer = self.optimizer or build_optimizer(self.groups, self.stage, self.peaks)
+        """AdamW over the groups of the stage.
+
+        Nothing else may keep these parameters: where processes share the model (FSDP2), pieces take their
+        place, and whoever held them would hold the whole model beside its piece.
+        """
+        if not self.optimizer:
+            self.optimizer = build_optimizer(parameter_groups(self.model), self.stage, self.peaks)
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
