@@ -148,6 +148,9 @@ def test_lora_on_a_trained_checkpoint_keeps_its_rows_without_the_base_ones(finis
     train_recipe(going_on(run, finished, lora=True), run, data)
     again = load_checkpoint(run)
     assert again.config == load_checkpoint(finished).config
+    stage = run / "stages" / "1-warm"
+    base = json.loads((stage / "agrilape.json").read_text())["base"]
+    assert (stage / base / "config.json").is_file(), "also for others than us: it leads from where it lies"
     rows = lape_of(again.model).rows("in")
     assert not torch.equal(rows, lape_of(load_checkpoint(finished).model).rows("in"))  # trained further
 

@@ -32,6 +32,7 @@ def save_adapter(
     processor: Any = None,
     extra: Mapping[str, Any] | None = None,
     state: Mapping[str, Tensor] | None = None,
+    home: Path | None = None,
 ) -> Path:
     """Write LAPE, LoRA and every other parameter that trains now or was loaded from an adapter.
 
@@ -41,6 +42,7 @@ def save_adapter(
         processor: Saved along if given; `load_checkpoint` needs it, for it holds the position tokens.
         extra: JSON-ready facts, as in `save_checkpoint`.
         state: The tensors of `saved_names`, where the model itself holds only pieces of them.
+        home: Where the files will lie in the end, if not in `folder`: from there a local base model is found.
     """
     folder, inner = Path(folder), inner_model(model)
     state = model.state_dict() if state is None else state
@@ -53,7 +55,7 @@ def save_adapter(
             model.save_pretrained(draft, state_dict=dict(state), save_embedding_layers=False)
         if processor is not None:
             processor.save_pretrained(draft)
-        write_meta(draft, {**(extra or {}), "base": _base_reference(inner, folder)})
+        write_meta(draft, {**(extra or {}), "base": _base_reference(inner, home or folder)})
     return folder
 
 

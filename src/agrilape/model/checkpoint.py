@@ -72,6 +72,7 @@ def save_checkpoint(
     processor: Any,
     extra: Mapping[str, Any] | None = None,
     state: Mapping[str, Tensor] | None = None,
+    home: Path | None = None,
 ) -> Path:
     """Write a checkpoint whole or not at all; one of the same name is replaced.
 
@@ -81,9 +82,10 @@ def save_checkpoint(
         processor: Saved along.
         extra: JSON-ready facts; `coordinates` says how places are spelled.
         state: The model's state, where the model itself holds only pieces of it.
+        home: Where the files will lie in the end, if not in `folder`.
     """
     if hasattr(model, "get_base_model"):
-        return save_adapter(folder, model, processor, extra, state)
+        return save_adapter(folder, model, processor, extra, state, home)
     folder, state = Path(folder), model.state_dict() if state is None else state
     with whole_folder(folder) as draft:
         base = {name: value for name, value in state.items() if not name.startswith("lape.")}

@@ -341,7 +341,8 @@ class StageRun:
 
     def _save(self, prepared: Prepared, folder: Path, state: Mapping[str, Tensor] | None) -> Path:
         facts = {"coordinates": self.recipe.coordinates, "stage": self.stage.name}
-        return save_checkpoint(folder, prepared.model, prepared.processor, facts, state)
+        home = self.folder if folder.name == FINAL else folder
+        return save_checkpoint(folder, prepared.model, prepared.processor, facts, state, home)
 
     def _finish(self) -> None:
         """Put the stage's checkpoint and figures in their place, and declare it finished."""
