@@ -31,6 +31,7 @@ from agrilape.samples.mixture import Mixture
 from agrilape.samples.types import Example, Picture
 from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train import train_recipe
+from agrilape.train.estimate import estimate_recipe
 from agrilape.train.prepare import prepare
 from agrilape.train.trainer import TrainingDivergedError
 
@@ -282,6 +283,23 @@ def test_lora_trains_with_lape_and_checkpoints_hold_nothing_else(data, tmp_path)
     lora = dict(parameter_groups(load_checkpoint(last).model)["lora"])
     assert all(value.any() for name, value in lora.items() if "lora_B" in name)
     assert not any("vision" in name for name in lora)
+
+
+def test_lora_that_does_not_train_yet_is_not_saved_and_begins_in_a_later_stage(data, tmp_path) -> None:
+    stages = [s.model_dump(mode="json") for s in case.recipe(tmp_path).stages]
+    stages[0]["learning_rates"] = {"projector": 1e-3}
+    stages[1]["learning_rates"] = {"projector": 1e-3, "lora": 1e-2, "lape": 2e-3}
+    changes = {"stages": stages, "model": {"lora_rank": 2}}
+    recipe = case.recipe(tmp_path, **changes)
+    before = estimate_recipe(recipe, data)
+    first, last = train_recipe(recipe, tmp_path, data)
+    kept = inspect_checkpoint(first)
+    assert (kept["kind"], set(kept["parameters"])) == ("adapter", {"projector", "total"})
+    assert "lora" in inspect_checkpoint(last)["parameters"]
+    for folder, estimate in zip((first, last), before, strict=True):
+        written = inspect_checkpoint(folder)["bytes"]
+        assert estimate.checkpoint_bytes == pytest.approx(written, rel=0.05)
+    load_checkpoint(first)
 
 
 def test_computing_activations_again_changes_nothing(exact, data, tmp_path) -> None:

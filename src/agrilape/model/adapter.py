@@ -1,7 +1,7 @@
 """Adapters: only what was trained, to be put onto the base model again.
 
 - `lape.safetensors`, `lape_config.json`: LAPE's rows;
-- `adapter_model.safetensors`, `adapter_config.json`: LoRA, as PEFT writes it;
+- `adapter_model.safetensors`, `adapter_config.json`: LoRA, as PEFT writes it, once it has begun to train;
 - `trained.safetensors`: all other parameters that were trained, by name;
 - `agrilape.json`: where the base model is; and the processor's files, which hold the position tokens.
 """
@@ -51,7 +51,7 @@ def save_adapter(
     with whole_folder(folder) as draft:
         write_lape(draft, model, state)
         write_tensors(draft / TRAINED, {name: state[before + name] for name in own})
-        if model is not inner:
+        if model is not inner and _has_learnt(model, state):
             model.save_pretrained(draft, state_dict=dict(state), save_embedding_layers=False)
         if processor is not None:
             processor.save_pretrained(draft)
@@ -112,6 +112,17 @@ def _is_own(inner: Any, name: str, parameter: torch.nn.Parameter) -> bool:
     """Whether a parameter belongs to the adapter, beyond LAPE and LoRA, which have files of their own."""
     was_loaded = name in getattr(inner, "trained_names", ())
     return group_of(name) not in ("lape", "lora") and (parameter.requires_grad or was_loaded)
+
+
+def _has_learnt(model: Any, state: Mapping[str, Tensor]) -> bool:
+    """Could LoRA matter? Not if it is frozen and its second factors are zero still, as they begin.
+
+    Layers of other kinds, which need not begin so, are taken to matter.
+    """
+    own = [(name, value) for name, value in model.named_parameters() if group_of(name) == "lora"]
+    seconds = [state[name] for name, _ in own if "lora_B" in name]
+    trains = any(value.requires_grad for _, value in own)
+    return trains or 2 * len(seconds) != len(own) or any(bool(value.any()) for value in seconds)
 
 
 def _prefix(model: Any) -> str:
