@@ -25,6 +25,10 @@ from agrilape.sources.scene import Scene
 from agrilape.sources.vectors import VECTOR_SUFFIXES, ZONE_LAYERS
 from agrilape.sources.zones import read_zones
 
+PARTLY = (
+    "points, masks and boxes leave ground out: nothing is counted, listed or absent unless "
+    "`fully_labelled: true` is stated"
+)
 CROPS_FILE = "crops.csv"
 PIXELS = Affine.identity()
 
@@ -70,7 +74,8 @@ def label_scene(
         observations, remarks = read_observations(points, georeference, crops, facts.date_order)
         notes += remarks
         scene = replace(scene, observations=observations)
-    return _with_coverage(scene, facts), notes
+    partly = bool(masks) or (bool(scene.observations) and not scene.parcels)
+    return _with_coverage(scene, facts, partly, notes), notes
 
 
 def label_picture(scene: Scene, root: Path, image: Path, facts: SceneFacts) -> tuple[Scene, list[str]]:
@@ -89,16 +94,20 @@ def label_picture(scene: Scene, root: Path, image: Path, facts: SceneFacts) -> t
     if boxes.is_file():
         drawn, notes = parcels_from_boxes(boxes, image.name, grid, crops)
         parcels += drawn
-    return _with_coverage(replace(scene, parcels=parcels), facts), notes
+    return _with_coverage(replace(scene, parcels=parcels), facts, bool(parcels), notes), notes
 
 
-def _with_coverage(scene: Scene, facts: SceneFacts) -> Scene:
+def _with_coverage(scene: Scene, facts: SceneFacts, partly: bool, notes: list[str]) -> Scene:
     """The scene with whether all its fields are labelled, and which share of its ground lies in parcels.
 
-    It is never assumed: where nobody states it, `meta["labelled_share"]` says what speaks for it.
+    It is never assumed: where nobody states it, `meta["labelled_share"]` says what speaks for it. Points,
+    masks and boxes leave ground out (`partly`), which is noted.
     """
     if facts.fully_labelled is not None:
         return replace(scene, fully_labelled=facts.fully_labelled)
+    if partly:
+        notes.append(PARTLY)
+        return replace(scene, fully_labelled=False)
     image = shapely.box(0, 0, scene.width, scene.height)
     outlines = np.array([parcel.outline for parcel in scene.parcels], object)
     covered = shapely.union_all(shapely.intersection(outlines, image)).area if len(outlines) else 0.0

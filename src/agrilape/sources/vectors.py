@@ -29,6 +29,7 @@ ANYTHING = {"Unknown", "GeometryCollection", "Geometry", "Surface"}  # kinds of 
 TRIED = 1000  # features of such a layer that are looked at
 EXTENT_POINTS = 64  # along the image's border: a straight line on one map is a curve on another
 TURN = 360.0  # degrees
+MOST_DEGREES = 2 * TURN  # beyond it no longitude is meant
 SEAM = 1.0  # degrees from the antimeridian within which fields may lie across it
 
 
@@ -106,6 +107,11 @@ def _read_around(path: Path, layer: str | None, bounds: tuple[float, ...], crs: 
     """Features in a box, with notes; in degrees wherever longitudes begin: 190 east is 170 west."""
     lost, west, east = _edges(path, layer, path.stat().st_mtime_ns)
     notes = [f"left out {lost} features without a geometry"] if lost else []
+    if crs.is_geographic and np.isfinite([west, east]).all() and max(abs(west), abs(east)) > MOST_DEGREES:
+        raise DataError(
+            f"{path}: its coordinates ({west:g} to {east:g}) are no degrees, in which {_name(crs)} counts",
+            "write its true coordinate system into it; a GeoJSON without one is in longitude and latitude",
+        )
     tables = []
     for turns in (0, -1, 1):
         left, right = (edge + turns * TURN for edge in (bounds[0], bounds[2]))

@@ -15,6 +15,7 @@ from agrilape.config.recipe import SimulateSource
 from agrilape.errors import DataError
 from agrilape.simulate import simulate_scene
 from agrilape.sources import open_folder, read_observations, read_point_series
+from agrilape.sources.labels import PARTLY
 
 
 def test_simulated_zones_lie_in_their_parcels(tmp_path):
@@ -157,7 +158,7 @@ def test_picture_with_a_mask_or_boxes(tmp_path):
     assert not two.fully_labelled
     (tmp_path / "scene.json").write_text('{"fully_labelled": true}')
     assert all(scene.fully_labelled for scene in open_folder(tmp_path, images="*.png").scenes)
-    assert opened.notes == ("2 pictures have no place on the map: pixels only",)
+    assert opened.notes == (PARTLY, "2 pictures have no place on the map: pixels only")
 
 
 @pytest.mark.parametrize(

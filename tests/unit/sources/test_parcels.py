@@ -215,3 +215,11 @@ def test_crops_by_year_are_those_of_the_image(write_parcels, grid):
 def test_a_crop_table_of_windows_is_read(tmp_path):
     (tmp_path / "crops.csv").write_bytes("code;name\r\n1;Körnermais\r\n".encode("cp1252"))
     assert read_crop_table(tmp_path / "crops.csv") == {"1": "Körnermais"}
+
+
+def test_metres_where_degrees_must_be_are_named(tmp_path, grid):
+    path = tmp_path / "a.geojson"
+    frame = geopandas.GeoDataFrame({"crop": ["maize"]}, geometry=[field(5, 5, 9, 9)])
+    frame.to_file(path, engine="pyogrio")  # no crs member: RFC 7946 says WGS 84
+    with pytest.raises(DataError, match=r"a\.geojson: its coordinates \(6000\d\d to .*are no degrees"):
+        read_parcels(path, grid)
