@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
@@ -28,6 +29,8 @@ IMAGE_SUFFIXES = RASTER_SUFFIXES | CUBE_SUFFIXES | PICTURE_SUFFIXES
 _SAME = ((".tif", ".tiff"), (".jpg", ".jpeg"), (".jp2", ".j2k"), (".nc", ".nc4"))
 LABEL_SUFFIXES = {".gpkg", ".geojson", ".shp", ".fgb", ".gdb", ".parquet", ".geoparquet", ".kml"}
 _FOLDERS = {".zarr", ".gdb"}  # folders that are one file to people
+_FEATURES = re.compile(rb'"type"\s*:\s*"FeatureCollection"')
+_HEAD = 1 << 16  # bytes that say what a JSON file is
 NAMED = 5  # of the files that were passed over
 
 
@@ -86,14 +89,23 @@ def passed_over(folder: Path, found: Iterable[Path]) -> list[Path]:
 def labels_below(folder: Path) -> list[Path]:
     """Vector files below a folder, whatever they are of, in order of their paths.
 
-    Plain `.json` is not among them: it may be anything.
+    Of plain `.json`, which may be anything, those whose beginning says that they are GeoJSON are among them.
     """
     left: list[Path] = []
     for here, folders, names in os.walk(folder):
         shut = [name for name in folders if PurePath(name).suffix.lower() == ".gdb"]
         folders[:] = [name for name in folders if not _is_closed(name)]
         left += [Path(here, name) for name in (*names, *shut) if not name.startswith(".")]
-    return sorted(path for path in left if path.suffix.lower() in LABEL_SUFFIXES)
+    return sorted(path for path in left if path.suffix.lower() in LABEL_SUFFIXES or _is_geojson(path))
+
+
+def _is_geojson(path: Path) -> bool:
+    """Does a `.json` begin as features do, and not as the items of a STAC catalogue?"""
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    return bool(_FEATURES.search(head)) and b'"stac_' not in head
 
 
 def _is_closed(folder: str) -> bool:

@@ -20,7 +20,7 @@ from agrilape.sources.facts import SceneFacts, nearest
 from agrilape.sources.layers import Grid
 from agrilape.sources.masks import BOXES_FILE, MASK_ENDING, MASK_STEMS, parcels_from_boxes, parcels_from_mask
 from agrilape.sources.observations import OBSERVATION_FILES, read_observations
-from agrilape.sources.parcels import ParcelTable, read_parcels
+from agrilape.sources.parcels import ElsewhereError, ParcelTable, read_parcels
 from agrilape.sources.scene import Scene
 from agrilape.sources.vectors import VECTOR_SUFFIXES, ZONE_LAYERS
 from agrilape.sources.zones import read_zones
@@ -135,7 +135,7 @@ def _parcels(
     year: int | None,
 ) -> ParcelTable:
     tables: list[ParcelTable] = []
-    first: DataError | None = None
+    errors: list[DataError] = []
     for vector in vectors:
         try:
             tables.append(
@@ -144,10 +144,12 @@ def _parcels(
                 )
             )
         except DataError as error:
-            first = first or error
-    if not tables and first is not None:
-        raise first
+            errors.append(error)
+    if not tables and errors:
+        raise errors[0]
+    # Files of other scenes lie elsewhere, as they should; what is wrong with the rest is said.
+    lost = [f"left out labels: {error.problem}" for error in errors if not isinstance(error, ElsewhereError)]
     return ParcelTable(
         tuple(parcel for table in tables for parcel in table.parcels),
-        tuple(note for table in tables for note in table.notes),
+        (*(note for table in tables for note in table.notes), *lost),
     )

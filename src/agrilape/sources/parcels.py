@@ -21,7 +21,14 @@ from agrilape.sources.columns import known_column, plain_name, read_numbers
 from agrilape.sources.crops import are_words, plain_crop, unnamed_code
 from agrilape.sources.date_columns import DateOrder, read_dates
 from agrilape.sources.scene import Parcel
-from agrilape.sources.vectors import parcels_layer, polygon_layers, polygons_only, read_near, whole_column
+from agrilape.sources.vectors import (
+    is_empty_file,
+    parcels_layer,
+    polygon_layers,
+    polygons_only,
+    read_near,
+    whole_column,
+)
 
 CROP_COLUMNS = (
     "crop", "crop_name", "crop_en", "ec_trans_n", "ec_hcat_n", "hcat_name", "hcat3_name", "crop:name_en",
@@ -92,16 +99,16 @@ def read_parcels(
         notes.append(
             f"read layer {parcels_layer(path)}, not {', '.join(others)}; `layer` in scene.json chooses"
         )
+    found = len(table)
     table, repairs = polygons_only(table)
     notes += repairs
+    if not len(table):
+        raise _without_polygons(path, layer, found)
     outlines = georeference.to_pixels(np.asarray(table.geometry.array))
     image = shapely.box(0, 0, georeference.width, georeference.height)
     touching = np.flatnonzero(shapely.area(shapely.intersection(outlines, image)) > 0)
     if not touching.size:
-        raise DataError(
-            f"{path} and the image do not overlap",
-            "check that both show the same place and that both have their true coordinate system",
-        )
+        raise _elsewhere(path)
     areas = georeference.areas_ha(np.asarray(table.geometry.array[touching])).tolist()
     facts = table.iloc[touching].drop(columns=table.geometry.name)
     columns = _Columns.among([str(name) for name in facts.columns], crop_column, year, path)
@@ -117,6 +124,29 @@ def read_parcels(
         notes.append(f"left out the dates of {disordered} parcels, which are out of order")
     parcels = [parcel if _in_order(parcel) else _undated(parcel) for parcel in parcels]
     return ParcelTable(tuple(_unique(parcels)), tuple(f"{path.name}: {note}" for note in notes))
+
+
+class ElsewhereError(DataError):
+    """Parcels that can be read, but lie on other ground than the image."""
+
+
+def _elsewhere(path: Path) -> ElsewhereError:
+    return ElsewhereError(
+        f"{path} and the image do not overlap",
+        "check that both show the same place and that both have their true coordinate system",
+    )
+
+
+def _without_polygons(path: Path, layer: str | None, found: int) -> DataError:
+    """Why nothing of a file is a parcel of the image, of which it has so many features nearby."""
+    if found:
+        return DataError(
+            f"{path} holds no polygons where the image lies, but {found:,} features of other kinds",
+            "export the outlines of the fields; points belong into observations.geojson",
+        )
+    if is_empty_file(path, layer):
+        return DataError(f"{path} holds no features", "export it again, or remove it")
+    return _elsewhere(path)
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,13 @@ def read_near(path: Path, georeference: Georeference, layer: str | None = None) 
     return table, notes
 
 
+def is_empty_file(path: Path, layer: str | None = None) -> bool:
+    """Has a vector file, or a layer of it, no features at all?"""
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        return not pyarrow.parquet.read_metadata(path).num_rows
+    return not vector_info(path, layer or parcels_layer(path), force_feature_count=True)["features"]
+
+
 def whole_column(path: Path, layer: str | None, column: str) -> list[object]:
     """All values of a column of a vector file, wherever they lie."""
     if path.suffix.lower() in PARQUET_SUFFIXES:

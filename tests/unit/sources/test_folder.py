@@ -271,7 +271,8 @@ def test_scene_json_counts_for_a_folder_named_from_here_too(write_raster, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "name", ["parcels.geojson", "PARCELS.GEOJSON", "parcels.shp", "parcels.parquet", "parcels.fgb"]
+    "name",
+    ["parcels.geojson", "PARCELS.GEOJSON", "parcels.shp", "parcels.parquet", "parcels.fgb", "parcels.json"],
 )
 def test_labels_of_any_format_are_found_without_a_pattern(write_raster, write_parcels, tmp_path, name):
     write_raster("a.tif")
@@ -306,3 +307,23 @@ def test_nobody_assumes_that_all_is_labelled(write_raster, write_parcels, tmp_pa
     (stated,) = open_folder(tmp_path, fully_labelled=True).scenes
     assert stated.fully_labelled
     assert "labelled_share" not in stated.meta
+
+
+def test_json_that_holds_no_features_is_no_label_file(write_raster, tmp_path):
+    write_raster("a.tif")
+    (tmp_path / "scene.json").write_text('{"sensor": "camera"}')
+    (tmp_path / "items.json").write_text(
+        '{"type": "FeatureCollection", "features": [{"stac_version": "1.0.0"}]}'
+    )
+    opened = open_folder(tmp_path)
+    assert (opened.problems, opened.scenes[0].parcels) == ((), ())
+    assert not any("json" in note for note in opened.notes if "scene.json" not in note)
+
+
+def test_a_label_file_that_cannot_be_read_is_named_beside_a_good_one(write_raster, write_parcels, tmp_path):
+    write_raster("a.tif")
+    write_parcels("good.gpkg")
+    (tmp_path / "torn.gpkg").write_bytes(b"nothing")
+    opened = open_folder(tmp_path)
+    assert len(opened.scenes[0].parcels) == 2
+    assert [note for note in opened.notes if "left out" in note and "torn.gpkg" in note]

@@ -223,3 +223,13 @@ def test_metres_where_degrees_must_be_are_named(tmp_path, grid):
     frame.to_file(path, engine="pyogrio")  # no crs member: RFC 7946 says WGS 84
     with pytest.raises(DataError, match=r"a\.geojson: its coordinates \(6000\d\d to .*are no degrees"):
         read_parcels(path, grid)
+
+
+def test_a_file_without_features_or_without_polygons_says_so(write_parcels, grid):
+    empty = write_parcels("empty.gpkg", geometry=[], crop=[])
+    with pytest.raises(DataError, match=r"empty.gpkg holds no features"):
+        read_parcels(empty, grid)
+    points = write_parcels("points.gpkg", geometry=[field(10, 10, 40, 30).centroid], crop=["rye"])
+    with pytest.raises(DataError, match=r"points.gpkg holds no polygons") as caught:
+        read_parcels(points, grid)
+    assert "observations" in caught.value.remedy

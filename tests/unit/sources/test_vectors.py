@@ -159,3 +159,38 @@ def test_geometry_without_a_place_on_the_images_map_is_left_out(write_parcels, g
         crs="EPSG:4326", crop=["rye", "rice"],
     )  # fmt: skip
     assert [parcel.crop for parcel in read_parcels(path, grid).parcels] == ["rye"]
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".parquet"])
+def test_parcels_whose_longitudes_run_to_360(write_parcels, tmp_path, suffix):
+    """An image in Nebraska, 98 degrees west, and its fields at 262 degrees."""
+    grid = Georeference("EPSG:32614", Affine(10, 0, 600_000, 0, -10, 4_600_000), SIZE, SIZE)
+    fields = geopandas.GeoSeries([grid.from_pixels(shapely.box(10, 20, 40, 60))], crs=grid.crs)
+    degrees = fields.to_crs("EPSG:4326").translate(360)
+    table = read_parcels(write_parcels(f"a{suffix}", degrees, crs="EPSG:4326", crop=["maize"]), grid)
+    (parcel,) = table.parcels
+    assert parcel.outline.bounds == pytest.approx((10, 20, 40, 60), abs=1e-3)
+    assert any("shifted by 360 degrees" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "CP1252"])
+def test_a_shapefile_that_does_not_state_its_encoding(tmp_path, grid, encoding):
+    path = tmp_path / "fields.shp"
+    table = geopandas.GeoDataFrame(
+        {"Kultur": ["Zuckerrübe"]}, geometry=[field(10, 10, 40, 30)], crs="EPSG:32632"
+    )
+    table.to_file(path, encoding=encoding)
+    path.with_suffix(".cpg").unlink()
+    assert [parcel.crop for parcel in read_parcels(path, grid).parcels] == ["zuckerrübe"]
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".parquet"])
+def test_outlines_whose_coordinates_are_no_numbers_are_counted(write_parcels, grid, suffix):
+    strange = shapely.get_coordinates(field(50, 50, 90, 80))
+    strange[1, 0] = np.nan
+    path = write_parcels(
+        f"a{suffix}", [field(10, 10, 40, 30), shapely.Polygon(strange)], crop=["rye", "oats"]
+    )
+    table = read_parcels(path, grid)
+    assert [parcel.crop for parcel in table.parcels] == ["rye"]
+    assert f"a{suffix}: left out 1 features whose coordinates are no finite numbers" in table.notes
