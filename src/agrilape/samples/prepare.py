@@ -160,15 +160,21 @@ def _require_statement(name: str, config: DatasetConfig, grounds: Sequence[Groun
     shares = [
         float(one.scene.meta["labelled_share"]) for one in grounds if "labelled_share" in one.scene.meta
     ]
-    asked = [task for task in config.tasks if TASKS[task].exhaustive]
-    if not shares or not asked:
+    if not shares:
         return
     mean = sum(shares) / len(shares)
     likely = "true" if mean >= MOSTLY_LABELLED else "false"
+    said = (
+        f"of the ground of {len(shares)} scenes {mean:.0%} lies in parcels ({min(shares):.0%} to "
+        f"{max(shares):.0%})"
+    )
+    asked = [task for task in config.tasks if TASKS[task].exhaustive]
+    if not asked:
+        say(f"{name}: {said}; whether every field is labelled is not stated (fully_labelled looks {likely})")
+        return
     raise RecipeError(
         f"data set {name} asks {', '.join(asked)}, which need every field of the images to be labelled, and "
-        f"nothing says whether they are: of the ground of {len(shares)} scenes {mean:.0%} lies in parcels "
-        f"({min(shares):.0%} to {max(shares):.0%})",
+        f"nothing says whether they are: {said}",
         f"set datasets.{name}.source.fully_labelled to true or false (this looks like {likely}), or say it "
         "in scene.json; false leaves these tasks out",
     )

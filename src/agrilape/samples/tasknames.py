@@ -30,7 +30,7 @@ class Task:
         answer: What an answer consists of.
         positions: Does it use position tokens? Stage 1 knows none.
         dated: Does it ask about time, and so need a series?
-        exhaustive: Is it asked only where every field is labelled: for counts, lists, and what is not there?
+        exhaustive: Is it a count, a list or about what is not there, for which every field must be labelled?
     """
 
     name: str
@@ -122,9 +122,8 @@ _TABLE: dict[str, dict[str, tuple[AnswerKind, str]]] = {
 _DATED = ("growth", "rotation", "season", "space_time")
 _IN_WORDS = ("words",)
 _EXHAUSTIVE = {
-    "absent_crop", "count", "crop_and_span", "crop_area", "crop_box", "crop_boxes", "crop_present",
-    "field_boxes", "layout", "neighbour_crop", "neighbours", "place_of_crop", "region_description",
-    "scene_description", "stress_zones",
+    "absent_crop", "count", "crop_area", "crop_boxes", "crop_present", "field_boxes", "layout", "neighbours",
+    "region_description", "scene_description", "stress_zones",
 }  # fmt: skip
 
 TASKS: dict[str, Task] = {
