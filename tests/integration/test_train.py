@@ -33,6 +33,7 @@ from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train import train_recipe
 from agrilape.train.estimate import estimate_recipe
 from agrilape.train.prepare import prepare
+from agrilape.train.stages import fingerprints
 from agrilape.train.trainer import TrainingDivergedError
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -201,6 +202,55 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(exact, data, tmp_pat
     same_losses(tmp_path, exact, "1-align")
 
 
+def test_as_many_tokens_at_once_as_there_is_room_for_change_nothing(
+    exact, data, tmp_path, monkeypatch
+) -> None:
+    from agrilape.train.trainer import StageTrainer
+
+    original, passes = StageTrainer.compute_loss, []
+
+    def counted(self, *args, **kwargs):
+        passes.append(1)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(StageTrainer, "compute_loss", counted)
+    train_recipe(case.recipe(tmp_path, model={**EXACT, "tokens_at_once": 1}), tmp_path, data)
+    assert len(passes) == 2 * 6 * 4, "each of four chips a step, in two stages of six, by itself"
+    for stage in ("1-align", "2-warm"):
+        same_losses(tmp_path, exact, stage)
+    recipes = [case.recipe(tmp_path, model={**EXACT, "tokens_at_once": n}) for n in (1, None)]
+    assert fingerprints(recipes[0], {"fields": "1"}) == fingerprints(recipes[1], {"fields": "1"})
+
+
+@pytest.mark.parametrize(
+    ("again", "remedy"), [(False, "gradient_checkpointing=true"), (True, "tokens_at_once=")]
+)
+@pytest.mark.parametrize("place", ["pass", "update"])
+def test_out_of_memory_names_the_setting_and_the_last_checkpoint(
+    data, tmp_path, monkeypatch, again, remedy, place
+) -> None:
+    from agrilape.train import loss
+
+    owner, name = {"pass": (loss.AnswerCriterion, "__call__"), "update": (torch.optim.AdamW, "step")}[place]
+    original, calls = getattr(owner, name), []
+
+    def full(self, *args, **kwargs):
+        calls.append(1)
+        if len(calls) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(owner, name, full)
+    model = {**EXACT, "gradient_checkpointing": again}
+    with pytest.raises(AgrilapeError) as caught:
+        train_recipe(case.recipe(tmp_path, model=model), tmp_path, data)
+    assert "stage align: the GPU is out of memory" in caught.value.problem
+    assert remedy in caught.value.remedy
+    assert "checkpoint-2" in caught.value.remedy
+    monkeypatch.undo()
+    assert len(train_recipe(case.recipe(tmp_path, model=model), tmp_path, data)) == 2, "it goes on from there"
+
+
 def test_two_processes_learn_what_one_learns(exact, data, tmp_path) -> None:
     stages = [{**s.model_dump(mode="json"), "batch_size": 2} for s in case.recipe(tmp_path).stages]
     assert train_process(tmp_path, data, launcher="ddp", stages=stages, model=EXACT) == 0
@@ -346,7 +396,7 @@ def test_bfloat16_learns_what_float32_learns_and_the_rows_stay_float32(
 ) -> None:
     exact = tmp_path / "float32"
     train_recipe(case.recipe(exact, model=EXACT), exact, data)
-    monkeypatch.setattr("agrilape.train.stages.is_bfloat16_fast", lambda device: True)
+    monkeypatch.setattr("agrilape.train.precision.is_bfloat16_fast", lambda device: True)
     *_, last = train_recipe(case.recipe(tmp_path, model=model), tmp_path, data)
     weights = load_checkpoint(last).model.state_dict()
     dtypes = {name.startswith("lape."): value.dtype for name, value in weights.items()}
@@ -458,8 +508,8 @@ def test_a_batch_of_which_nothing_can_be_used_is_passed_over(data, tmp_path, mon
     from agrilape.train import stages
     from agrilape.train.parts import in_parts
 
-    def barren(collator, collate=None, spare=0):
-        make, calls = in_parts(collator, collate, spare), []
+    def barren(collator, collate=None, spare=0, most=None):
+        make, calls = in_parts(collator, collate, spare, most), []
 
         def batch(items):
             calls.append(1)

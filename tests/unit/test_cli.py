@@ -38,6 +38,20 @@ def test_module_equals_command():
     assert run("--version", module=True).stdout == run("--version").stdout == f"agrilape {__version__}\n"
 
 
+def test_a_dry_run_says_which_stage_will_not_fit_on_a_gpu(tmp_path):
+    dry = ("train", "quickstart", "--dry-run", "--set", f"output={tmp_path}")
+    small, large = run(*dry, "--gpu", "0.5GB"), run(*dry, "--gpu", "24 GiB")
+    assert (small.returncode, large.returncode) == (0, 0)
+    for stage in ("align", "lape_warmup", "domain"):
+        assert f"stage {stage} will not fit" in small.stdout + small.stderr
+    assert "will not fit" not in large.stdout + large.stderr
+    for wrong in (("--gpu", "H100"), ("--gpu", "0")):
+        refused = run(*dry, *wrong)
+        assert refused.returncode == 1
+        assert "24GB" in refused.stderr + refused.stdout
+    assert run("train", "quickstart", "--gpu", "24GB").returncode == 1
+
+
 COMMANDS = (
     "quickstart simulate prepare train evaluate predict report inspect merge parity score export data ablate"
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from agrilape.cli.options import (
 from agrilape.cli.tables import print_scores
 from agrilape.config import Recipe
 from agrilape.config.recipe import SimulateSource
-from agrilape.console import out, progress, say
+from agrilape.console import out, progress, say, warn
 from agrilape.errors import RecipeError
 from agrilape.files import require_writable
 from agrilape.io.json_text import read_json_object
@@ -111,6 +112,10 @@ def train(
         bool,
         typer.Option("--dry-run", help="Say what it would take: parameters, tokens, memory, time, disk."),
     ] = False,
+    gpu: Annotated[
+        str | None,
+        typer.Option(metavar="MEMORY", help="With --dry-run: whether it fits on such a GPU, such as 24GB."),
+    ] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Train finished and interrupted stages from their start.")
     ] = False,
@@ -118,22 +123,34 @@ def train(
     """Train the stages; a killed run continues where it stopped."""
     from agrilape.road import train_run
 
+    if gpu is not None and not dry_run:
+        raise RecipeError("--gpu is for --dry-run: training takes the GPU that there is", "add --dry-run")
+    memory = None if gpu is None else _memory(gpu)
     loaded = open_recipe(recipe, overrides, output)
     if dry_run:
-        _print_estimates(loaded)
+        _print_estimates(loaded, memory)
         return
     stages = train_run(loaded, stage or (), resume=not again)
     say(f"checkpoint in {stages[-1]}")
 
 
-def _print_estimates(recipe: Recipe) -> None:
-    from agrilape.train.estimate import estimate_recipe
+def _memory(words: str) -> int:
+    """Bytes of a size such as 24GB, 24 or 80 GiB."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(g|gb|gib)?", words.strip().lower())
+    if not found or float(found[1]) == 0:
+        raise RecipeError(f"--gpu {words} is no size of memory", "write it as 24GB")
+    return int(float(found[1]) * (2**30 if found[2] == "gib" else 1e9))
+
+
+def _print_estimates(recipe: Recipe, gpu: int | None) -> None:
+    from agrilape.train.estimate import estimate_recipe, gpu_here, what_to_set
     from agrilape.train.start import describe, start_of
 
     start = start_of(recipe.model, fetch=True)
     for sentence in list(describe(recipe, start)) if start else ():  # all of it, or what is refused
         say(sentence)
-    stages = estimate_recipe(recipe, recipe.output / "data")
+    gpu = gpu or gpu_here()
+    stages = estimate_recipe(recipe, recipe.output / "data", gpu)
     table = Table("", *(stage.stage for stage in stages), box=None)
     for group in dict.fromkeys(group for stage in stages for group in stage.parameters):
         marks = [" trains" if group in stage.trained else "" for stage in stages]
@@ -151,6 +168,9 @@ def _print_estimates(recipe: Recipe) -> None:
     minutes = [None if stage.seconds is None else stage.seconds / 60 for stage in stages]
     table.add_row("time here, about", *(_or_unknown(one, "{:,.1f} min") for one in minutes))
     out.print(table)
+    for stage in stages if gpu else ():
+        if remedy := what_to_set(recipe, stage, gpu or 0):
+            warn(f"stage {stage.stage} will not fit on a GPU of {(gpu or 0) / 1e9:.0f} GB: {remedy}")
     if any(stage.tokens is None for stage in stages):
         say("Prepare the data to know tokens and time as well: agrilape prepare")
 

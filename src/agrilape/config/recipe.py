@@ -227,6 +227,12 @@ class ModelConfig(Settings):
     gradient_checkpointing: bool = Field(
         False, description="Compute activations again in the backward pass: less memory, a third more time."
     )
+    tokens_at_once: int | None = Field(
+        None,
+        ge=1,
+        description="Most tokens of a batch in one pass, padding and images included; more become several "
+        "passes of one step. null: as many as the GPU has room for, by an estimate.",
+    )
     trust_remote_code: bool = False
     lora_rank: int | None = Field(None, ge=1, description="LoRA on the language model (needs peft).")
     seed: int = 0

@@ -191,8 +191,8 @@ class Lape(nn.Module):
     def calibrate(self, features: Tensor) -> None:
         """Fix the scale of the injection by the first features seen; later calls change nothing.
 
-        Each axis then adds `injection_rms` times the root mean square of the features. The processes of a
-        distributed run share the mean power of their features, so each must see images in its first pass.
+        The processes of a distributed run share the mean power of their features, so each must see images in
+        its first pass. Training fixes the scale before it, see `agrilape.train.scale`.
 
         Args:
             features: Visual features before injection, `[G, D]`.
@@ -203,6 +203,17 @@ class Lape(nn.Module):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(power)
             power /= torch.distributed.get_world_size()
+        self.scale_to(power)
+
+    @torch.no_grad()
+    def scale_to(self, power: Tensor) -> None:
+        """Let each axis add `injection_rms` times the root mean square of the features, for good.
+
+        Args:
+            power: Mean square of visual features before injection, a scalar.
+        """
+        if self.config.injection_rms is None:
+            return
         rows = self._injected_rows().square().mean()
         unit = self.config.injection_rms * (power / rows).sqrt()
         self.unit.copy_(torch.where((rows > 0) & (power > 0), unit, 1.0))

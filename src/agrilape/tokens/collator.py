@@ -82,6 +82,10 @@ class Collator:
         texts = [len(self.chat.question(s).ids) + len(self.chat.answer(s).ids) for s in samples]
         return self._prefix_lengths[key] + (max(texts, default=0) if self.packing is None else sum(texts))
 
+    def rows(self, item: tuple[Example, Sequence[Sample]]) -> int:
+        """Rows that a chip and its questions become: one, or one per question where they cannot share it."""
+        return 1 if self.packing is not None else len(item[1])
+
     def __call__(self, items: Iterable[tuple[Example, Sequence[Sample]]]) -> Batch:
         """Make a training batch, padded on the right to a multiple of 8 tokens.
 

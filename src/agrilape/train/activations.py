@@ -14,6 +14,27 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 FLOAT = 4  # bytes
+SPARE = 1.6  # gradients of a layer under way, and what the allocator keeps between sizes
+SCORED = 0.5  # share of a part's places at which logits are computed, before the part is known
+
+
+class Held(NamedTuple):
+    """Bytes of activations.
+
+    Attributes:
+        kept: From the forward to the backward pass.
+        again: Of the largest layer, where layers are computed again: it comes up when the logits are gone.
+    """
+
+    kept: int
+    again: int = 0
+
+    def peak(self, logits: int) -> tuple[int, int]:
+        """Bytes of activations and, beyond them, of logits when most is held."""
+        if not self.again:
+            return int(SPARE * self.kept), logits
+        layer = int(SPARE * self.again)
+        return self.kept + layer, max(logits - layer, 0)
 
 
 class Arithmetic(NamedTuple):
@@ -37,7 +58,7 @@ class Arithmetic(NamedTuple):
 
 def activation_bytes(
     model: Any, part: Mapping[str, Tensor], arithmetic: Arithmetic, sees: bool, again: bool
-) -> int:
+) -> Held:
     """Activations of one part of a batch.
 
     Args:
@@ -48,18 +69,37 @@ def activation_bytes(
         again: Are activations computed again in the backward pass (gradient checkpointing)?
     """
     text = model.config.get_text_config()
-    tokens = part["input_ids"].numel()
-    total = _stack(tokens, text.num_hidden_layers, _decoder_layer(text, arithmetic), text.hidden_size, again)
+    stacks = [_decoder(model, part["input_ids"].numel(), arithmetic, again)]
+    kept = 0
     mask = part["attention_mask"]
     if mask.ndim == 4:  # added as numbers; where attention leaves autocast, each layer makes its own
         copies = text.num_hidden_layers if arithmetic.mixed and arithmetic.on_cpu and not again else 1
-        total += mask.numel() * arithmetic.attention * copies
+        kept = mask.numel() * arithmetic.attention * copies
     vision = getattr(model.config, "vision_config", None)
     if sees and vision is not None:
-        layers = getattr(vision, "num_hidden_layers", None) or vision.depth
-        layer = _encoder_layer(vision, arithmetic)
-        total += _stack(_patches(vision, part), layers, layer, vision.hidden_size, again)
-    return total
+        stacks.append(_encoder(vision, _patches(vision, part), arithmetic, again))
+    return Held(kept + sum(one.kept for one in stacks), max(one.again for one in stacks))
+
+
+def tokens_that_fit(room: int, model: Any, arithmetic: Arithmetic, sees: bool, again: bool) -> int:
+    """Tokens of a part for which there is room, as if all of them were visual; at least 1.
+
+    Args:
+        room: Bytes, beside weights, gradients and the optimiser's sums.
+        model: The model; only its configuration is read.
+        arithmetic: What the model computes with.
+        sees: Does the vision tower train?
+        again: Are activations computed again in the backward pass?
+    """
+    stacks = [_decoder(model, 1000, arithmetic, again)]
+    vision = getattr(model.config, "vision_config", None)
+    if sees and vision is not None:
+        patches = 1000 * getattr(vision, "spatial_merge_size", 1) ** 2
+        stacks.append(_encoder(vision, patches, arithmetic, again))
+    thousand = Held(sum(one.kept for one in stacks), max(one.again for one in stacks))
+    vocabulary: int = model.config.get_text_config().vocab_size
+    logits = int(1000 * SCORED * vocabulary * 2 * arithmetic.product)
+    return max(1000 * room // sum(thousand.peak(logits)), 1)
 
 
 def logit_bytes(model: Any, part: Mapping[str, Tensor], arithmetic: Arithmetic) -> int:
@@ -73,9 +113,20 @@ def logit_bytes(model: Any, part: Mapping[str, Tensor], arithmetic: Arithmetic) 
     return vocabulary * (places * 2 * arithmetic.product + len(part["answered"]) * 2 * FLOAT)
 
 
-def _stack(count: int, layers: int, layer: int, hidden: int, again: bool) -> int:
+def _decoder(model: Any, tokens: int, arithmetic: Arithmetic, again: bool) -> Held:
+    text = model.config.get_text_config()
+    layer = _decoder_layer(text, arithmetic)
+    return _stack(tokens, text.num_hidden_layers, layer, text.hidden_size, again)
+
+
+def _encoder(vision: Any, patches: int, arithmetic: Arithmetic, again: bool) -> Held:
+    layers = getattr(vision, "num_hidden_layers", None) or vision.depth
+    return _stack(patches, layers, _encoder_layer(vision, arithmetic), vision.hidden_size, again)
+
+
+def _stack(count: int, layers: int, layer: int, hidden: int, again: bool) -> Held:
     """Bytes of `count` tokens through layers; computed again, only inputs are kept, and one layer's rest."""
-    return count * (layers * hidden * FLOAT + layer if again else layers * layer)
+    return Held(count * layers * hidden * FLOAT, count * layer) if again else Held(count * layers * layer)
 
 
 def _decoder_layer(config: Any, arithmetic: Arithmetic) -> int:

@@ -23,20 +23,20 @@ from agrilape.model.files import load_weights
 from agrilape.samples.manifest import read_store
 from agrilape.samples.mixture import Mixture
 from agrilape.tokens import Collator, PositionCodec, add_position_tokens, packing_of
-from agrilape.train.activations import Arithmetic, activation_bytes, logit_bytes
+from agrilape.train.activations import Arithmetic, activation_bytes, logit_bytes, tokens_that_fit
 from agrilape.train.arguments import loader_processes
 from agrilape.train.data import Draws
 from agrilape.train.optim import peak_rates
 from agrilape.train.parts import in_parts, spare_tokens
-from agrilape.train.precision import is_bfloat16_fast
+from agrilape.train.precision import is_mixed
 from agrilape.train.prepare import lora_targets
+from agrilape.train.room import USED
 from agrilape.train.speed import seconds_per_batch
 from agrilape.train.start import going_on
 
 PROBES = 64  # chips that are looked at, in batches as they would train
 PROCESS_BYTES = 540_000_000  # with the libraries; a CUDA context takes about as much of the device
 LOADER_BYTES = 60_000_000  # what a loading process does not share with the one that forked it
-SPARE = 1.6  # on activations: gradients of a layer under way, and what the allocator keeps between sizes
 EFFICIENCY = 0.3  # share of the speed of one large matrix product that training reaches
 
 
@@ -79,12 +79,13 @@ class Estimate:
         return sum(self.memory.values())
 
 
-def estimate_recipe(recipe: Recipe, data: Path) -> list[Estimate]:
+def estimate_recipe(recipe: Recipe, data: Path, gpu: int | None = None) -> list[Estimate]:
     """Estimate every stage of a recipe.
 
     Args:
         recipe: What would be trained.
         data: Folder of the prepared data sets; lengths and times are left out where they are missing.
+        gpu: Bytes of the GPU for which memory is estimated, here or not; times are those of this machine.
 
     Raises:
         ModelError: The model's configuration or processor cannot be read.
@@ -93,14 +94,21 @@ def estimate_recipe(recipe: Recipe, data: Path) -> list[Estimate]:
     model, processor = _outline(recipe)
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     device = accelerator or torch.device("cpu")
-    mixed = recipe.model.mixed_precision == "auto" and is_bfloat16_fast(device)
+    mixed = is_mixed(recipe.model, device)
     speed = _products_per_second(device, torch.bfloat16 if mixed else getattr(torch, recipe.model.dtype))
     collator = _collator(recipe, model, processor)
-    product = 2 if mixed else _width(recipe)
-    arithmetic = Arithmetic(product, mixed, device.type == "cpu")
+    if gpu is not None:
+        mixed = recipe.model.mixed_precision == "auto"
+    arithmetic = Arithmetic(2 if mixed else _width(recipe), mixed, gpu is None and device.type == "cpu")
     return [
-        _stage(recipe, stage, model, data, collator, speed, arithmetic, device) for stage in recipe.stages
+        _stage(recipe, stage, model, data, collator, speed, arithmetic, device, gpu)
+        for stage in recipe.stages
     ]
+
+
+def gpu_here() -> int | None:
+    """Bytes of the GPU that would train; None without one."""
+    return int(torch.cuda.get_device_properties(0).total_memory) if torch.cuda.is_available() else None
 
 
 def _stage(
@@ -112,6 +120,7 @@ def _stage(
     speed: float,
     arithmetic: Arithmetic,
     device: torch.device,
+    gpu: int | None,
 ) -> Estimate:
     counts = count_parameters(recipe, stage, model)
     trained = {name: counts[name] for name in peak_rates(stage.learning_rates, stage.enable_lape)}
@@ -132,12 +141,13 @@ def _stage(
         shares, sizes = mixture.shares(chips), mixture.sizes()
         epochs = {name: chips * shares[name] / sizes[name] for name in sizes}
         spare = spare_tokens(sum(counts.values()), arithmetic.on_cpu)
-        batches = list(_batches(mixture, stage, collator, spare))
+        most = _most_tokens(recipe, model, trained, arithmetic, memory, gpu)
+        batches = list(_batches(mixture, stage, collator, spare, most))
         tokens, questions = _lengths(batches)
         memory |= _part_bytes(recipe, model, batches, trained, arithmetic)
         measured = None
         if recipe.model.path is None:
-            measured = seconds_per_batch(recipe, stage, batches, device, arithmetic.mixed)
+            measured = seconds_per_batch(recipe, stage, batches, device, is_mixed(recipe.model, device))
         seconds = (
             measured * stage.steps * stage.gradient_accumulation
             if measured
@@ -148,6 +158,46 @@ def _stage(
         stage.name, counts, trained, tokens, questions, stage.steps, chips, epochs,
         sum(saved.values()) * width, memory, seconds,
     )  # fmt: skip
+
+
+def _most_tokens(
+    recipe: Recipe,
+    model: Any,
+    trained: Collection[str],
+    arithmetic: Arithmetic,
+    memory: Mapping[str, int],
+    gpu: int | None,
+) -> int | None:
+    """Most tokens of a part of a batch, as a run would find, see `agrilape.train.room`."""
+    config = recipe.model
+    if config.tokens_at_once is not None or gpu is None:
+        return config.tokens_at_once
+    room = int(USED * gpu) - sum(memory.values())
+    return tokens_that_fit(room, model, arithmetic, "vision" in trained, config.gradient_checkpointing)
+
+
+def what_to_set(recipe: Recipe, estimate: Estimate, gpu: int) -> str | None:
+    """What to set for a stage that will not fit on a GPU; None where it does.
+
+    Args:
+        recipe: What would be trained.
+        estimate: Of the stage.
+        gpu: Bytes of the GPU.
+    """
+    if estimate.memory_bytes <= gpu:
+        return None
+    config = recipe.model
+    if not config.gradient_checkpointing and "activations" in estimate.memory:
+        return "set model.gradient_checkpointing=true"
+    if "llm" in estimate.trained:
+        return "set model.lora_rank=16 and train `lora` in place of `llm` (learning_rates)"
+    if "vision" in estimate.trained:
+        return f"leave `vision` out of stages.{estimate.stage}.learning_rates"
+    if estimate.memory["weights"] > gpu:
+        return "take a smaller model, or share it among GPUs: recipes/accelerate/fsdp2.yaml"
+    if config.dtype == "float32" and estimate.memory["weights"] > gpu // 2:
+        return "set model.dtype=bfloat16"
+    return "set a smaller `chip` or `series`, a smaller `questions_per_chip`, or take a larger GPU"
 
 
 def count_parameters(recipe: Recipe, stage: StageConfig, model: Any) -> dict[str, int]:
@@ -193,11 +243,11 @@ def _mixture(recipe: Recipe, stage: StageConfig, data: Path) -> Mixture:
 
 
 def _batches(
-    mixture: Mixture, stage: StageConfig, collator: Collator, spare: int
+    mixture: Mixture, stage: StageConfig, collator: Collator, spare: int, most: int | None
 ) -> Iterator[dict[str, Any]]:
     """Some batches of the stage, as it would train on them."""
     draws = Draws(mixture, max(PROBES, stage.batch_size), 0, augment=False)
-    make = in_parts(collator, spare=spare)
+    make = in_parts(collator, spare=spare, most=most)
     for start in range(0, len(draws) - stage.batch_size + 1, stage.batch_size):
         yield make([draws[index] for index in range(start, start + stage.batch_size)])
 
@@ -218,14 +268,11 @@ def _part_bytes(
 ) -> dict[str, int]:
     """Activations and logits of the part that takes the most; parts come one after the other."""
     sees, again = "vision" in trained, recipe.model.gradient_checkpointing
-    found = [
-        {
-            "activations": int(SPARE * activation_bytes(model, part, arithmetic, sees, again)),
-            "logits": logit_bytes(model, part, arithmetic),
-        }
-        for batch in batches
-        for part in batch["parts"]
-    ]
+    found = []
+    for part in (part for batch in batches for part in batch["parts"]):
+        held = activation_bytes(model, part, arithmetic, sees, again)
+        activations, logits = held.peak(logit_bytes(model, part, arithmetic))
+        found.append({"activations": activations, "logits": logits})
     return max(found, key=lambda one: sum(one.values()), default={})
 
 

@@ -38,7 +38,9 @@ class _Made:
     task_tokens: dict[str, int] = field(default_factory=dict)
 
 
-def in_parts(collator: Collator, collate: Collate | None = None, spare: int = 0) -> Collate:
+def in_parts(
+    collator: Collator, collate: Collate | None = None, spare: int = 0, most: int | None = None
+) -> Collate:
     """Let a batch be several, of rows alike in length, since a short row is padded to the longest beside it.
 
     A series of five images is five times as long as a still. The parts' gradients add up to the whole
@@ -48,6 +50,7 @@ def in_parts(collator: Collator, collate: Collate | None = None, spare: int = 0)
         collator: Knows how long a row becomes, and counts questions that do not fit.
         collate: Makes one part; None: the collator does.
         spare: Tokens of padding that cost less than one part more, see `spare_tokens`.
+        most: Tokens of a part that the device has room for, padding included; a single row may be longer.
 
     Returns:
         Makes a batch: `parts`; `asked`, the number of questions in them; `too_long`, that of questions that
@@ -58,7 +61,7 @@ def in_parts(collator: Collator, collate: Collate | None = None, spare: int = 0)
 
     def make_batch(items: Sequence[TrainingItem]) -> dict[str, Any]:
         made = _Made()
-        for part in alike(_measured(collator, items, made), spare):
+        for part in alike(_measured(collator, items, made, most), spare, most, collator.rows):
             try:
                 _add(made, collator, make, part)
             except DataError:
@@ -81,16 +84,29 @@ def _add(made: _Made, collator: Collator, make: Collate, items: Sequence[Trainin
 
 
 def _measured(
-    collator: Collator, items: Sequence[TrainingItem], made: _Made
+    collator: Collator, items: Sequence[TrainingItem], made: _Made, most: int | None
 ) -> list[tuple[int, TrainingItem]]:
     """Items with the lengths of their rows in tokens; those whose images cannot be opened are left out."""
     measured = []
     for item in items:
         try:
-            measured.append((collator.length(item), item))
+            length = collator.length(item)
         except DataError as error:
             made.left_out.append(f"{item.example.chip.id}: {error.problem}")
+            continue
+        rows = collator.rows(item)
+        fitting = rows if most is None else max(most // length, 1)
+        if rows <= fitting:
+            measured.append((length, item))
+        else:
+            measured += [(length, piece) for piece in _pieces(item, fitting)]
     return measured
+
+
+def _pieces(item: TrainingItem, questions: int) -> list[TrainingItem]:
+    """A chip several times, each time with some of its questions."""
+    starts = range(0, len(item.samples), questions)
+    return [item._replace(samples=item.samples[start : start + questions]) for start in starts]
 
 
 def _usable(collator: Collator, items: Sequence[TrainingItem], made: _Made) -> list[TrainingItem]:
@@ -129,24 +145,32 @@ def places_of_answers(labels: Tensor) -> dict[str, Tensor]:
     return {"scored": scored, "answered": answers[:, scored].flatten().nonzero().squeeze(1)}
 
 
-def alike(measured: Sequence[tuple[int, TrainingItem]], spare: int = 0) -> list[list[TrainingItem]]:
+def alike(
+    measured: Sequence[tuple[int, TrainingItem]],
+    spare: int = 0,
+    most: int | None = None,
+    rows_of: Callable[[TrainingItem], int] = lambda _: 1,
+) -> list[list[TrainingItem]]:
     """Divide items into parts of at most `PART_ROWS`, none more than half as long again as the shortest.
 
     Args:
         measured: Items with the lengths of their rows in tokens, visual tokens included.
         spare: A part may be larger, and its rows less alike, as long as it holds fewer tokens of padding.
+        most: Tokens that a part of several items may have, padding included; None: any number.
+        rows_of: How many rows an item becomes.
     """
     parts: list[list[TrainingItem]] = []
-    shortest = total = 0
+    shortest = total = rows = 0
     for length, item in sorted(measured, key=lambda pair: pair[0]):
-        rows = len(parts[-1]) if parts else 0
-        like = rows < PART_ROWS and length <= 1.5 * shortest
-        if rows and (like or rows * length - total < spare):
+        more = rows_of(item)
+        like = bool(parts) and len(parts[-1]) < PART_ROWS and length <= 1.5 * shortest
+        fits = most is None or (rows + more) * length <= most
+        if parts and fits and (like or rows * length - total < spare):
             parts[-1].append(item)
-            total += length
+            total, rows = total + more * length, rows + more
         else:
             parts.append([item])
-            shortest = total = length
+            shortest, total, rows = length, more * length, more
     return parts
 
 

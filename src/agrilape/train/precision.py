@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from agrilape.config.recipe import ModelConfig
+
 
 def avoid_cudnn_attention() -> None:
     """Leave cuDNN's attention out, for the rest of the process.
@@ -30,6 +32,11 @@ def is_bfloat16_fast(device: torch.device) -> bool:
     if device.type == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported())
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def is_mixed(config: ModelConfig, device: torch.device) -> bool:
+    """Are products of a model in bfloat16 on a device, whatever the type of its weights?"""
+    return config.mixed_precision == "auto" and is_bfloat16_fast(device)
 
 
 def keep_cpu_attention_in_float32() -> None:

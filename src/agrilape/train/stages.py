@@ -40,8 +40,10 @@ from agrilape.train.log import StageLog, read_rows
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.memory import bound_kernel_caches, give_back
 from agrilape.train.parts import Collate, in_parts, spare_tokens
-from agrilape.train.precision import avoid_cudnn_attention, is_bfloat16_fast
+from agrilape.train.precision import avoid_cudnn_attention, is_mixed
 from agrilape.train.prepare import Prepared, prepare, uses_lape
+from agrilape.train.room import explained_memory, is_to_be_shared, most_tokens
+from agrilape.train.scale import fix_scale
 from agrilape.train.stability import measure
 from agrilape.train.start import describe, going_on, start_of
 from agrilape.train.trainer import StageTrainer
@@ -139,7 +141,9 @@ def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:
             ),
             "data": {name: data[name] for name in stage.datasets},
             **recipe.model_dump(
-                mode="json", include={"seed", "model"}, exclude={"model": {"gradient_checkpointing"}}
+                mode="json",
+                include={"seed", "model"},
+                exclude={"model": {"gradient_checkpointing", "tokens_at_once"}},
             ),
         }
         if met_lape:
@@ -258,7 +262,11 @@ class StageRun:
         ):
             watcher = self._watcher(prepared, resumed)
             trainer = self._trainer(prepared, log, watcher, process.num_processes)
-            trainer.train(resume_from_checkpoint=str(snapshot) if snapshot else None)
+            resume_from = self.folder / RESUME
+            with explained_memory(
+                self.stage.name, self.recipe.model, resume_from, lambda: trainer.tokens_in_pass
+            ):
+                trainer.train(resume_from_checkpoint=str(snapshot) if snapshot else None)
             trainer.save_model(str(self.folder / FINAL))
             close_loggers(self.recipe.report_to if process.is_main_process else ())
             if process.is_main_process:
@@ -297,19 +305,22 @@ class StageRun:
         """Put the trainer together."""
         stage = self._as_begun(processes)
         codec = PositionCodec(prepared.lape or self.recipe.lape)
+        collator = Collator(prepared.processor, codec, self.recipe.coordinates, packing_of(prepared.model))
         arguments = trainer_arguments(self.recipe, stage, self.folder / RESUME, self.seed)
         words_only = self.recipe.coordinates != "numerals" and not prepared.lape
+        data = self._draws(stage, processes, words_only)
+        there = torch.device("cpu") if is_to_be_shared() else arguments.device  # whole, it may not fit there
+        fix_scale(prepared.model, collator, data, there)
         return StageTrainer(
             model=prepared.model,
             stage=stage,
             peaks=prepared.peaks,
             criterion=AnswerCriterion(self.recipe.loss, prepared.lape),
-            data=self._draws(stage, processes, words_only),
-            collate=self._collate(prepared, codec, arguments.device),
+            data=data,
+            collate=self._collate(prepared, collator, arguments.device),
             save=partial(self._save, prepared),
             on_rows=log.write,
-            mixed_precision=self.recipe.model.mixed_precision == "auto"
-            and is_bfloat16_fast(arguments.device),
+            mixed_precision=is_mixed(self.recipe.model, arguments.device),
             arguments=arguments,
             watcher=watcher,
         )
@@ -322,13 +333,12 @@ class StageRun:
         checkpoint = Checkpoint(prepared.model, prepared.processor, prepared.lape, coordinates)
         return Watcher(self.watch, checkpoint, self.folder / CURVE, resumed)
 
-    def _collate(self, prepared: Prepared, codec: PositionCodec, device: torch.device) -> Collate:
+    def _collate(self, prepared: Prepared, collator: Collator, device: torch.device) -> Collate:
         """Makes batches for the model; with words for what is shown if the stage aligns them."""
-        packing = packing_of(prepared.model)
-        collator = Collator(prepared.processor, codec, self.recipe.coordinates, packing)
         aligned = Covering(collator, collator.chat.tokenizer) if self.stage.word_alignment else None
         parameters = sum(one.numel() for one in prepared.model.parameters())
-        return in_parts(collator, aligned, spare_tokens(parameters, device.type == "cpu"))
+        most = most_tokens(self.recipe.model, prepared.model, device, "vision" in prepared.peaks)
+        return in_parts(collator, aligned, spare_tokens(parameters, device.type == "cpu"), most)
 
     def _draws(self, stage: StageConfig, processes: int, words_only: bool) -> Draws:
         """Everything that the stage will see."""

@@ -65,6 +65,9 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         mixed_precision: Matrix products in bfloat16.
         arguments: Of `transformers.Trainer`.
         watcher: Looks at the model now and then.
+
+    Attributes:
+        tokens_in_pass: Tokens of the last pass that began, padding included.
     """
 
     optimizer: Any
@@ -93,6 +96,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         self._tally = Tally()
         self._spare: Mapping[str, Any] | None = None
         self._barren = 0
+        self.tokens_in_pass = 0
         self._clock = time.perf_counter()
         self._introduction, self._watcher = _Introduction(stage, model), watcher
         super().__init__(
@@ -200,6 +204,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
     ) -> Any:
         """Project only the places that are scored, and score them."""
         self._frozen.rest()
+        self.tokens_in_pass = inputs["input_ids"].numel()
         labels, targets = inputs.pop("labels"), inputs.pop("position_targets")
         cover = inputs.pop("cover", None)
         if self._lape is None:

@@ -12,7 +12,7 @@ import pytest
 
 from agrilape.model import attach, build_preset, parameter_groups
 from agrilape.tokens import add_position_tokens
-from agrilape.train.estimate import estimate_recipe
+from agrilape.train.estimate import estimate_recipe, what_to_set
 from agrilape.train.prepare import add_lora
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "integration"))
@@ -57,6 +57,28 @@ def test_lengths_and_epochs_come_from_the_prepared_data(tmp_path) -> None:
     )
     assert unprepared.tokens is None
     assert unprepared.seconds is None
+
+
+def test_a_stage_that_will_not_fit_is_named_with_what_to_set_until_it_does(tmp_path) -> None:
+    case.write_data(tmp_path, chips=40)
+    stage = case.recipe(tmp_path, steps=4).stages[1].model_dump(mode="json") | {"batch_size": 16}
+    recipe = case.recipe(tmp_path, stages=[stage], model={"mixed_precision": "off"})
+    (plain,) = estimate_recipe(recipe, tmp_path, gpu=10**12)
+    assert what_to_set(recipe, plain, 10**12) is None
+    gpu = plain.memory_bytes - plain.memory["activations"]
+    (small,) = estimate_recipe(recipe, tmp_path, gpu=gpu)
+    assert small.memory["activations"] < plain.memory["activations"], "its parts are smaller"
+    remedy = what_to_set(recipe, plain, gpu)
+    assert remedy == "set model.gradient_checkpointing=true"
+    again = recipe.model_copy(
+        update={"model": recipe.model.model_copy(update={"gradient_checkpointing": True})}
+    )
+    (less,) = estimate_recipe(again, tmp_path, gpu=10**12)
+    assert less.memory_bytes < plain.memory_bytes
+    assert "lora" in what_to_set(again, less, less.memory["weights"])
+    asked = recipe.model_copy(update={"model": recipe.model.model_copy(update={"tokens_at_once": 1})})
+    (alone,) = estimate_recipe(asked, tmp_path)
+    assert alone.memory["activations"] < estimate_recipe(recipe, tmp_path)[0].memory["activations"] / 4
 
 
 def held(process: int) -> int:

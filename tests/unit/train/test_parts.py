@@ -22,11 +22,15 @@ def item(number: int, pictures: int = 1, words: int = 1) -> TrainingItem:
 class Collate:
     """Makes batches of rows with 64 tokens per picture and 5 per question; 300 tokens fit."""
 
-    def __init__(self, torn: tuple[str, ...] = ()) -> None:
+    def __init__(self, torn: tuple[str, ...] = (), one_each: bool = False) -> None:
+        self.one_each = one_each
         self.torn, self.dropped, self.task_tokens = torn, 0, Counter()
 
     def length(self, item: TrainingItem) -> int:
         return 64 * len(item.example.chip.pictures) + 5 * len(item.samples)
+
+    def rows(self, item: TrainingItem) -> int:
+        return len(item.samples) if self.one_each else 1
 
     def __call__(self, items) -> dict:
         if any(i.example.chip.id in self.torn for i in items):
@@ -91,6 +95,33 @@ def test_spare_tokens_join_what_would_be_parts_of_their_own(lengths, spare) -> N
         inside = [length_of[id(i)] for i in part]
         strict = len(part) <= PART_ROWS and max(inside) <= 1.5 * min(inside)
         assert strict or len(inside) * max(inside) - sum(inside) < spare
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 5000), st.integers(1, 9)), max_size=60),
+    st.integers(0, 20_000),
+    st.integers(1, 30_000),
+)
+def test_no_part_of_several_chips_holds_more_tokens_than_there_is_room_for(chips, spare, most) -> None:
+    measured = [(length, item(n)) for n, (length, _) in enumerate(chips)]
+    facts = {id(i): (length, rows) for (length, i), (_, rows) in zip(measured, chips, strict=True)}
+    parts = alike(measured, spare, most, lambda one: facts[id(one)][1])
+    assert sorted(map(id, (i for part in parts for i in part))) == sorted(id(i) for _, i in measured)
+    for part in parts:
+        longest = max(facts[id(one)][0] for one in part)
+        assert len(part) == 1 or longest * sum(facts[id(one)][1] for one in part) <= most
+
+
+def test_the_questions_of_a_chip_are_divided_where_each_needs_a_row_for_which_there_is_no_room() -> None:
+    chip = item(1, pictures=2)  # 128 tokens and 5 per question
+    asked = chip._replace(samples=chip.samples[:1] * 7)
+    collator = Collate(one_each=True)
+    assert len(in_parts(collator, most=2000)([asked])["parts"]) == 1
+    cut = in_parts(collator, most=3 * collator.length(asked))([asked])
+    assert len(cut["parts"]) == 3
+    assert cut["asked"] == 7
+    assert len(in_parts(collator, most=1)([asked])["parts"]) == 7
+    assert len(in_parts(Collate(), most=1)([asked])["parts"]) == 1, "one row cannot be divided"
 
 
 def test_small_models_on_accelerators_take_a_batch_in_one_part() -> None:
