@@ -143,13 +143,15 @@ def _memory(words: str) -> int:
 
 
 def _print_estimates(recipe: Recipe, gpu: int | None) -> None:
-    from agrilape.train.estimate import estimate_recipe, gpu_here, what_to_set
+    from agrilape.train.estimate import estimate_recipe, gpu_here, missing_extras, what_to_set
     from agrilape.train.start import describe, start_of
 
     start = start_of(recipe.model, fetch=True)
     for sentence in list(describe(recipe, start)) if start else ():  # all of it, or what is refused
         say(sentence)
     gpu = gpu or gpu_here()
+    for missing in missing_extras(recipe):
+        warn(missing)
     stages = estimate_recipe(recipe, recipe.output / "data", gpu)
     table = Table("", *(stage.stage for stage in stages), box=None)
     for group in dict.fromkeys(group for stage in stages for group in stage.parameters):

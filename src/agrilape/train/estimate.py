@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,13 @@ class Estimate:
     def memory_bytes(self) -> int:
         """Peak of the stage, all together."""
         return sum(self.memory.values())
+
+
+def missing_extras(recipe: Recipe) -> list[str]:
+    """What training by a recipe needs and is not installed, each with the command that installs it."""
+    if recipe.model.lora_rank is not None and find_spec("peft") is None:
+        return ["lora_rank needs PEFT: pip install 'agrilape[peft]'"]
+    return []
 
 
 def estimate_recipe(recipe: Recipe, data: Path, gpu: int | None = None) -> list[Estimate]:

@@ -12,7 +12,7 @@ import pytest
 
 from agrilape.model import attach, build_preset, parameter_groups
 from agrilape.tokens import add_position_tokens
-from agrilape.train.estimate import estimate_recipe, what_to_set
+from agrilape.train.estimate import estimate_recipe, missing_extras, what_to_set
 from agrilape.train.prepare import add_lora
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "integration"))
@@ -116,3 +116,13 @@ def test_memory_is_about_what_a_run_takes(tmp_path) -> None:
     assert 0.7 < estimate.memory_bytes / peak < 1.5
     beyond = peak - estimate.memory["process"]
     assert 0.7 < (estimate.memory_bytes - estimate.memory["process"]) / beyond < 1.5
+
+
+def test_what_is_not_installed_is_said_before_training(tmp_path, monkeypatch) -> None:
+    stages = [
+        s.model_dump(mode="json") | {"learning_rates": {"lora": 1e-3}} for s in case.recipe(tmp_path).stages
+    ]
+    recipe = case.recipe(tmp_path, stages=stages, model={"lora_rank": 3})
+    assert missing_extras(recipe) == []
+    monkeypatch.setattr("agrilape.train.estimate.find_spec", lambda name: None)
+    assert missing_extras(recipe) == ["lora_rank needs PEFT: pip install 'agrilape[peft]'"]
