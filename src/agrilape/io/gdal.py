@@ -21,7 +21,7 @@ import pyogrio
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
-from rasterio.io import DatasetReader
+from rasterio.io import DatasetReader, MemoryFile
 
 from agrilape.errors import DataError
 from agrilape.io import geopackage, vrt
@@ -81,6 +81,17 @@ def open_raster(path: Path | str) -> Any:
     if not head and not file.is_dir():
         raise DataError(f"{file} is not a readable image: it is empty", "copy it again from its origin")
     return _inside_its_folder(_open(str(file), file), file.parent)
+
+
+@contextmanager
+def open_raster_bytes(data: bytes) -> Iterator[Any]:
+    """An image that is in memory, opened for reading.
+
+    Raises:
+        DataError, rasterio.errors.RasterioError: See `open_raster`; virtual rasters are refused.
+    """
+    with MemoryFile(data) as file, _inside_its_folder(_open(file.name, "the image"), None) as dataset:
+        yield dataset
 
 
 def _open(address: str, path: Path | str) -> Any:

@@ -2,7 +2,8 @@
 
 A picture is turned as its EXIF orientation says, since that is how annotation tools show it; of an animation
 the first frame counts; palettes, CMYK and black and white become RGB; grey of more than 8 bits is stretched
-from its 1st to its 99th percentile, as imagery is; transparent pixels hold no data.
+from its 1st to its 99th percentile, as imagery is, and so is colour that does not fill its 16 bits;
+transparent pixels hold no data.
 """
 
 from __future__ import annotations
@@ -10,26 +11,38 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from agrilape.errors import DataError
+from agrilape.io.deep_pictures import PERCENTILES, is_deep, is_tiff, read_deep
 
 LIMIT_VARIABLE = "AGRILAPE_MAX_PICTURE_PIXELS"
 MOST_PIXELS = 178_956_970
 """Pixels of a picture that is opened: half a gigabyte of RGB. Larger ones are read by window as GeoTIFF."""
 NO_DATA_GREY = 128
 """Tone of what is transparent, where a picture must have some; that of imagery without data."""
-PERCENTILES = (1, 99)
 AS_THEY_ARE = ("PNG", "JPEG")
 """Formats whose bytes are kept if nothing has to be turned or converted."""
 _HEIC = (b"heic", b"heix", b"mif1", b"hevc", b"avif")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by its EXIF orientation."""
+_NODATA_TAG = 42113  # GDAL's, in TIFF
 _WIDE = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -145,20 +158,15 @@ def most_pixels() -> int:
 def _opened(source: Path | bytes, name: str) -> Iterator[Image.Image]:
     """An image of Pillow, its errors as ours."""
     where = str(source) if isinstance(source, Path) else name
-    limit = most_pixels()
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     previous, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # our own limit, with the file's name
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on odd EXIF and the like
-            with Image.open(stream) as image:
-                if image.width * image.height > limit:
-                    raise DataError(
-                        f"{where} has {image.width} x {image.height} pixels, more than {limit:,}",
-                        "save it as a tiled GeoTIFF (gdal_translate -co TILED=YES), which is read by window, "
-                        f"or raise {LIMIT_VARIABLE}",
-                    )
-                yield image
+            check = partial(_check_size, where)
+            with _image(source, stream, check) as image:
+                check(image.width, image.height)
+                yield (_in_eight_bits(source, image, check) if is_deep(image) else None) or image
     except DataError:
         raise
     except Exception as error:  # as many kinds as there are formats
@@ -167,11 +175,46 @@ def _opened(source: Path | bytes, name: str) -> Iterator[Image.Image]:
         Image.MAX_IMAGE_PIXELS = previous
 
 
+def _image(source: Path | bytes, stream: Path | io.BytesIO, check: Callable[[int, int], None]) -> Image.Image:
+    """What Pillow opens, or else, of TIFF, GDAL."""
+    try:
+        return Image.open(stream)
+    except UnidentifiedImageError:
+        if is_tiff(_head(source)) and (image := read_deep(source, check)) is not None:
+            return image
+        raise
+
+
+def _in_eight_bits(
+    source: Path | bytes, image: Image.Image, check: Callable[[int, int], None]
+) -> Image.Image | None:
+    """A picture of which Pillow keeps the high byte alone, upright; None where that shows it rightly."""
+    turn = _TURNS.get(_orientation(image))
+    shown = read_deep(source, check)
+    return shown if shown is None or turn is None else shown.transpose(turn)
+
+
+def _check_size(where: str, width: int, height: int) -> None:
+    if width * height > (limit := most_pixels()):
+        raise DataError(
+            f"{where} has {width} x {height} pixels, more than {limit:,}",
+            "save it as a tiled GeoTIFF (gdal_translate -co TILED=YES), which is read by window, "
+            f"or raise {LIMIT_VARIABLE}",
+        )
+
+
+def _head(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source[:64]
+    with source.open("rb") as file:
+        return file.read(64)
+
+
 def _unreadable(source: Path | bytes, where: str, error: Exception) -> DataError:
     if isinstance(error, MemoryError):
         return DataError(f"{where} does not fit into memory", "make it smaller, or leave it out")
     try:
-        head = source[:64] if isinstance(source, bytes) else source.open("rb").read(64)
+        head = _head(source)
     except OSError as fault:
         reason = fault.strerror or str(fault)
         return DataError(f"{where} cannot be read: {reason}", "check the path, and the right to read it")
@@ -211,7 +254,7 @@ def _pixels(image: Image.Image) -> Pixels:
 def _stretched(image: Image.Image) -> Pixels:
     """Grey of more than 8 bits on 8 bits; numbers that are 0 to 255 already stay as they are."""
     values = np.asarray(image, np.float64)
-    known = np.isfinite(values)
+    known = np.isfinite(values) & (values != _no_data(image))
     if not known.any():
         return Pixels(np.full((*values.shape, 3), NO_DATA_GREY, np.uint8), ~known)
     whole = image.mode != "F" and values[known].min() >= 0 and values[known].max() <= 255
@@ -221,6 +264,16 @@ def _stretched(image: Image.Image) -> Pixels:
     share = (np.where(known, values, low) - low) / ((high - low) or 1.0)
     grey = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
     return Pixels(np.repeat(grey[..., None], 3, axis=2), None if known.all() else ~known)
+
+
+def _no_data(image: Image.Image) -> float:
+    """The number that means no data, NaN if none does: in PNG what is transparent, in TIFF by GDAL's tag."""
+    tags = getattr(image, "tag_v2", {})
+    said = tags.get(_NODATA_TAG, image.info.get("transparency"))
+    try:
+        return float(str(said).strip("\0 "))
+    except ValueError:
+        return np.nan
 
 
 def _filled(pixels: Pixels) -> NDArray[np.uint8]:

@@ -18,7 +18,14 @@ from agrilape.sources.crops import read_crop_table
 from agrilape.sources.discovery import find_files
 from agrilape.sources.facts import SceneFacts, nearest
 from agrilape.sources.layers import Grid
-from agrilape.sources.masks import BOXES_FILE, MASK_ENDING, MASK_STEMS, parcels_from_boxes, parcels_from_mask
+from agrilape.sources.masks import (
+    BOXES_FILE,
+    MASK_ENDING,
+    MASK_KINDS,
+    MASK_STEMS,
+    parcels_from_boxes,
+    parcels_from_mask,
+)
 from agrilape.sources.observations import OBSERVATION_FILES, read_observations
 from agrilape.sources.parcels import ElsewhereError, ParcelTable, read_parcels
 from agrilape.sources.scene import Scene
@@ -87,7 +94,8 @@ def label_picture(scene: Scene, root: Path, image: Path, facts: SceneFacts) -> t
     grid = Grid(scene.width, scene.height, PIXELS, None)
     codes = nearest(root, image.parent, (CROPS_FILE,))
     crops = read_crop_table(codes) if codes else None
-    masks = list(find_files(image.parent, f"{escape(image.stem)}{MASK_ENDING}.png"))
+    stem = escape(image.stem) + MASK_ENDING
+    masks = [path for kind in MASK_KINDS for path in find_files(image.parent, stem + kind)]
     boxes = image.parent / BOXES_FILE
     parcels = parcels_from_mask(masks[0], grid, crops) if masks else ()
     notes: list[str] = []

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -26,9 +27,11 @@ from agrilape.sources.scene import Parcel
 
 MASK_STEMS = {"labels", "crop_mask"}  # of a mask for all images beside it
 MASK_ENDING = "_labels"  # of a mask for the picture of the same name
+MASK_KINDS = (".png", ".tif", ".gif", ".bmp", ".webp", ".jp2", ".jpg")  # of several the first counts
 BOXES_FILE = "boxes.csv"
 _BOX_COLUMNS = ("left", "top", "right", "bottom")
 SLACK = 0.02  # share of the image by which a box may reach over its edge, where it is cut
+_TRACED = {"uint8", "int8", "uint16", "int16", "int32"}  # by GDAL, as they are
 SMALLEST_PIXELS = 4  # of a labelled patch; less is noise of a classification
 
 
@@ -71,11 +74,11 @@ def _patches(path: Path, grid: Grid) -> Iterator[tuple[int, shapely.Geometry]]:
                     f"{path} has {mask.width} x {mask.height} pixels, the image {grid.width} x {grid.height}",
                     "draw the labels on the image's own pixels, or georeference both",
                 )
-            _check_codes(path, mask.count, mask.dtypes[0])
+            _check_codes(path, mask)
             smallest = SMALLEST_PIXELS * abs(mask.transform.determinant)
             drawn = [
                 (int(code), patch)
-                for outline, code in rasterio.features.shapes(rasterio.band(mask, 1), connectivity=4)
+                for outline, code in _outlines(path, mask)
                 if np.isfinite(code)
                 and code not in {0, mask.nodata}
                 and (patch := shape(outline)).area >= smallest
@@ -89,15 +92,42 @@ def _patches(path: Path, grid: Grid) -> Iterator[tuple[int, shapely.Geometry]]:
         yield code, shapely.transform(outline, lambda xy: apply_affine(to_pixels, xy))
 
 
-def _check_codes(path: Path, bands: int, dtype: str) -> None:
+def _check_codes(path: Path, mask: Any) -> None:
     """Refuse what is a picture, or measurements, and not a class for every pixel."""
-    if bands > 2:
+    if mask.count > 2:
         raise DataError(
-            f"{path} has {bands} bands: it is a picture of labels, not codes",
+            f"{path} has {mask.count} bands: it is a picture of labels, not codes",
             "export one band of codes",
         )
-    if dtype in {"float64", "complex64", "complex128"}:
-        raise DataError(f"{path} holds {dtype} numbers, not codes", "export it as unsigned integers")
+    if mask.driver == "JPEG":
+        raise DataError(
+            f"{path} is a JPEG, whose compression changes codes at every edge",
+            "export the labels as PNG or GeoTIFF, from their origin and not from this file",
+        )
+    if mask.dtypes[0] in {"float64", "complex64", "complex128"}:
+        raise DataError(f"{path} holds {mask.dtypes[0]} numbers, not codes", "export it as unsigned integers")
+
+
+def _outlines(path: Path, mask: Any) -> Iterator[tuple[Any, float]]:
+    """Outline and code of each patch; transparent pixels belong to none."""
+    kind = mask.dtypes[0]
+    shown = mask.dataset_mask() > 0 if mask.count == 2 else None  # the second band is alpha
+    if kind in _TRACED:
+        yield from rasterio.features.shapes(rasterio.band(mask, 1), mask=shown, connectivity=4)
+        return
+    values = mask.read(1)
+    if kind == "float32":
+        known = values[np.isfinite(values)]
+        if (known[known != mask.nodata] % 1 != 0).any():
+            raise DataError(f"{path} holds fractions, not codes", "export it as unsigned integers")
+        yield from rasterio.features.shapes(values, mask=shown, connectivity=4, transform=mask.transform)
+        return
+    codes, places = np.unique(values, return_inverse=True)  # of more bits than can be traced
+    places = places.reshape(values.shape).astype(np.int32)
+    for outline, place in rasterio.features.shapes(
+        places, mask=shown, connectivity=4, transform=mask.transform
+    ):
+        yield outline, codes[int(place)]
 
 
 @contextmanager

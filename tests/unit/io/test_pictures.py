@@ -2,13 +2,16 @@
 
 import io
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from rasterio.errors import NotGeoreferencedWarning
 
 import agrilape
 from agrilape.errors import DataError
@@ -92,6 +95,97 @@ def test_wide_grey_is_stretched_not_cut(dtype) -> None:
     assert rgb.min() == 0
     assert rgb.max() == 255
     assert (np.diff(rgb[32, :, 0].astype(int)) >= 0).all()
+
+
+def of_gdal(values, driver, **options) -> bytes:
+    """Bytes of an image that Pillow cannot write."""
+    values = values if values.ndim == 3 else values[None]
+    count, height, width = values.shape
+    shape = {"width": width, "height": height, "count": count, "dtype": values.dtype}
+    with rasterio.MemoryFile() as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with file.open(driver=driver, **shape, **options) as image:
+            image.write(values)
+        return bytes(file.read())
+
+
+COUNTS = np.linspace(2000, 9000, 40 * 64).reshape(40, 64)  # what a sensor of 14 bits writes into 16
+OPAQUE = np.where(np.arange(64) < 32, 0, 65535) * np.ones((40, 1))
+
+
+@pytest.mark.parametrize(
+    ("bands", "dtype", "driver", "options"),
+    [
+        (3, "uint16", "PNG", {}),
+        (3, "uint16", "GTiff", {"interleave": "pixel", "photometric": "rgb"}),
+        (3, "uint16", "GTiff", {"interleave": "band"}),
+        (5, "uint16", "GTiff", {"interleave": "band"}),
+        (3, "float32", "GTiff", {"interleave": "pixel", "photometric": "rgb"}),
+        (1, "float64", "GTiff", {}),
+        (3, "uint16", "JP2OpenJPEG", {"REVERSIBLE": "YES", "QUALITY": "100"}),
+    ],
+)
+def test_deep_colour_is_stretched_and_not_nearly_black(bands, dtype, driver, options) -> None:
+    data = of_gdal(np.stack([COUNTS] * bands).astype(dtype), driver, **options)
+    rgb = read_picture(data).rgb
+    assert rgb.shape == (40, 64, 3)
+    assert (rgb.min(), rgb.max()) == (0, 255)
+    assert abs(rgb.mean() - 127.5) < 1
+    kept, size = encoded(data)
+    assert size == picture_size(data) == (64, 40)
+    assert (np.asarray(as_rgb(kept)) == rgb).all()
+
+
+def test_bands_of_deep_colour_keep_their_proportions() -> None:
+    """As of imagery: red, green and blue share the widest range of the three."""
+    data = of_gdal(np.stack([COUNTS, COUNTS / 2, COUNTS / 4]).astype("uint16"), "PNG")
+    assert read_picture(data).rgb.max((0, 1)).tolist() == pytest.approx([255, 130, 65], abs=4)
+
+
+def test_colour_that_fills_16_bits_keeps_its_high_byte() -> None:
+    values = np.moveaxis(RGB, -1, 0).astype("uint16") * 257
+    assert (read_picture(of_gdal(values, "PNG")).rgb == RGB).all()
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_deep_colour_is_upright(number) -> None:
+    values = np.moveaxis(RGB, -1, 0).astype("uint16") * 40
+    exif = turned(number, "PNG")
+    chunk = exif[exif.index(b"eXIf") - 4 :]
+    chunk = chunk[: 12 + int.from_bytes(chunk[:4], "big")]
+    stored = np.asarray(Image.open(io.BytesIO(exif)))
+    plain = of_gdal(np.moveaxis(stored, -1, 0).astype("uint16") * 40, "PNG")
+    data = plain[:33] + chunk + plain[33:]
+    assert picture_size(data) == (64, 40)
+    assert (read_picture(data).rgb == read_picture(of_gdal(values, "PNG")).rgb).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "driver", "options"),
+    [
+        (np.stack([COUNTS] * 3 + [OPAQUE]).astype("uint16"), "PNG", {}),
+        (np.stack([COUNTS, OPAQUE]).astype("uint16"), "PNG", {}),
+        (np.where(OPAQUE, COUNTS, 0).astype("uint16"), "PNG", {"nodata": 0}),
+        (np.where(OPAQUE, COUNTS, 0).astype("uint16"), "GTiff", {"nodata": 0}),
+        (np.where(OPAQUE, COUNTS, -9999).astype("float32"), "GTiff", {"nodata": -9999}),
+        (np.where(OPAQUE, COUNTS, np.nan).astype("float64"), "GTiff", {}),
+        (np.stack([np.where(OPAQUE, COUNTS, 0)] * 3).astype("uint16"), "GTiff", {"nodata": 0}),
+    ],
+)
+def test_no_data_is_blank_and_does_not_move_the_stretch(values, driver, options) -> None:
+    pixels = read_picture(of_gdal(values, driver, **options))
+    assert pixels.blank is not None
+    assert (pixels.blank == (OPAQUE == 0)).all()
+    assert pixels.rgb[:, 32:].min() == 0
+    assert abs(pixels.rgb[:, 32:].mean() - 127.5) < 2
+
+
+def test_too_large_a_tiff_of_floats_is_refused_by_name(tmp_path, monkeypatch) -> None:
+    file = tmp_path / "mosaic.tif"
+    file.write_bytes(of_gdal(COUNTS.astype("float64"), "GTiff"))
+    monkeypatch.setenv(LIMIT_VARIABLE, "2000")
+    with pytest.raises(DataError, match=r"mosaic\.tif has 64 x 40 pixels, more than 2,000"):
+        read_picture(file)
 
 
 def test_float_gaps_are_blank_and_even_grey_is_even() -> None:

@@ -6,6 +6,7 @@ from datetime import date
 import geopandas
 import numpy as np
 import pytest
+import rasterio
 import shapely
 from affine import Affine
 from PIL import Image
@@ -183,6 +184,66 @@ def test_mask_of_another_size_is_left_out(tmp_path):
     Image.fromarray(np.full((40, 60, 3), 100, np.uint8)).save(tmp_path / "a.png")
     Image.fromarray(np.ones((20, 30), np.uint8)).save(tmp_path / "a_labels.png")
     assert "30 x 20 pixels, the image 60 x 40" in open_folder(tmp_path, images="*.png").problems[0].reason
+
+
+CODES = np.zeros((40, 60), np.uint8)
+CODES[2:12, 5:25] = 1
+CODES[25:35, 30:50] = 2
+
+
+def masked(folder, name, write):
+    """The folder of one picture with a mask, opened."""
+    Image.fromarray(np.full((40, 60, 3), 100, np.uint8)).save(folder / "a.png")
+    (folder / "crops.csv").write_text("code,name\n1,wheat\n2,maize\n")
+    write(folder / name)
+    return open_folder(folder, images="a.png")
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int16", "uint16", "int32", "uint32", "int64", "float32"])
+def test_masks_of_any_whole_numbers_are_codes(tmp_path, kind):
+    values = CODES.astype(kind)
+    if kind == "float32":
+        values[CODES == 0] = np.nan
+
+    def write(path):
+        with rasterio.open(path, "w", driver="GTiff", width=60, height=40, count=1, dtype=kind) as mask:
+            mask.write(values, 1)
+
+    (scene,) = masked(tmp_path, "a_labels.tif", write).scenes
+    assert [(parcel.crop, parcel.outline.bounds) for parcel in scene.parcels] == [
+        ("wheat", (5, 2, 25, 12)), ("maize", (30, 25, 50, 35))
+    ]  # fmt: skip
+
+
+def test_a_palette_is_read_by_its_indices_and_transparent_pixels_are_unlabelled(tmp_path):
+    def palette(path):
+        image = Image.fromarray(CODES, "P")
+        image.putpalette([0, 0, 0, 200, 30, 30, 30, 200, 30])
+        image.save(path)
+
+    def alpha(path):
+        image = Image.fromarray(CODES).convert("LA")
+        image.putalpha(
+            Image.fromarray(np.where(np.arange(40)[:, None] < 20, 0, 255 * (CODES >= 0)).astype("u1"))
+        )
+        image.save(path)
+
+    assert [p.crop for p in masked(tmp_path, "a_labels.png", palette).scenes[0].parcels] == ["wheat", "maize"]
+    assert [p.crop for p in masked(tmp_path, "a_labels.png", alpha).scenes[0].parcels] == ["maize"]
+
+
+@pytest.mark.parametrize("name", ["a_labels.jpg", "a_labels.tif", "a_labels.png"])
+def test_masks_that_hold_no_codes_are_refused(tmp_path, name):
+    def write(path):
+        if path.suffix == ".tif":
+            Image.fromarray(CODES.astype(np.float32) * 1.3).save(path)
+        else:
+            Image.fromarray(CODES * 100).convert("L" if path.suffix == ".jpg" else "RGB").save(path)
+
+    (problem,) = masked(tmp_path, name, write).problems
+    reason = {"jpg": "JPEG, whose compression", "tif": "fractions", "png": "3 bands"}[name[-3:]]
+    assert name in problem.reason
+    assert reason in problem.reason
 
 
 def test_crop_column_and_codes_may_be_stated_above(write_raster, write_parcels, tmp_path):
