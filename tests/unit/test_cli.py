@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 import typer
@@ -50,6 +51,17 @@ def test_a_dry_run_says_which_stage_will_not_fit_on_a_gpu(tmp_path):
         assert refused.returncode == 1
         assert "24GB" in refused.stderr + refused.stdout
     assert run("train", "quickstart", "--gpu", "24GB").returncode == 1
+
+
+@pytest.mark.skipif(find_spec("wandb") is not None, reason="the logger is there")
+def test_a_dry_run_says_which_logger_is_missing_and_what_its_time_leaves_out(tmp_path):
+    done = run(
+        "train", "quickstart", "--dry-run", "--output", str(tmp_path / "run"), "--set", "report_to=wandb"
+    )
+    assert done.returncode == 0
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "evaluation and the report come on top" in said
+    assert "report_to names wandb, which is not installed: pip install wandb" in said
 
 
 COMMANDS = (

@@ -170,6 +170,7 @@ def _print_estimates(recipe: Recipe, gpu: int | None) -> None:
     minutes = [None if stage.seconds is None else stage.seconds / 60 for stage in stages]
     table.add_row("time here, about", *(_or_unknown(one, "{:,.1f} min") for one in minutes))
     out.print(table)
+    say("Time is that of the steps; loading, checkpoints, evaluation and the report come on top.")
     for stage in stages if gpu else ():
         if remedy := what_to_set(recipe, stage, gpu or 0):
             warn(f"stage {stage.stage} will not fit on a GPU of {(gpu or 0) / 1e9:.0f} GB: {remedy}")

@@ -17,7 +17,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from agrilape.config.recipe import Recipe, StageConfig
-from agrilape.errors import DataError
+from agrilape.errors import DataError, RecipeError
 from agrilape.model import build_preset, load_processor, parameter_groups
 from agrilape.model.checkpoint import find_weights
 from agrilape.model.files import load_weights
@@ -25,7 +25,7 @@ from agrilape.samples.manifest import read_store
 from agrilape.samples.mixture import Mixture
 from agrilape.tokens import Collator, PositionCodec, add_position_tokens, packing_of
 from agrilape.train.activations import Arithmetic, activation_bytes, logit_bytes, tokens_that_fit
-from agrilape.train.arguments import loader_processes
+from agrilape.train.arguments import loader_processes, require_loggers
 from agrilape.train.data import Draws
 from agrilape.train.optim import peak_rates
 from agrilape.train.parts import in_parts, spare_tokens
@@ -82,9 +82,14 @@ class Estimate:
 
 def missing_extras(recipe: Recipe) -> list[str]:
     """What training by a recipe needs and is not installed, each with the command that installs it."""
+    found = []
     if recipe.model.lora_rank is not None and find_spec("peft") is None:
-        return ["lora_rank needs PEFT: pip install 'agrilape[peft]'"]
-    return []
+        found.append("lora_rank needs PEFT: pip install 'agrilape[peft]'")
+    try:
+        require_loggers(recipe.report_to)
+    except RecipeError as error:
+        found.append(f"{error.problem}: {error.remedy}")
+    return found
 
 
 def estimate_recipe(recipe: Recipe, data: Path, gpu: int | None = None) -> list[Estimate]:
@@ -150,14 +155,16 @@ def _stage(
         epochs = {name: chips * shares[name] / sizes[name] for name in sizes}
         spare = spare_tokens(sum(counts.values()), arithmetic.on_cpu)
         most = _most_tokens(recipe, model, trained, arithmetic, memory, gpu)
+        began = time.perf_counter()
         batches = list(_batches(mixture, stage, collator, spare, most))
+        loading = (time.perf_counter() - began) / max(len(batches), 1)
         tokens, questions = _lengths(batches)
         memory |= _part_bytes(recipe, model, batches, trained, arithmetic)
         measured = None
         if recipe.model.path is None:
             measured = seconds_per_batch(recipe, stage, batches, device, is_mixed(recipe.model, device))
         seconds = (
-            measured * stage.steps * stage.gradient_accumulation
+            _with_loading(measured, loading) * stage.steps * stage.gradient_accumulation
             if measured
             else 6 * sum(counts.values()) * tokens * chips / (speed * EFFICIENCY)
         )
@@ -206,6 +213,12 @@ def what_to_set(recipe: Recipe, estimate: Estimate, gpu: int) -> str | None:
     if config.dtype == "float32" and estimate.memory["weights"] > gpu // 2:
         return "set model.dtype=bfloat16"
     return "set a smaller `chip` or `series`, a smaller `questions_per_chip`, or take a larger GPU"
+
+
+def _with_loading(computing: float, loading: float) -> float:
+    """Seconds of a batch, which other processes make while the one before is computed, if there are any."""
+    processes = loader_processes()
+    return max(computing, loading / processes) if processes else computing + loading
 
 
 def count_parameters(recipe: Recipe, stage: StageConfig, model: Any) -> dict[str, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle, islice
+from statistics import median
 from typing import Any
 
 import torch
@@ -13,8 +15,8 @@ from agrilape.train.loss import AnswerCriterion
 from agrilape.train.precision import keep_cpu_attention_in_float32
 from agrilape.train.prepare import prepare
 
-MOST_BATCHES = 3
-"""The first warms up and is not counted."""
+TIMED = 7
+"""Batches that are timed, after one that warms up; their median counts, since other programs run beside."""
 BESIDE = 1.15
 """What a step takes beside forward and backward passes: optimiser, log, loading of data on the same cores."""
 
@@ -26,7 +28,7 @@ def seconds_per_batch(
     device: torch.device,
     mixed: bool,
 ) -> float | None:
-    """Mean time of a batch, forward and backward, with the built-in model; None where none can be timed.
+    """Usual time of a batch, forward and backward, with the built-in model; None where none can be timed.
 
     Args:
         recipe: What would be trained; its model is a preset.
@@ -43,13 +45,13 @@ def seconds_per_batch(
         keep_cpu_attention_in_float32()
     criterion = AnswerCriterion(recipe.loss, prepared.lape)
     times = []
-    for batch in batches[:MOST_BATCHES]:
+    for batch in islice(cycle(batches), TIMED + 1):
         began = time.perf_counter()
         for part in batch["parts"]:
             _pass(model, criterion, dict(_on(part, device)), mixed, prepared.lape is None)
         model.zero_grad(set_to_none=True)
         times.append(time.perf_counter() - began)
-    return BESIDE * sum(times[1:]) / len(times[1:])
+    return BESIDE * median(times[1:])
 
 
 def _on(part: Mapping[str, Any], device: torch.device) -> Iterator[tuple[str, Any]]:
