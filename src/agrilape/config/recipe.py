@@ -31,7 +31,7 @@ FolderName = Annotated[str, AfterValidator(_folder_name)]
 class SimulateSource(Settings):
     """A simulated farm landscape with known truth (`agrilape.simulate`)."""
 
-    kind: Literal["simulate"] = "simulate"
+    kind: Literal["simulate"] = Field("simulate", description="Always `simulate`.")
     scenes: int = Field(24, ge=1, description="Independent landscapes.")
     size: int = Field(512, ge=128, description="Side of a scene in pixels.")
     gsd: float = Field(10.0, gt=0, description="Ground sampling distance in metres.")
@@ -43,7 +43,7 @@ class SimulateSource(Settings):
 class FolderSource(Settings):
     """The user's own imagery and labels below one folder; a `scene.json` in it says what files do not."""
 
-    kind: Literal["folder"]
+    kind: Literal["folder"] = Field(description="Always `folder`.")
     path: Path = Field(description="Folder that holds both.")
     images: str = Field(
         "**/*.tif", description="Glob of the images: GeoTIFF, JPEG 2000, NetCDF, Zarr, STAC items, PNG."
@@ -60,14 +60,14 @@ class FolderSource(Settings):
 class KitSource(Settings):
     """One of the real data kits (`AGRILAPE_KITS` says where they lie)."""
 
-    kind: Literal["kit"]
+    kind: Literal["kit"] = Field(description="Always `kit`.")
     name: FolderName = Field(description="Folder name of the kit.")
 
 
 class FormatSource(Settings):
     """A published data set, in the layout in which it was released (docs/data.md lists the formats)."""
 
-    kind: Literal["format"]
+    kind: Literal["format"] = Field(description="Always `format`.")
     name: str = Field(
         description="The format: geochat, vrsbench, llava, coco, pastis, fields_of_the_world ..."
     )
@@ -89,7 +89,7 @@ Source = Annotated[SimulateSource | FolderSource | KitSource | FormatSource, Fie
 class DatasetConfig(Settings):
     """How one data set is made: from a source, cut into chips, asked about by tasks, and split."""
 
-    source: Source
+    source: Source = Field(description="Where images and labels come from; its `kind` says how.")
     tasks: tuple[str, ...] = Field(
         (), description="Task names, see docs/data.md; none: all that a release of questions holds."
     )
@@ -116,7 +116,7 @@ class DatasetConfig(Settings):
     )
     buffer_m: float = Field(0.0, ge=0, description="Ground left out between blocks, in metres.")
     limit: int | None = Field(None, ge=1, description="Most chips; null: all.")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="Seed of questions and splits.")
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -143,10 +143,10 @@ class MixtureEntry(Settings):
 class LearningRates(Settings):
     """Peak learning rate of each parameter group; a group that does not train needs none."""
 
-    vision: float | None = Field(None, gt=0)
-    projector: float | None = Field(None, gt=0)
-    llm: float | None = Field(None, gt=0)
-    lora: float | None = Field(None, gt=0)
+    vision: float | None = Field(None, gt=0, description="Of the vision tower; null: it stays as it is.")
+    projector: float | None = Field(None, gt=0, description="Of the projector; null: it stays as it is.")
+    llm: float | None = Field(None, gt=0, description="Of the language model; null: it stays as it is.")
+    lora: float | None = Field(None, gt=0, description="Of LoRA, where `model.lora_rank` is set.")
     lape: float | None = Field(None, gt=0, description="Base rate of LAPE; null: the largest of the others.")
 
 
@@ -158,8 +158,8 @@ class LapeIntroduction(Settings):
         description="stepped: base x 0.1 x step/warm-up, then base x multiplier; continuous: 0 to base x "
         "multiplier over the warm-up, then the main schedule; same: the main schedule x multiplier.",
     )
-    lape_warmup_steps: int = Field(1000, ge=0)
-    lape_lr_multiplier: float = Field(0.5, gt=0)
+    lape_warmup_steps: int = Field(1000, ge=0, description="Steps of the warm-up of LAPE.")
+    lape_lr_multiplier: float = Field(0.5, gt=0, description="Factor on LAPE's base rate after its warm-up.")
     gate: Literal["off", "linear", "cosine", "learned"] = Field(
         "off",
         description="Injection gate from 0 to 1 over the warm-up; off: open from the start; learned: a "
@@ -170,22 +170,24 @@ class LapeIntroduction(Settings):
 class StageConfig(Settings):
     """One training stage. Starts from the checkpoint of the stage before it."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="What the stage is called, as in `--stage`.")
     enable_lape: bool = Field(description="Are position tokens and injection on?")
     learning_rates: LearningRates = Field(description="What trains, and how fast.")
-    mixture: dict[str, MixtureEntry] = Field(min_length=1)
+    mixture: dict[str, MixtureEntry] = Field(min_length=1, description="Kinds of data, by names of your own.")
     steps: int = Field(ge=1, description="Optimiser steps.")
     batch_size: int = Field(16, ge=1, description="Chips per step and process.")
     questions_per_chip: int = Field(
         8, ge=1, description="Questions packed into one sequence, blind to each other."
     )
-    gradient_accumulation: int = Field(1, ge=1)
-    warmup_steps: int = Field(50, ge=0)
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    gradient_accumulation: int = Field(1, ge=1, description="Batches whose gradients make one step.")
+    warmup_steps: int = Field(50, ge=0, description="Steps over which the rates rise to their peak.")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="How the rates fall after the warm-up."
+    )
     weight_decay: float = Field(0.05, ge=0, description="Never of norms, biases and LAPE.")
-    max_grad_norm: float = Field(1.0, gt=0)
-    betas: tuple[float, float] = (0.9, 0.98)
-    introduction: LapeIntroduction = LapeIntroduction()
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
+    betas: tuple[float, float] = Field((0.9, 0.98), description="Decay of AdamW's two running means.")
+    introduction: LapeIntroduction = Field(LapeIntroduction(), description="How LAPE comes in.")
     word_alignment: float = Field(
         0.0,
         ge=0,
@@ -206,7 +208,9 @@ class StageConfig(Settings):
 class LossConfig(Settings):
     """Loss on position tokens."""
 
-    targets: Literal["hard", "two_hot", "gaussian"] = "two_hot"
+    targets: Literal["hard", "two_hot", "gaussian"] = Field(
+        "two_hot", description="One bin; the two beside the true place by distance; a bell around it."
+    )
     gaussian_sigma: float = Field(1.0, gt=0, description="Width of gaussian targets, in bins.")
     spatial_pos_weight: float = Field(2.0, ge=0, description="Weight of the loss on height and width tokens.")
     temporal_pos_weight: float = Field(1.0, ge=0, description="Weight of the loss on time tokens.")
@@ -220,7 +224,7 @@ class ModelConfig(Settings):
         None,
         description="A Hugging Face model (hub id, folder), or a trained one: run, checkpoint, shipped:nano.",
     )
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the weights.")
     mixed_precision: Literal["auto", "off"] = Field(
         "auto", description="auto: train with products in bfloat16 where the hardware is faster with it."
     )
@@ -233,16 +237,16 @@ class ModelConfig(Settings):
         description="Most tokens of a batch in one pass, padding and images included; more become several "
         "passes of one step. null: as many as the GPU has room for, by an estimate.",
     )
-    trust_remote_code: bool = False
+    trust_remote_code: bool = Field(False, description="Run Python code that comes with a model of the hub.")
     lora_rank: int | None = Field(None, ge=1, description="LoRA on the language model (needs peft).")
-    seed: int = 0
+    seed: int = Field(0, description="Seed of a preset's random weights.")
 
 
 class EvaluationConfig(Settings):
     """What is measured at the end of a run."""
 
     datasets: tuple[str, ...] = Field(description="Data sets whose split is evaluated.")
-    split: Literal["val", "test"] = "test"
+    split: Literal["val", "test"] = Field("test", description="What is evaluated.")
     suite: str | None = Field(
         None, description="A suite that ships (agri, quick) or a YAML file; what follows narrows it."
     )
@@ -253,7 +257,7 @@ class EvaluationConfig(Settings):
         min_length=1,
         description="Data sets whose train split the blind baselines learn from; null: each its own.",
     )
-    batch_size: int = Field(64, ge=1)
+    batch_size: int = Field(64, ge=1, description="Questions that are answered at once.")
     expectation: bool = Field(
         False, description="Read positions finer than a token, from their distribution."
     )
@@ -270,22 +274,24 @@ def _listed(value: object) -> object:
 class Recipe(Settings):
     """A whole run."""
 
-    name: str
-    seed: int = Field(0, ge=0)
+    name: str = Field(description="What the run is called in logs and reports.")
+    seed: int = Field(0, ge=0, description="Seed of training: order and turns of chips, new rows, dropout.")
     output: Path = Field(description="Run folder.")
     enable_lape: bool = Field(True, description="False: no stage uses LAPE, and coordinates are numerals.")
     coordinates: Literal["position_tokens", "numerals"] = Field(
         "position_tokens", description="Spelling of places and times; numerals are the baseline without LAPE."
     )
-    model: ModelConfig = ModelConfig()
-    lape: LapeConfig = LapeConfig()
-    loss: LossConfig = LossConfig()
-    datasets: dict[FolderName, DatasetConfig] = Field(min_length=1)
-    stages: tuple[StageConfig, ...] = Field(min_length=1)
+    model: ModelConfig = Field(ModelConfig(), description="The base model.")
+    lape: LapeConfig = Field(LapeConfig(), description="The module of position tokens.")
+    loss: LossConfig = Field(LossConfig(), description="The loss on position tokens.")
+    datasets: dict[FolderName, DatasetConfig] = Field(
+        min_length=1, description="Data sets by names of your own."
+    )
+    stages: tuple[StageConfig, ...] = Field(min_length=1, description="Stages of training, in order.")
     report_to: Annotated[tuple[Logger, ...], BeforeValidator(_listed)] = Field(
         ("tensorboard",), description="Where training is logged besides log.jsonl: one name, or several."
     )
-    evaluation: EvaluationConfig
+    evaluation: EvaluationConfig = Field(description="What is measured at the end.")
 
     @property
     def trained_on(self) -> list[str]:
