@@ -28,7 +28,7 @@ OBSERVATION_FILES = tuple(
 )
 # Kind of observation -> columns that hold it, in lower case.
 _KINDS = {
-    "bbch": ("bbch", "growth_stage"),
+    "bbch": ("bbch", "bbch_rating", "growth_stage"),
     "leaf_area_index": ("leaf_area_index", "lai", "glai"),
     "crop": ("crop", "crop_name", "crop_code", "label"),
     "land_use": ("land_use", "landuse"),
@@ -87,7 +87,7 @@ def read_observations(
     """
     points, said = _points(path, georeference)
     pixels = georeference.to_pixels(shapely.centroid(np.asarray(points.geometry.array)))
-    rows = points.drop(columns=points.geometry.name).rename(columns=_plain_column)
+    rows = points.drop(columns=points.geometry.name).rename(columns=plain_name)
     rows, strange = _understood(rows, order)
     said += strange
     found: list[Observation] = []
@@ -106,10 +106,6 @@ def read_observations(
     lacking = {"observations without a date": undated, "rows without a place": unplaced}
     said += [f"left out {number} {what}" for what, number in lacking.items() if number]
     return tuple(found), tuple(f"{path.name}: {one}" for one in said)
-
-
-def _plain_column(name: object) -> str:
-    return plain_name(name).replace("bbch_rating", "bbch")
 
 
 def _understood(rows: Any, order: DateOrder | None) -> tuple[Any, list[str]]:

@@ -50,13 +50,14 @@ def test_zones_in_a_file_of_their_own(write_raster, write_parcels, tmp_path):
     assert len(opened.scenes[0].parcels) == 2  # a zone is no parcel
 
 
-def test_observations_of_a_table_in_degrees(write_raster, tmp_path):
+@pytest.mark.parametrize("stage", ["growth_stage", "BBCH", "BBCH Rating"])
+def test_observations_of_a_table_in_degrees(write_raster, tmp_path, stage):
     write_raster("a/20210503.tif")
     places = geopandas.GeoSeries([shapely.Point(600_105, 5_399_795)] * 3, crs="EPSG:32632").to_crs(
         "EPSG:4326"
     )
     rows = [
-        "lon,lat,date,growth_stage,crop,sowing_date,harvest_date",
+        f"lon,lat,date,{stage},crop,sowing_date,harvest_date",
         f"{places.x[0]},{places.y[0]},3.5.2021,31,winter wheat,2020-10-01,",
         f"{places.x[0]},{places.y[0]},,65,,,",
         f"{places.x[0]},{places.y[0]},2021-06-12,unrated,,,20210801",
