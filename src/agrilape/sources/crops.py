@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agrilape.errors import DataError
-from agrilape.io.tables import read_csv
+from agrilape.io.tables import Table, read_csv
 from agrilape.sources.columns import NOTHING, is_nothing, known_column
 
 # Names of EuroCrops' hierarchy (HCAT) that do not read as plain English, the longest first.
@@ -78,11 +78,19 @@ def read_crop_table(path: Path) -> dict[str, str]:
     Raises:
         DataError: The columns are missing, or it cannot be read.
     """
-    read = read_csv(path)
+    return crop_names(read_csv(path))
+
+
+def crop_names(read: Table) -> dict[str, str]:
+    """Crop names by code, of a table that has been read.
+
+    Raises:
+        DataError: The columns are missing.
+    """
     columns, rows = read.columns, read.rows
     code, name = known_column(columns, _CODE_HEADINGS), known_column(columns, _NAME_HEADINGS)
     if code is None or name is None:
-        raise DataError(f"{path} lacks the columns code and name", "write one line per crop: code,name")
+        raise DataError(f"{read.path} lacks the columns code and name", "write one line per crop: code,name")
     keys = [code, known_column(columns, ("original_name",)) or code]
     named = [(_said(row[key] or ""), row[name].strip()) for row in rows if row[name] for key in keys]
     table = {said: crop for said, crop in named if said}  # an empty cell stands for no crop

@@ -14,7 +14,7 @@ from affine import Affine
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.io.tables import read_csv
-from agrilape.sources.crops import read_crop_table
+from agrilape.sources.crops import crop_names, read_crop_table
 from agrilape.sources.discovery import find_files
 from agrilape.sources.facts import SceneFacts, nearest
 from agrilape.sources.layers import Grid
@@ -63,8 +63,9 @@ def label_scene(
     georeference = scene.georeference
     assert georeference is not None
     codes = nearest(root, folder, (CROPS_FILE,))
-    crops = read_crop_table(codes) if codes else None
-    notes = list(read_csv(codes).notes) if codes else []
+    crop_table = read_csv(codes) if codes else None
+    crops = crop_names(crop_table) if crop_table else None
+    notes = list(crop_table.notes) if crop_table else []
     if vectors:
         table = _parcels(vectors, georeference, facts, crops, _year(scene))
         notes += table.notes
