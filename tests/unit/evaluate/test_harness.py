@@ -51,6 +51,16 @@ def test_brackets_that_are_no_shape_stay_text():
     assert read_parts("[-1, 2]", []) == ("[-1, 2]",)
 
 
+@pytest.mark.parametrize("written", ["0.3333333333333333", "5e-05", "0.10000000000000001", "1.", "1E-7"])
+def test_numbers_are_read_as_python_prints_them(written):
+    assert read_parts(f"[0, {written}]", [Point(0, 0)]) == (Point(0, float(written)),)
+
+
+@pytest.mark.parametrize("written", ["[2021]", "[1e3, 0.5]", "[0.5e, 0.5]"])
+def test_years_and_large_numbers_are_no_shape(written):
+    assert read_parts(written, [Point(0, 0)]) == (written,)
+
+
 def test_hints_say_what_is_wanted():
     assert hint(["maize"], SEASON) == ""
     assert "left, top, right, bottom" in hint([Box(0, 0, 1, 1)], None)

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from agrilape.geo.shapes import Box, Instant, Part, Point, Polygon, Shape, Span
 from agrilape.geo.timewindow import TimeWindow
 
-_NUMBER = r"\s*(?:\d{1,3}(?:\.\d{0,9})?|\.\d{1,9})\s*"
+# As programs print numbers of this size, down to 5e-05; a year or a count in brackets is no place.
+_NUMBER = r"\s*(?:\d{1,3}(?:\.\d*)?|\.\d+)(?:[eE]-\d+)?\s*"
 _BRACKET = re.compile(rf"\[({_NUMBER}(?:,{_NUMBER})*)\]")
 _HINTS: dict[type[Shape], str] = {
     Point: "a point as [x, y]",
