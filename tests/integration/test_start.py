@@ -25,16 +25,8 @@ from agrilape.train.stages import StageRun
 sys.path.insert(0, str(Path(__file__).parent))
 import train_case as case
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("one_thread")]
 LONG = {"mixed_precision": "off"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

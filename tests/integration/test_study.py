@@ -33,14 +33,11 @@ TIMES = ("seconds", "evaluation_seconds")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick():
-    """One thread, and short answers: a model that has learnt nothing never stops by itself."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _quick(one_thread):
+    """Short answers: a model that has learnt nothing never stops by itself."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Decoding, "of", lambda settings: Decoding(max_new_tokens=8))
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

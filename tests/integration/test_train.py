@@ -39,20 +39,12 @@ from agrilape.train.trainer import TrainingDivergedError
 sys.path.insert(0, str(Path(__file__).parent))
 import train_case as case
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("one_thread")]
 EXACT = {"mixed_precision": "off"}
 ROUNDED = 2**-20
 """Float64 agrees far beyond this; losses in the log and rows in a checkpoint are float32 (2^-24 each)."""
 TIMED = {"steps_per_second", "samples_per_second", "tokens_per_second"}
 LAUNCHERS = Path(__file__).parents[2] / "recipes" / "accelerate"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,13 @@
+"""Fixtures that several whole runs share."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """One thread of PyTorch while a module's tests run: sums then have one order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
