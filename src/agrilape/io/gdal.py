@@ -12,6 +12,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -193,9 +194,15 @@ def vector_layers(path: Path) -> list[tuple[str, str | None]]:
         OSError: It is missing.
     """
     unsafe = geopackage.unsafe_layers(path) if _checked(path) == "gpkg" else frozenset()
+    now = path.stat()
+    return [found for found in _layers(path, now.st_mtime_ns, now.st_size) if found[0] not in unsafe]
+
+
+@lru_cache(maxsize=64)
+def _layers(path: Path, changed: int, size: int) -> tuple[tuple[str, str | None], ...]:
+    """All layers, remembered until the file changes: of a GeoJSON GDAL reads every feature to say them."""
     with _reading(path):
-        found = [(str(name), kind and str(kind)) for name, kind in pyogrio.list_layers(path)]
-    return [(name, kind) for name, kind in found if name not in unsafe]
+        return tuple((str(name), kind and str(kind)) for name, kind in pyogrio.list_layers(path))
 
 
 def read_vector_layer(path: Path, layer: str | None = None, **how: Any) -> Any:

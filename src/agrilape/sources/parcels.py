@@ -94,11 +94,10 @@ def read_parcels(
         DataError: The file is unreadable, has no CRS or no polygons, or lies beside the image.
     """
     table, notes = read_near(path, georeference, layer)
-    others = [name for name in polygon_layers(path) if name != (layer or parcels_layer(path))]
+    chosen = layer or parcels_layer(path)
+    others = [name for name in polygon_layers(path) if name != chosen]
     if others and layer is None:
-        notes.append(
-            f"read layer {parcels_layer(path)}, not {', '.join(others)}; `layer` in scene.json chooses"
-        )
+        notes.append(f"read layer {chosen}, not {', '.join(others)}; `layer` in scene.json chooses")
     found = len(table)
     table, repairs = polygons_only(table)
     notes += repairs
