@@ -29,16 +29,16 @@ from page import add_options, publish, verdict
 from PIL import Image
 
 from agrilape.config.lape import LapeConfig
+from agrilape.dataset.types import Chip, Example, Picture, Sample
+from agrilape.evaluate.inference import Decoding, predict_samples
 from agrilape.evaluate.metrics.matching import count_matches
 from agrilape.evaluate.metrics.polygons import polygon_iou_matrices, rotated_boxes
-from agrilape.evaluate.predict import Decoding, predict_samples
-from agrilape.evaluate.rows import Prediction
+from agrilape.evaluate.predictions import Prediction
 from agrilape.evaluate.scores import score_tasks
 from agrilape.geo.shapes import Box, Instant, Point
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.model import Checkpoint, attach, build_preset
-from agrilape.samples.types import Chip, Example, Picture, Sample
-from agrilape.serve.merge import Piece, merge
+from agrilape.serve.tile_merge import TileObject, merge
 from agrilape.sources.tiling import plan_windows
 from agrilape.tokens import add_position_tokens
 
@@ -228,18 +228,18 @@ def match_rotated(given: np.ndarray, wanted: np.ndarray) -> int:
     return sum(count_matches(iou).true_positives for iou in polygon_iou_matrices(pairs))
 
 
-def pieces(count: int, rng: np.random.Generator) -> list[Piece]:
+def pieces(count: int, rng: np.random.Generator) -> list[TileObject]:
     """What tiles see of fields of a third of their side, each edge some pixels off."""
     span = TILE // FIELD + 2  # fields that a tile may see from side to side
     side = TILE * math.ceil(math.sqrt(count) / (span - 2))
-    found: list[Piece] = []
+    found: list[TileObject] = []
     for tile in plan_windows(side, side, TILE, 0.25):
         low, high = np.array(tile[:2]), np.array(tile[:2]) + TILE
         for offset in np.ndindex(span, span):
             corner = (low // FIELD + offset) * FIELD
             near, far = (np.clip(corner + size + rng.normal(0, 2, 2), low, high) for size in (0, FIELD))
             if (far - near).min() > SLIVER:
-                found.append(Piece(shapely.box(*near, *far), tile))
+                found.append(TileObject(shapely.box(*near, *far), tile))
         if len(found) >= count:
             break
     return found[:count]

@@ -42,9 +42,10 @@ from rasterio.windows import Window
 
 from agrilape.config.recipe import DatasetConfig
 from agrilape.console import progress
-from agrilape.samples import prepare, read_manifest, read_store
-from agrilape.samples.ground import Ground
-from agrilape.samples.plan import Unit, plan
+from agrilape.dataset import read_manifest, read_store
+from agrilape.prepare import from_scenes
+from agrilape.prepare.label_index import LabelledScene
+from agrilape.prepare.windows import ShardJob, plan
 from agrilape.sources import open_folder
 from agrilape.sources.composite import render
 from agrilape.sources.tiling import encode_png
@@ -207,7 +208,7 @@ def prepare_part(options: argparse.Namespace, samples: Path, workers: int) -> di
     began = time.monotonic()
     found: dict[str, Any] = {}
 
-    def planned(grounds: Sequence[Ground], config: DatasetConfig) -> list[Unit]:
+    def planned(grounds: Sequence[LabelledScene], config: DatasetConfig) -> list[ShardJob]:
         units = plan(grounds, config)
         chosen = spread(units, options.chips)
         found.update(opening=time.monotonic() - began, units=len(chosen), of_units=len(units))
@@ -216,12 +217,12 @@ def prepare_part(options: argparse.Namespace, samples: Path, workers: int) -> di
 
     shutil.rmtree(samples, ignore_errors=True)
     # Not the data set's `limit`: it thins out every neighbourhood, so that tiles would be read for few chips.
-    with mock.patch.object(prepare, "plan", planned):
-        manifest = prepare.prepare_dataset("scene", config(options), samples, options.folder, workers)
+    with mock.patch.object(from_scenes, "plan", planned):
+        manifest = from_scenes.prepare_dataset("scene", config(options), samples, options.folder, workers)
     return {**found, "chips": sum(counts.chips for counts in manifest.splits.values())}
 
 
-def spread(units: Sequence[Unit], chips: int) -> list[Unit]:
+def spread(units: Sequence[ShardJob], chips: int) -> list[ShardJob]:
     """Units spread evenly over a plan, up to about so many windows; 0 for all."""
     share = chips / sum(unit.windows for unit in units)
     if not 0 < share < 1:

@@ -31,19 +31,19 @@ from transformers import (
 
 from agrilape.config import Recipe, load_recipe
 from agrilape.config.recipe import LossConfig
+from agrilape.dataset.manifest import read_store
+from agrilape.dataset.mixture import Mixture
 from agrilape.model import lape_of, parameter_groups, save_checkpoint
-from agrilape.model.inspect import inspect_checkpoint
-from agrilape.road import prepare_run
-from agrilape.samples.manifest import read_store
-from agrilape.samples.mixture import Mixture
+from agrilape.model.checkpoint_info import inspect_checkpoint
+from agrilape.pipeline import prepare_run
 from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train.arguments import trainer_arguments
-from agrilape.train.data import Draws
 from agrilape.train.estimate import count_parameters
 from agrilape.train.loss import AnswerCriterion
+from agrilape.train.micro_batches import in_parts
 from agrilape.train.optim import freeze, peak_rates
-from agrilape.train.parts import in_parts
-from agrilape.train.prepare import prepare
+from agrilape.train.sampling import TrainingSamples
+from agrilape.train.setup import prepare
 from agrilape.train.trainer import StageTrainer
 
 CASES = ("without LAPE", "with LAPE")
@@ -117,7 +117,7 @@ def build(recipe: Recipe) -> dict[str, StageTrainer]:
     torch.manual_seed(0)
     prepared = prepare(recipe, stage, None)
     stores = {name: read_store(recipe.output / "data" / name, "train") for name in recipe.datasets}
-    draws = Draws(
+    draws = TrainingSamples(
         Mixture(stage.mixture, stores, 0, stage.questions_per_chip), stage.steps * stage.batch_size, 0, True
     )
     collator = Collator(prepared.processor, PositionCodec(prepared.lape), packing=packing_of(prepared.model))

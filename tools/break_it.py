@@ -40,16 +40,16 @@ from typing import Any, NamedTuple
 import torch
 from rasterio.errors import NotGeoreferencedWarning
 
-from agrilape import road
-from agrilape.cli.look import merge
+from agrilape import pipeline
+from agrilape.cli.inspect import merge
 from agrilape.config import load_recipe, parse_recipe
+from agrilape.dataset.integrity import check_data_set
 from agrilape.errors import AgrilapeError
-from agrilape.evaluate.peers import FORMATS, score_file
-from agrilape.evaluate.rows import read_rows
+from agrilape.evaluate.external import FORMATS, score_file
+from agrilape.evaluate.predictions import read_rows
 from agrilape.files import is_out_of_room
 from agrilape.geo.shapes import Box, Instant, Point, Polygon, Span
-from agrilape.report.folder import read_run
-from agrilape.samples.check import check_data_set
+from agrilape.report.run_folder import read_run
 from agrilape.sources import open_folder
 from agrilape.sources.scene import PixelWindow
 from agrilape.tokens import PositionCodec
@@ -102,10 +102,10 @@ def acts(run: Path) -> dict[str, Act]:
     """What is done to a run folder, by name, in order."""
     recipe = parse_recipe({**RECIPE, "output": str(run)})
     return {
-        "prepare": lambda: road.prepare_run(recipe, workers=1),
-        "train": lambda: road.train_run(recipe),
-        "evaluate": lambda: road.evaluate_run(recipe),
-        "report": lambda: road.report_run(run),
+        "prepare": lambda: pipeline.prepare_run(recipe, workers=1),
+        "train": lambda: pipeline.train_run(recipe),
+        "evaluate": lambda: pipeline.evaluate_run(recipe),
+        "report": lambda: pipeline.report_run(run),
         "merge": lambda: merge(run, run / "merged"),
     }
 

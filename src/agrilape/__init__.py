@@ -27,15 +27,15 @@ __all__ = [
     "save_adapter",
 ]
 
-_HOMES = {"LapeConfig": "config", "add_position_tokens": "tokens"}  # the rest lives in `model`
+_MODULES = {"LapeConfig": "config", "add_position_tokens": "tokens"}  # the rest lives in `model`
 _NAMES = {"from_pretrained": "load_checkpoint"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = import_module(f"agrilape.{_HOMES.get(name, 'model')}")
-    return getattr(home, _NAMES.get(name, name))
+    module = import_module(f"agrilape.{_MODULES.get(name, 'model')}")
+    return getattr(module, _NAMES.get(name, name))
 
 
 def __dir__() -> list[str]:

@@ -35,7 +35,7 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-class Ending(Protocol):
+class Terminable(Protocol):
     """A process that can be ended, as `multiprocessing` has them."""
 
     @property
@@ -52,7 +52,7 @@ class Ending(Protocol):
         """Wait for its end."""
 
 
-class Carried(Generic[T, R]):
+class ErrorForwarding(Generic[T, R]):
     """Work whose exceptions reach the process that asked for it, whatever they are.
 
     Args:
@@ -110,7 +110,7 @@ def without_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def send_home(processes: Iterable[Ending]) -> None:
+def send_home(processes: Iterable[Terminable]) -> None:
     """End processes: asked first, then killed."""
     going = [process for process in processes if process.exitcode is None]
     for process in going:
@@ -148,6 +148,6 @@ def why_ended(statuses: Iterable[int | None]) -> tuple[str, str]:
     return "ended without a reason", "use fewer workers"
 
 
-def processes_of(pool: Any) -> list[Ending]:
+def processes_of(pool: Any) -> list[Terminable]:
     """The processes of a `ProcessPoolExecutor`, which has no public way to end them before Python 3.14."""
     return list((getattr(pool, "_processes", None) or {}).values())

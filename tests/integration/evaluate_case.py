@@ -9,13 +9,13 @@ from PIL import Image
 
 from agrilape.config.lape import LapeConfig
 from agrilape.config.recipe import Recipe
+from agrilape.dataset.manifest import Manifest, Shard, SplitCounts
+from agrilape.dataset.store import write_rows
+from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box, Instant, Point
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.model import attach, build_preset, save_checkpoint
-from agrilape.samples.manifest import Manifest, Shard, SplitCounts
-from agrilape.samples.store import write_rows
-from agrilape.samples.types import Chip, Example, Picture, Sample
 from agrilape.tokens import add_position_tokens
 
 

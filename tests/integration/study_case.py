@@ -11,10 +11,10 @@ import yaml
 from typer.testing import CliRunner
 
 from agrilape.config.recipe import DatasetConfig
-from agrilape.samples.manifest import Manifest, Shard, SplitCounts, hash_file
-from agrilape.samples.store import write_rows
+from agrilape.dataset.manifest import Manifest, Shard, SplitCounts, hash_file
+from agrilape.dataset.store import write_rows
 from agrilape.study.cache import data_place
-from agrilape.study.folder import Study
+from agrilape.study.study_folder import Study
 
 sys.path.insert(0, str(Path(__file__).parent))
 import train_case as case

@@ -22,9 +22,9 @@ import yaml
 from agrilape import logfile
 from agrilape.cli import main
 from agrilape.config.recipe import SimulateSource
+from agrilape.dataset import read_store
 from agrilape.geo.shapes import Point
-from agrilape.samples import read_store
-from agrilape.samples.chips import Cutter
+from agrilape.prepare.chips import ChipCutter
 from agrilape.simulate import simulate_scene
 from agrilape.sources import PixelWindow, open_folder, read_parcels
 from agrilape.sources import folder as folder_source
@@ -164,14 +164,14 @@ def test_all_scenes_failing_is_an_error_that_names_the_reason(scene, prepare, mo
 
 
 def test_a_chip_that_fails_as_nobody_planned_is_counted(scene, prepare, tmp_path, monkeypatch, log):
-    cut = Cutter.cut
+    cut = ChipCutter.cut
 
     def fail(self, window):
         if window.column == 0 and window.row == 0:
             raise IndexError("beyond the edge")
         return cut(self, window)
 
-    monkeypatch.setattr(Cutter, "cut", fail)
+    monkeypatch.setattr(ChipCutter, "cut", fail)
     status, said = prepare()
     assert status == 3
     assert "IndexError: beyond the edge while cutting a chip of one" in said

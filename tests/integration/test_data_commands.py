@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from agrilape.cli.app import app
 from agrilape.config.recipe import DatasetConfig
+from agrilape.dataset.integrity import check_data_set
+from agrilape.dataset.manifest import hash_file, read_store
 from agrilape.errors import DataError
-from agrilape.samples.check import check_data_set
-from agrilape.samples.formats import FORMATS, WRITERS, Omissions
-from agrilape.samples.manifest import hash_file, read_store
-from agrilape.samples.prepare import prepare_dataset
+from agrilape.prepare.formats import FORMATS, WRITERS, SkippedRows
+from agrilape.prepare.from_scenes import prepare_dataset
 
 SETTINGS = {
     "source": {"kind": "simulate", "scenes": 2, "size": 128, "dates": 6},
@@ -273,7 +273,7 @@ def test_a_split_is_exported_and_reads_back(prepared, tmp_path, name):
     prepare_dataset("stills", DatasetConfig.model_validate(stills), tmp_path / "in", prepared.parent, 1)
     done = run("export", tmp_path / "in", "--to", name, "--split", "test", "-o", tmp_path / "out")
     assert done.exit_code == 0, done.output
-    examples = list(FORMATS[name](tmp_path / "out", Omissions()))
+    examples = list(FORMATS[name](tmp_path / "out", SkippedRows()))
     ours = list(read_store(tmp_path / "in", "test"))
     assert [one.chip.pictures for one in examples] == [one.chip.pictures for one in ours]
     asked = sum(len(one.samples) for one in ours)

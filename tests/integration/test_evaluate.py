@@ -16,9 +16,9 @@ from transformers import LogitsProcessor
 
 from agrilape.errors import RecipeError
 from agrilape.evaluate import evaluate_run, predict_samples
-from agrilape.evaluate.predict import Answerer, Decoding
-from agrilape.evaluate.rows import read_rows
-from agrilape.evaluate.run import answer_blindly
+from agrilape.evaluate.evaluation import answer_blindly
+from agrilape.evaluate.inference import Answerer, Decoding
+from agrilape.evaluate.predictions import read_rows
 from agrilape.geo.shapes import Box
 from agrilape.model import lape_of, load_checkpoint
 
@@ -197,7 +197,7 @@ from pathlib import Path
 from agrilape.config.recipe import Recipe
 from agrilape.evaluate import evaluate_run
 from agrilape.evaluate.journal import Journal
-from agrilape.evaluate.predict import Decoding
+from agrilape.evaluate.inference import Decoding
 Decoding.of = lambda settings: Decoding(max_new_tokens=6)
 run, left, append = Path(sys.argv[1]), int(sys.argv[2]), Journal.append
 def appended(journal, rows, seconds):

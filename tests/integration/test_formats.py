@@ -11,11 +11,11 @@ from PIL import Image
 
 from agrilape.config import parse_recipe
 from agrilape.config.recipe import DatasetConfig
+from agrilape.dataset import read_store
+from agrilape.dataset.recipe_leakage import check_apart
 from agrilape.errors import DataError, RecipeError
 from agrilape.geo.shapes import Box
-from agrilape.samples import read_store
-from agrilape.samples.apart import check_apart
-from agrilape.samples.prepare import prepare_dataset
+from agrilape.prepare.from_scenes import prepare_dataset
 
 
 def config(name, path, **settings):

@@ -12,11 +12,11 @@ from shapely.geometry import box
 
 from agrilape.config import LapeConfig
 from agrilape.errors import DataError, ModelError, RecipeError
-from agrilape.evaluate.predict import Decoding
-from agrilape.evaluate.rows import Prediction
+from agrilape.evaluate.inference import Decoding
+from agrilape.evaluate.predictions import Prediction
 from agrilape.geo.shapes import Box, Instant, Span
 from agrilape.model import attach, build_preset, save_checkpoint
-from agrilape.serve import predict, predict_raster
+from agrilape.serve import predict_raster, raster
 from agrilape.tokens import add_position_tokens
 
 SIDE, GSD = 300, 10.0
@@ -55,7 +55,7 @@ def write_image(path, rng, dates=None, crs="EPSG:25832", blank=False):
 
 @pytest.fixture
 def answers(monkeypatch):
-    """Let a function answer in place of the model; the rest of the road stays as it is."""
+    """Let a function answer in place of the model; the rest of the pipeline stays as it is."""
 
     asked = []
 
@@ -66,7 +66,7 @@ def answers(monkeypatch):
                 sample = example.samples[0]
                 yield [Prediction.of(example.chip, sample, answer(example.chip, sample))]
 
-        monkeypatch.setattr(predict, "predict_samples", predict_samples)
+        monkeypatch.setattr(raster, "predict_samples", predict_samples)
         return asked
 
     return install

@@ -13,12 +13,12 @@ from affine import Affine
 
 from agrilape.config import parse_recipe
 from agrilape.config.recipe import DatasetConfig
+from agrilape.dataset import read_manifest, read_store
+from agrilape.dataset.integrity import check_data_set
+from agrilape.dataset.tasks import TASKS
 from agrilape.errors import DataError, RecipeError
-from agrilape.road import prepare_run, train_run
-from agrilape.samples import read_manifest, read_store
-from agrilape.samples.check import check_data_set
-from agrilape.samples.prepare import prepare_dataset
-from agrilape.samples.tasknames import TASKS
+from agrilape.pipeline import prepare_run, train_run
+from agrilape.prepare.from_scenes import prepare_dataset
 from agrilape.sources.kits import kits_folder
 
 DAYS = [date(2022, month, 15) for month in range(1, 13)]

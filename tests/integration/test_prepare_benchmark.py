@@ -9,9 +9,9 @@ import pytest
 import rasterio
 from tests.benchmarks import load
 
-from agrilape.samples import read_store
-from agrilape.samples.plan import Piece, Unit
-from agrilape.samples.prepare import prepare_dataset
+from agrilape.dataset import read_store
+from agrilape.prepare.from_scenes import prepare_dataset
+from agrilape.prepare.windows import ShardJob, SplitWindows
 from agrilape.sources.tiling import encode_png
 
 
@@ -39,7 +39,7 @@ def test_the_bare_loop_encodes_the_pictures_of_the_samples(benchmark, tmp_path, 
 
 
 def test_a_part_of_the_plan_is_spread_over_all_of_it(benchmark):
-    units = [Unit("train", number, (Piece(None, (None,) * 10, ()),)) for number in range(20)]
+    units = [ShardJob("train", number, (SplitWindows(None, (None,) * 10, ()),)) for number in range(20)]
     numbers = [unit.number for unit in benchmark.spread(units, 50)]
     assert numbers == [2, 6, 10, 14, 18]
     assert benchmark.spread(units, 0) == benchmark.spread(units, 10_000) == units

@@ -17,10 +17,11 @@ from typer.testing import CliRunner
 
 from agrilape.cli.app import app
 from agrilape.config.recipe import DatasetConfig, SimulateSource
+from agrilape.dataset import read_manifest
 from agrilape.errors import DataError
-from agrilape.samples import prepare, read_manifest
-from agrilape.samples.ground import lay_down
-from agrilape.samples.prepare import prepare_dataset
+from agrilape.prepare import from_scenes
+from agrilape.prepare.from_scenes import prepare_dataset
+from agrilape.prepare.label_index import lay_down
 from agrilape.simulate import simulate_scene
 from agrilape.sources import Observation, Parcel, PixelWindow, Scene, Zone
 
@@ -37,7 +38,7 @@ A_DAY = date(2022, 4, 1)
 
 @pytest.fixture(autouse=True)
 def small_units(monkeypatch):
-    monkeypatch.setattr("agrilape.samples.plan.UNIT_CHIPS", 5)
+    monkeypatch.setattr("agrilape.prepare.windows.UNIT_CHIPS", 5)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ SLOW = """
 import json, sys, time
 from pathlib import Path
 from agrilape.config.recipe import DatasetConfig
-from agrilape.samples import plan, prepare
+from agrilape.dataset import plan, prepare
 
 plan.UNIT_CHIPS = 5
 ask = prepare.ask
@@ -104,7 +105,7 @@ def test_a_dask_cluster_of_two_workers_gives_the_same_bytes(whole, scenes, tmp_p
 
 def test_a_scheduler_that_does_not_answer_is_named(scenes, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("agrilape.samples.parallel.PATIENCE_S", 0.2)
+    monkeypatch.setattr("agrilape.prepare.worker_pool.PATIENCE_S", 0.2)
     with pytest.raises(DataError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9"):
         prepare_dataset("sim", CONFIG, tmp_path / "x", scenes, scheduler="tcp://127.0.0.1:9")
 
@@ -114,13 +115,13 @@ def test_a_scene_that_breaks_while_it_is_cut_is_listed_and_the_status_says_so(tm
     for number in range(3):
         simulate_scene(tmp_path / "in", source, number)
     broken = next((tmp_path / "in" / "scene_0001").glob("*.tif"))
-    plan = prepare.plan
+    plan = from_scenes.plan
 
     def breaking(*all):  # a large scene is not read whole when it is opened
         broken.write_bytes(broken.read_bytes()[:20_000])
         return plan(*all)
 
-    monkeypatch.setattr(prepare, "plan", breaking)
+    monkeypatch.setattr(from_scenes, "plan", breaking)
     dataset = SETTINGS | {
         "source": {"kind": "folder", "path": str(tmp_path / "in"), "fully_labelled": True},
         "series": 0,
@@ -170,7 +171,7 @@ def test_labels_come_back_by_place_as_they_were(tmp_path):
 
 
 def test_a_worker_that_dies_is_explained(scenes, tmp_path, monkeypatch):
-    monkeypatch.setattr("agrilape.samples.prepare.finish_unit", die)
+    monkeypatch.setattr("agrilape.prepare.from_scenes.finish_unit", die)
     with pytest.raises(DataError, match="worker process was killed"):
         prepare_dataset("sim", CONFIG, tmp_path / "x", scenes, 2)
 
@@ -181,13 +182,13 @@ def die(*_, **__):
 
 def test_the_most_work_comes_first_and_changes_nothing(whole, scenes, tmp_path, monkeypatch):
     done = []
-    finish = prepare.finish_unit
+    finish = from_scenes.finish_unit
 
     def noting(unit, **how):
         done.append(unit)
         return finish(unit, **how)
 
-    monkeypatch.setattr("agrilape.samples.prepare.finish_unit", noting)
+    monkeypatch.setattr("agrilape.prepare.from_scenes.finish_unit", noting)
     prepare_dataset("sim", CONFIG, tmp_path / "again", scenes, 1)
     reads = [unit.reads for unit in done]
     assert reads == sorted(reads, reverse=True)
@@ -197,12 +198,12 @@ def test_the_most_work_comes_first_and_changes_nothing(whole, scenes, tmp_path, 
 
 def test_decoded_tiles_are_kept_up_to_bytes_worth_keeping(scenes, tmp_path, monkeypatch):
     caches = []
-    examples = prepare._examples
+    examples = from_scenes._examples
 
     def asking(*all):
         caches.append(rasterio.env.getenv()["GDAL_CACHEMAX"])  # in bytes, whatever GDAL's own manual says
         return examples(*all)
 
-    monkeypatch.setattr(prepare, "_examples", asking)
+    monkeypatch.setattr(from_scenes, "_examples", asking)
     prepare_dataset("sim", CONFIG, tmp_path / "x", scenes, 1)
     assert {32 << 20 <= cache <= 256 << 20 for cache in caches} == {True}

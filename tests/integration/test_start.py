@@ -12,12 +12,12 @@ import torch
 
 from agrilape.cli import main
 from agrilape.config import dump_recipe, load_recipe
+from agrilape.dataset.manifest import read_store
+from agrilape.dataset.mixture import Mixture
 from agrilape.errors import ModelError, RecipeError
 from agrilape.model import lape_of, load_checkpoint, merge, save_checkpoint
-from agrilape.model.inspect import inspect_checkpoint
-from agrilape.road import train_run
-from agrilape.samples.manifest import read_store
-from agrilape.samples.mixture import Mixture
+from agrilape.model.checkpoint_info import inspect_checkpoint
+from agrilape.pipeline import train_run
 from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train import train_recipe
 from agrilape.train.stages import StageRun
@@ -117,8 +117,8 @@ def test_a_run_folder_means_its_last_finished_stage(finished, name, tmp_path, da
 
 def opened(recipe):
     """What a stage would train."""
-    from agrilape.train.prepare import prepare
-    from agrilape.train.start import going_on as adopt
+    from agrilape.train.setup import prepare
+    from agrilape.train.starting_model import going_on as adopt
 
     return prepare(adopt(recipe), recipe.stages[-1], None)
 

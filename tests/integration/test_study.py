@@ -18,14 +18,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from study_case import BROKEN, RANDOM, SMOOTH, InProcess, make_study
 
 from agrilape.errors import DataError
-from agrilape.evaluate.predict import Decoding
+from agrilape.evaluate.inference import Decoding
 from agrilape.report.study import write_study_markdown, write_study_report
 from agrilape.report.study.effects import compare_variants
-from agrilape.report.study.folder import read_study
-from agrilape.study.conduct import conduct, due
-from agrilape.study.folder import Study
+from agrilape.report.study.study_files import read_study
 from agrilape.study.results import read_record
-from agrilape.study.run import run_one
+from agrilape.study.runner import due, run_study
+from agrilape.study.single_run import run_one
+from agrilape.study.study_folder import Study
 
 pytestmark = pytest.mark.timeout(280)
 VARIANTS = (RANDOM, SMOOTH, BROKEN)
@@ -44,7 +44,7 @@ def _quick(one_thread):
 def finished(tmp_path_factory) -> tuple[Study, dict[str, str]]:
     """A study of two good variants and one that fails, with why it did."""
     study = make_study(tmp_path_factory.mktemp("study"), VARIANTS)
-    return study, conduct(study, InProcess())
+    return study, run_study(study, InProcess())
 
 
 def results(study: Study) -> dict[str, dict]:
@@ -99,7 +99,7 @@ def test_a_record_holds_what_a_study_is_judged_by(finished) -> None:
 def test_a_finished_study_is_not_run_again_but_a_changed_variant_is(finished) -> None:
     study, _ = finished
     again = InProcess()
-    conduct(study, again)
+    run_study(study, again)
     assert again.started == ["broken-0", "broken-1"]
     changed = {**SMOOTH, "set": {"lape.initialisation": "smooth", "lape.ntp": "value"}}
     folder = Path(study.path).parent
@@ -113,7 +113,7 @@ def test_a_finished_study_is_not_run_again_but_a_changed_variant_is(finished) ->
 
 def test_results_of_other_code_count_only_when_asked_for(finished, monkeypatch) -> None:
     study, _ = finished
-    monkeypatch.setattr("agrilape.study.folder.code_key", lambda parts: "other")
+    monkeypatch.setattr("agrilape.study.study_folder.code_key", lambda parts: "other")
     assert len(due(study)) == 6
     assert len(due(Study.open(study.path, study.output, study.work, any_code=True))) == 2
 
@@ -168,7 +168,7 @@ def test_a_study_killed_with_its_machine_goes_on(finished, tmp_path) -> None:
     process.wait()
     written = first.read_text()
     rest = InProcess()
-    assert conduct(study, rest) == {}
+    assert run_study(study, rest) == {}
     assert "random-0" not in rest.started
     assert first.read_text() == written
     assert read_record(study.output / "results/random/1.json") is not None

@@ -22,17 +22,17 @@ from tests.rounding import ROUNDINGS
 from transformers import set_seed
 
 from agrilape.config import dump_recipe, parse_recipe
+from agrilape.dataset.manifest import read_store
+from agrilape.dataset.mixture import Mixture
+from agrilape.dataset.types import Example, Picture
 from agrilape.errors import AgrilapeError, DataError, DiskError, RecipeError
 from agrilape.model import lape_of, load_checkpoint, parameter_groups
-from agrilape.model.inspect import inspect_checkpoint
+from agrilape.model.checkpoint_info import inspect_checkpoint
 from agrilape.report import write_report
-from agrilape.samples.manifest import read_store
-from agrilape.samples.mixture import Mixture
-from agrilape.samples.types import Example, Picture
 from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train import train_recipe
 from agrilape.train.estimate import estimate_recipe
-from agrilape.train.prepare import prepare
+from agrilape.train.setup import prepare
 from agrilape.train.stages import fingerprints
 from agrilape.train.trainer import TrainingDivergedError
 
@@ -498,7 +498,7 @@ def test_questions_longer_than_the_context_are_dropped_whole_and_counted(data, t
 
 def test_a_batch_of_which_nothing_can_be_used_is_passed_over(data, tmp_path, monkeypatch) -> None:
     from agrilape.train import stages
-    from agrilape.train.parts import in_parts
+    from agrilape.train.micro_batches import in_parts
 
     def barren(collator, collate=None, spare=0, most=None):
         make, calls = in_parts(collator, collate, spare, most), []

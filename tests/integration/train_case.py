@@ -17,10 +17,10 @@ from PIL import Image
 
 from agrilape.config import parse_recipe
 from agrilape.config.recipe import DatasetConfig, Recipe
+from agrilape.dataset.manifest import Manifest, Shard, hash_file
+from agrilape.dataset.store import write_rows
+from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.geo.shapes import Box
-from agrilape.samples.manifest import Manifest, Shard, hash_file
-from agrilape.samples.store import write_rows
-from agrilape.samples.types import Chip, Example, Picture, Sample
 
 COLOURS = {"maize": (230, 200, 40), "wheat": (40, 200, 60), "barley": (60, 80, 220)}
 FILE = "train-00000.parquet"

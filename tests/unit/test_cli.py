@@ -15,7 +15,7 @@ from agrilape.cli.tables import print_facts, print_scores
 from agrilape.config import load_recipe
 from agrilape.config.load import shipped_recipes
 from agrilape.errors import RecipeError
-from agrilape.road import prepare_run, run_recipe, train_run
+from agrilape.pipeline import prepare_run, run_recipe, train_run
 
 
 def run(*arguments, module=False):

@@ -17,7 +17,7 @@ from agrilape.console import err, out, printable, say
 from agrilape.files import require_writable
 
 if TYPE_CHECKING:
-    from agrilape.samples.stats import CountTokens, Stats
+    from agrilape.dataset.statistics import CountTokens, Stats
 
 LISTED = 20  # findings of one data set that are printed
 
@@ -46,8 +46,8 @@ def show(
     overwrite: Overwrite = False,
 ) -> None:
     """Draw samples of every task with their places and times, as one page or one picture."""
+    from agrilape.dataset.integrity import find_prepared
     from agrilape.report.sheet import write_sheet
-    from agrilape.samples.check import find_prepared
 
     found = find_prepared(folder)
     for one in found:
@@ -68,8 +68,8 @@ def stats(
     as_json: AsJson = False,
 ) -> None:
     """Count samples, chips, tokens, crops and sizes."""
-    from agrilape.samples.check import find_prepared
-    from agrilape.samples.stats import data_stats
+    from agrilape.dataset.integrity import find_prepared
+    from agrilape.dataset.statistics import data_stats
 
     folders = find_prepared(folder)  # before a model is loaded
     count = _token_counter(model) if model else None
@@ -84,7 +84,7 @@ def stats(
 @group.command()
 def check(folder: Folder, as_json: AsJson = False) -> None:
     """Check that data sets are whole, sound and free of leaks; status 1 if anything is wrong."""
-    from agrilape.samples.check import check_data_set, find_prepared
+    from agrilape.dataset.integrity import check_data_set, find_prepared
 
     found = {str(one): check_data_set(one) for one in find_prepared(folder)}
     if as_json:
@@ -110,8 +110,8 @@ def export(
     split: Annotated[str, typer.Option(help="Which one: train, val or test.")] = "train",
 ) -> None:
     """Write a split for other systems, in a published format; what that cannot say is counted."""
-    from agrilape.samples.check import find_prepared
-    from agrilape.samples.export import export_split
+    from agrilape.dataset.integrity import find_prepared
+    from agrilape.prepare.export import export_split
 
     found = find_prepared(folder)
     for one in found:
@@ -124,7 +124,7 @@ def export(
 
 def _token_counter(model: str) -> CountTokens:
     from agrilape.config import LapeConfig
-    from agrilape.model.files import load_processor
+    from agrilape.model.checkpoint_files import load_processor
     from agrilape.model.presets import PRESETS
     from agrilape.tokens import PositionCodec, add_position_tokens
     from agrilape.tokens.chat import Chat

@@ -28,7 +28,7 @@ class Passed(BaseException):
         self.error, self.command = error, command
 
 
-class Ended(KeyboardInterrupt):
+class Terminated(KeyboardInterrupt):
     """The system asked the process to end, as schedulers do before they kill; to libraries it is Ctrl-C."""
 
 
@@ -59,7 +59,7 @@ def signals() -> Iterator[None]:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_DFL)
-    raise Ended if number == signal.SIGTERM else KeyboardInterrupt
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 @contextmanager

@@ -64,9 +64,9 @@ def run(
     keep: Keep = False,
 ) -> None:
     """Tune, train and evaluate whatever is not done yet; a killed study continues where it stopped."""
-    from agrilape.study.conduct import conduct
-    from agrilape.study.folder import Study
     from agrilape.study.launch import DaskLauncher, LocalLauncher
+    from agrilape.study.runner import run_study
+    from agrilape.study.study_folder import Study
 
     study = Study.open(plan, output, work, any_code)
     slots, budget = jobs or study.plan.jobs, threads or study.plan.threads
@@ -75,7 +75,7 @@ def run(
         if scheduler
         else LocalLauncher(slots, budget, device or study.plan.device)
     )
-    failed = conduct(study, launcher, keep=keep)
+    failed = run_study(study, launcher, keep=keep)
     say(f"results in {study.output}: agrilape report --study {study.output}")
     if failed:
         raise typer.Exit(1)
@@ -94,9 +94,9 @@ def run_one(
     keep: Keep = False,
 ) -> None:
     """Train and evaluate one run of a plan, for schedulers."""
-    from agrilape.study.folder import Study
     from agrilape.study.launch import PARENT
-    from agrilape.study.run import run_one as do
+    from agrilape.study.single_run import run_one as do
+    from agrilape.study.study_folder import Study
 
     if parent := int(os.environ.get(PARENT, "0")):
         end_with(parent)
@@ -113,9 +113,9 @@ def list_runs(
     everything: Annotated[bool, typer.Option("--all", help="Finished runs, too.")] = False,
 ) -> None:
     """Print a command line for each run that can start now: first the candidates, then what counts."""
-    from agrilape.study.conduct import due
-    from agrilape.study.folder import Study
-    from agrilape.study.schedule import shell_line
+    from agrilape.study.runner import due
+    from agrilape.study.scheduler import shell_line
+    from agrilape.study.study_folder import Study
 
     study = Study.open(plan, output, work, any_code)
     for one in due(study, everything=everything):
@@ -125,8 +125,8 @@ def list_runs(
 @ablate.command()
 def prepare(plan: PlanArgument, work: Work = None) -> None:
     """Prepare every data set that a plan needs, each once."""
-    from agrilape.study.conduct import prepare_all
-    from agrilape.study.folder import Study
+    from agrilape.study.runner import prepare_all
+    from agrilape.study.study_folder import Study
 
     for folder in prepare_all(Study.open(plan, None, work)):
         size = sum(file.stat().st_size for file in folder.iterdir())
@@ -136,7 +136,7 @@ def prepare(plan: PlanArgument, work: Work = None) -> None:
 @ablate.command()
 def collect(plan: PlanArgument, output: Output = None, work: Work = None) -> None:
     """Write study.json from the results that are there, after runs were started by other means."""
-    from agrilape.study.folder import Study, describe_machine
+    from agrilape.study.study_folder import Study, describe_machine
 
     study = Study.open(plan, output, work)
     say(f"wrote {study.write_summary({}, describe_machine())}")

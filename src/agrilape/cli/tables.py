@@ -27,7 +27,7 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
     Args:
         metrics: As `metrics.json` holds them.
     """
-    from agrilape.report.scores import Score, comparisons, describe, show, task_scores, verdict, words
+    from agrilape.report.score_tables import Score, comparisons, describe, show, task_scores, verdict, words
 
     def said(score: Score | None, metric: str) -> Text:
         if score is None:

@@ -15,10 +15,10 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
+from agrilape.dataset.types import Chip, Example, Sample
 from agrilape.evaluate.metrics.text import find_number
-from agrilape.evaluate.rows import Prediction, plain_text, shapes
+from agrilape.evaluate.predictions import Prediction, plain_text, shapes
 from agrilape.geo.shapes import Box, Instant, Part, Point, Polygon, Span
-from agrilape.samples.types import Chip, Example, Sample
 
 ShapeT = TypeVar("ShapeT", Box, Instant, Span)
 Answer: TypeAlias = tuple[Part, ...]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from agrilape.evaluate.rows import Prediction
+from agrilape.evaluate.predictions import Prediction
 
 CLOUD_CLASSES = ((0.001, "none"), (0.01, "under 1 %"), (0.05, "1 to 5 %"), (1.0, "over 5 %"))
 """Upper end of each class of the share of a chip that cloud or no data hides, and its name."""

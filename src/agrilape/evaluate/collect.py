@@ -15,11 +15,11 @@ from accelerate import PartialState
 from agrilape import __version__
 from agrilape.config.recipe import EvaluationConfig
 from agrilape.console import Track, progress
+from agrilape.dataset import read_manifest
+from agrilape.evaluate.inference import Decoding, Share, predict_samples
 from agrilape.evaluate.journal import Journal
-from agrilape.evaluate.predict import Decoding, Share, predict_samples
 from agrilape.evaluate.subset import Subset
 from agrilape.model import load_checkpoint
-from agrilape.samples import read_manifest
 
 WHICH_SAMPLES = {"batch_size", "suite", "tasks", "limit", "fitted_on"}
 """Settings of an evaluation on which no single prediction depends."""

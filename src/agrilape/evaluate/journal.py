@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agrilape.errors import DataError
-from agrilape.evaluate.rows import Prediction
+from agrilape.evaluate.predictions import Prediction
 from agrilape.files import write_text
 from agrilape.io.json_text import Line, json_lines, read_json_if_sound, to_json
 

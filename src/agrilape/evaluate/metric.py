@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from agrilape.evaluate.answer_arrays import Rows
 from agrilape.evaluate.metrics.arrays import Floats, floats
 from agrilape.evaluate.metrics.intervals import (
     Difference,
@@ -18,9 +19,8 @@ from agrilape.evaluate.metrics.intervals import (
     per_sample,
     ratio,
 )
-from agrilape.evaluate.read import Rows
-from agrilape.evaluate.rows import Prediction
-from agrilape.evaluate.units import BlockDifference, BlockEstimate, units
+from agrilape.evaluate.predictions import Prediction
+from agrilape.evaluate.resampling_units import BlockDifference, BlockEstimate, units
 
 Columns: TypeAlias = Callable[[Rows], Floats]
 Applies: TypeAlias = Callable[[Prediction], bool]

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from agrilape.evaluate.answer_arrays import Rows
 from agrilape.evaluate.metrics.arrays import floats
 from agrilape.evaluate.metrics.calibration import LEVELS, covered
 from agrilape.evaluate.metrics.intervals import estimate, per_sample
-from agrilape.evaluate.read import Rows
-from agrilape.evaluate.rows import Prediction
-from agrilape.evaluate.units import units
+from agrilape.evaluate.predictions import Prediction
+from agrilape.evaluate.resampling_units import units
 from agrilape.geo.shapes import Box, Instant, Point, Shape, Span
 
 Json: TypeAlias = dict[str, Any]
@@ -24,7 +24,7 @@ AXES: dict[type[Shape], str] = {Box: "place", Point: "place", Instant: "time", S
 """Shapes whose coordinates pair with the truth's one by one, and what they say; outlines' vertices do not."""
 
 
-class Stated(NamedTuple):
+class CoordinateForecast(NamedTuple):
     """One coordinate: where it is in truth, and where the model states it to be.
 
     Attributes:
@@ -56,7 +56,7 @@ def calibration(rows: Rows) -> Json | None:
     return {"levels": list(LEVELS), **{axis: _curve(ones) for axis, ones in axes.items() if ones}}
 
 
-def _curve(stated: list[Stated]) -> Json:
+def _curve(stated: list[CoordinateForecast]) -> Json:
     ends = floats([one.ends for one in stated])
     inside = covered(ends, [one.true for one in stated])
     drawn = units([one.row for one in stated])
@@ -70,7 +70,7 @@ def _curve(stated: list[Stated]) -> Json:
     }
 
 
-def _stated(row: Prediction) -> Iterator[Stated]:
+def _stated(row: Prediction) -> Iterator[CoordinateForecast]:
     """Coordinates of the first given shape of each kind that the truth has one of."""
     given = list(zip(_shapes(row.prediction), row.intervals, strict=False))
     for kind, axis in AXES.items():
@@ -79,7 +79,7 @@ def _stated(row: Prediction) -> Iterator[Stated]:
         if len(wanted) == 1 and states is not None:
             for true, ends in zip(np.array(wanted[0]).tolist(), states, strict=False):
                 if len(ends) == 2 * len(LEVELS):
-                    yield Stated(axis, row, true, ends)
+                    yield CoordinateForecast(axis, row, true, ends)
 
 
 def _shapes(parts: Iterable[object]) -> list[object]:

@@ -8,16 +8,16 @@ from typing import TypeAlias
 
 import numpy as np
 
+from agrilape.dataset.tasks import TASKS
 from agrilape.errors import RecipeError, did_you_mean
-from agrilape.evaluate.kinds import ANSWERS, CAPTION, EXACT_WORDS, Kind, kind_of
+from agrilape.evaluate.answer_arrays import Rows
+from agrilape.evaluate.answer_kinds import ANSWERS, CAPTION, EXACT_WORDS, Kind, kind_of
 from agrilape.evaluate.metric import Metric
 from agrilape.evaluate.metrics import quantities
 from agrilape.evaluate.metrics.arrays import Floats
 from agrilape.evaluate.metrics.intervals import Estimate
-from agrilape.evaluate.read import Rows
-from agrilape.evaluate.rows import Prediction
-from agrilape.evaluate.units import BlockEstimate
-from agrilape.samples.tasknames import TASKS
+from agrilape.evaluate.predictions import Prediction
+from agrilape.evaluate.resampling_units import BlockEstimate
 
 Scores: TypeAlias = dict[str, Estimate | BlockEstimate]
 TaskScores: TypeAlias = dict[str, Scores]
@@ -45,9 +45,9 @@ def metrics_of(task: str, rows: Rows, wanted: Wanted = EVERY_METRIC) -> Kind:
     known = task_kind(task, rows)
     by_name = {metric.name: metric for metric in known}
     names = wanted.get(task) or [metric.name for metric in known if _by_default(metric)]
-    if strangers := [name for name in names if name not in by_name]:
-        hint = did_you_mean(strangers[0], by_name, f"use {', '.join(by_name)}")
-        raise RecipeError(f"{task} has no metric {strangers[0]!r}", hint)
+    if unknown := [name for name in names if name not in by_name]:
+        hint = did_you_mean(unknown[0], by_name, f"use {', '.join(by_name)}")
+        raise RecipeError(f"{task} has no metric {unknown[0]!r}", hint)
     return tuple(by_name[name] for name in names)
 
 

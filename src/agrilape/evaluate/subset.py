@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from agrilape.samples.lazy import LazyExamples
-from agrilape.samples.types import Example
+from agrilape.dataset.lazy import LazyExamples
+from agrilape.dataset.types import Example
 
 
 class Subset(LazyExamples):

@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from agrilape.evaluate.answer_arrays import Rows, is_readable, names
+from agrilape.evaluate.answer_kinds import NAME
 from agrilape.evaluate.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWNS
-from agrilape.evaluate.kinds import NAME
 from agrilape.evaluate.metrics.crops import confusion
-from agrilape.evaluate.read import Rows, is_readable, names
+from agrilape.evaluate.predictions import Prediction
 from agrilape.evaluate.reliability import calibration
-from agrilape.evaluate.rows import Prediction
 from agrilape.evaluate.scores import (
     EVERY_METRIC,
     TaskScores,

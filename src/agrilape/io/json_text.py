@@ -24,7 +24,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
-class Damaged(NamedTuple):
+class InvalidLine(NamedTuple):
     """A line of a JSON-lines file that cannot be read.
 
     Attributes:
@@ -113,7 +113,7 @@ def read_json_if_sound(path: Path) -> dict[str, Any]:
         return {}
 
 
-def json_lines(text: str, infinite: bool = False) -> Iterator[Line | Damaged]:
+def json_lines(text: str, infinite: bool = False) -> Iterator[Line | InvalidLine]:
     """The rows of a JSON-lines text; blank lines are passed over, damaged ones are given as such.
 
     Args:
@@ -125,7 +125,7 @@ def json_lines(text: str, infinite: bool = False) -> Iterator[Line | Damaged]:
             try:
                 yield Line(number, parse_json(line, infinite))
             except ValueError as error:
-                yield Damaged(number, str(error).replace(" at line 1, column", " at column"))
+                yield InvalidLine(number, str(error).replace(" at line 1, column", " at column"))
 
 
 def to_json(value: Any) -> str:

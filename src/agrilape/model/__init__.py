@@ -7,12 +7,12 @@ from agrilape.model.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from agrilape.model.files import load_model, load_processor
-from agrilape.model.groups import parameter_groups
+from agrilape.model.checkpoint_files import load_model, load_processor
 from agrilape.model.lape import Lape
-from agrilape.model.locate import find_checkpoint, is_checkpoint
 from agrilape.model.merge import merge
+from agrilape.model.parameter_groups import parameter_groups
 from agrilape.model.presets import build_preset
+from agrilape.model.resolve import find_checkpoint, is_checkpoint
 
 __all__ = [
     "Checkpoint", "Lape", "attach", "build_preset", "detach", "find_checkpoint", "is_checkpoint", "lape_of",

@@ -20,8 +20,8 @@ from agrilape.config.lape import LapeConfig
 from agrilape.errors import ModelError
 from agrilape.files import whole_folder
 from agrilape.model.attach import inner_model, lape_of
-from agrilape.model.files import read_lape, read_tensors, write_lape, write_meta, write_tensors
-from agrilape.model.groups import group_of
+from agrilape.model.checkpoint_files import read_lape, read_tensors, write_lape, write_meta, write_tensors
+from agrilape.model.parameter_groups import group_of
 
 TRAINED, LORA = "trained.safetensors", "adapter_config.json"
 

@@ -22,8 +22,8 @@ from agrilape.errors import ModelError
 from agrilape.model import families as _families  # noqa: F401  (fills the registry)
 from agrilape.model.initialise import initialise
 from agrilape.model.lape import Lape, check_token_ids
-from agrilape.model.locate import CONFIG, WEIGHTS
-from agrilape.model.places import FACTS, places, remember_config
+from agrilape.model.resolve import CONFIG, WEIGHTS
+from agrilape.model.token_extents import FACTS, places, remember_config
 
 Model = TypeVar("Model", bound=nn.Module)
 Method = Callable[..., Any]
@@ -286,9 +286,9 @@ def inject(lape: Lape, layout: int, pixel_values: Tensor, images: dict[str, Any]
 
     Args:
         lape: The rows.
-        layout: Handle of the model's configuration, see `agrilape.model.places`.
+        layout: Handle of the model's configuration, see `agrilape.model.token_extents`.
         pixel_values: As given to the model.
-        images: What else is known of them, see `agrilape.model.places`.
+        images: What else is known of them, see `agrilape.model.token_extents`.
         features: `[images, G, D]`, or a list or tuple of `[G, D]`, in placeholder order.
 
     Returns:

@@ -22,7 +22,7 @@ from agrilape.console import warn
 from agrilape.errors import ModelError
 from agrilape.files import whole_folder
 from agrilape.model.adapter import base_of, load_adapter, save_adapter
-from agrilape.model.files import (
+from agrilape.model.checkpoint_files import (
     find_local,
     load_processor,
     load_weights,
@@ -31,7 +31,8 @@ from agrilape.model.files import (
     write_lape,
     write_meta,
 )
-from agrilape.model.locate import (
+from agrilape.model.merge import merged_settings
+from agrilape.model.resolve import (
     CONFIG,
     SHIPPED,
     SHIPPED_NAME,
@@ -41,7 +42,6 @@ from agrilape.model.locate import (
     is_on_hub,
     locate,
 )
-from agrilape.model.merge import merged_settings
 from agrilape.tokens.vocabulary import tokenizer_of
 
 FIRST_TOKEN = "<WIDTH-000>"  # noqa: S105 - of a position

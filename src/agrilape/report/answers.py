@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from agrilape.dataset.serialization import parts_from_json, window_from_json
 from agrilape.errors import DataError
 from agrilape.files import path_inside
 from agrilape.geo.shapes import Instant, Part, Span
 from agrilape.report.drawing import Bar, Mark, bar_of, day_text, marks_of, sentence, words_of
-from agrilape.report.folder import Json, Run
-from agrilape.samples.codec import parts_from_json, window_from_json
+from agrilape.report.run_folder import Json, Run
 
 RANKS = ("best", "median", "worst")
 

@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from agrilape.report.figures import COLOURS, STYLE, Chart, data_uri
-from agrilape.report.folder import Run
+from agrilape.report.run_folder import Run
 
 AXES = {"place": "coordinates of places", "time": "moments and ends of periods"}
 

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from agrilape.report.folder import Stage
-from agrilape.report.scores import words
+from agrilape.report.run_folder import Stage
+from agrilape.report.score_tables import words
 
 Values: TypeAlias = NDArray[np.float64]
 

@@ -9,16 +9,17 @@ from typing import Any
 import yaml
 
 from agrilape import __version__
+from agrilape.dataset.tasks import TASKS
 from agrilape.files import write_text
 from agrilape.report.answers import galleries
 from agrilape.report.calibration import reliability_chart
+from agrilape.report.comparison import compare_runs
 from agrilape.report.drawing import SIDE
-from agrilape.report.facts import data_sets, limits, stage_rows, steadiness
 from agrilape.report.figures import training_charts
-from agrilape.report.folder import Run, read_run
-from agrilape.report.maps import error_maps
-from agrilape.report.render import environment
-from agrilape.report.scores import (
+from agrilape.report.run_folder import Run, read_run
+from agrilape.report.run_summary import data_sets, limits, stage_rows, steadiness
+from agrilape.report.score_map import error_maps
+from agrilape.report.score_tables import (
     RULE,
     TALLY,
     breakdowns,
@@ -28,8 +29,7 @@ from agrilape.report.scores import (
     verdict,
     words,
 )
-from agrilape.report.versus import compare_runs
-from agrilape.samples.tasknames import TASKS
+from agrilape.report.templating import environment
 
 
 def write_report(run: Path, compare: Sequence[Path] = (), output: Path | None = None) -> Path:

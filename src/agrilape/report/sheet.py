@@ -11,22 +11,22 @@ from typing import Any
 
 import numpy as np
 
+from agrilape.dataset import Example, Sample, read_manifest, read_store
+from agrilape.dataset.manifest import describe_splits
 from agrilape.errors import RecipeError, did_you_mean
 from agrilape.files import write_text
 from agrilape.io.pictures import picture_format
 from agrilape.report.drawing import SIDE, Bar, Mark, bar_of, day_text, marks_of, sentence, words_of
 from agrilape.report.page import about
-from agrilape.report.render import environment
 from agrilape.report.sheet_picture import write_picture
-from agrilape.samples import Example, Sample, read_manifest, read_store
-from agrilape.samples.manifest import describe_splits
+from agrilape.report.templating import environment
 
 MOST_PICTURES = 6  # of a series; more are too small to see
 GOLDEN = (5**0.5 - 1) / 2  # whose multiples fall evenly between 0 and 1
 
 
 @dataclass(frozen=True)
-class Shown:
+class SheetImage:
     """A picture as data URI, with its date in words."""
 
     uri: str
@@ -55,7 +55,7 @@ class Card:
     question: str
     answer: str
     origin: str
-    pictures: tuple[Shown, ...]
+    pictures: tuple[SheetImage, ...]
     asked: tuple[Mark, ...]
     answered: tuple[Mark, ...]
     asked_bar: Bar | None
@@ -147,7 +147,7 @@ def _card(split: str, example: Example, sample: Sample) -> Card:
         answer=words_of(sample.answer, window, ground),
         origin=_origin(sample.provenance),
         pictures=tuple(
-            Shown(_uri(chip.pictures[n].data), _day(dates[n]))
+            SheetImage(_uri(chip.pictures[n].data), _day(dates[n]))
             for n in np.linspace(0, len(dates) - 1, min(len(dates), MOST_PICTURES)).round().astype(int)
         ),
         asked=marks_of(sample.question),

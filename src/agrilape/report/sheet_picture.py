@@ -11,13 +11,13 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from agrilape.dataset import Example, Sample
 from agrilape.files import whole_file
 from agrilape.geo.shapes import Box, Instant, Part, Point, Polygon, Span
 from agrilape.io.pictures import as_rgb
 from agrilape.report.drawing import day_text, sentence, words_of
 from agrilape.report.figures import STYLE
-from agrilape.report.scores import words
-from agrilape.samples import Example, Sample
+from agrilape.report.score_tables import words
 
 COLUMNS = 4
 ASKED, ANSWERED = "#ffd400", "#00a6d6"

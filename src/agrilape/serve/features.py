@@ -9,11 +9,11 @@ from typing import Any
 import shapely
 from shapely import Geometry
 
-from agrilape.evaluate.rows import Prediction
+from agrilape.evaluate.predictions import Prediction
 from agrilape.geo.shapes import Box, Instant, Polygon, Span
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.serve.geofile import Feature
-from agrilape.serve.merge import Piece, Whole, merge
+from agrilape.serve.tile_merge import MergedObject, TileObject, merge
 from agrilape.serve.tiles import Tiles
 from agrilape.sources.scene import PixelWindow
 
@@ -50,7 +50,7 @@ def determination(day: date | None, details: str) -> dict[str, str]:
     return {"determination:method": "auto-imagery", **seen, "determination:details": details}
 
 
-def _pieces(row: Prediction, window: PixelWindow) -> Iterator[Piece]:
+def _pieces(row: Prediction, window: PixelWindow) -> Iterator[TileObject]:
     """The outlines of an answer in pixels of the scene, cut at the tile's edges."""
     left, top, width, height = window
     view = shapely.box(left, top, left + width, top + height)
@@ -64,10 +64,10 @@ def _pieces(row: Prediction, window: PixelWindow) -> Iterator[Piece]:
         outline = shapely.transform(outline, lambda xy: xy * (width, height) + (left, top))
         outline = shapely.intersection(outline, view)
         if outline.area >= SMALLEST:
-            yield Piece(outline, window)
+            yield TileObject(outline, window)
 
 
-def _object(name: str, whole: Whole, tiles: Tiles, facts: dict[str, Any]) -> Feature:
+def _object(name: str, whole: MergedObject, tiles: Tiles, facts: dict[str, Any]) -> Feature:
     outline = tiles.georeference.from_pixels(whole.outline)
     hectares = tiles.georeference.area_ha(outline)
     crop = {"crop:name": tiles.question.crop} if tiles.question.crop else {}

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from agrilape.dataset.prompt_templates import load_phrasings
 from agrilape.geo.shapes import Part, Point
-from agrilape.samples.phrasings import load_phrasings
 
 _PLACE = re.compile(r"(-?\d{1,3}\.\d+)\s*,\s*(-?\d{1,2}\.\d+)")
 _TIME = re.compile(r"\b(when|dates?|season|time)\b", re.IGNORECASE)

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from pyproj import Transformer
 
+from agrilape.dataset.lazy import LazyExamples
+from agrilape.dataset.metadata import told
+from agrilape.dataset.prompt_templates import joined, load_phrasings
+from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Point
-from agrilape.samples.lazy import LazyExamples
-from agrilape.samples.metadata import told
-from agrilape.samples.phrasings import joined, load_phrasings
-from agrilape.samples.types import Chip, Example, Picture, Sample
 from agrilape.serve.question import Question
-from agrilape.serve.trained import Trained
+from agrilape.serve.training_questions import TrainingQuestions
 from agrilape.sources.scene import Frame, PixelWindow, Scene
 from agrilape.sources.tiling import encode_png, plan_windows, shown_metadata
 
@@ -47,7 +47,7 @@ class Tiles(LazyExamples):
         scene: Scene,
         frames: Sequence[Frame],
         question: Question,
-        taught: Trained,
+        taught: TrainingQuestions,
         overlap: float,
         composite: str,
     ) -> None:

@@ -20,7 +20,7 @@ _TREE_SHADOW_M = 14.0
 
 
 @dataclass(frozen=True)
-class Ground:
+class StaticLayers:
     """What does not change over the season, `[H, W]` unless said otherwise.
 
     Attributes:
@@ -48,7 +48,7 @@ class Ground:
     stressors: Floats
 
 
-def prepare_ground(rng: np.random.Generator, farmland: Farmland, canvas: Canvas) -> Ground:
+def prepare_ground(rng: np.random.Generator, farmland: Farmland, canvas: Canvas) -> StaticLayers:
     """Draw the patterns of soil, growth, rows, stress and woods."""
     size, gsd = canvas.plot.shape[0], canvas.gsd
     patches = fractal(rng, size, 1.2, longest=700 / gsd)
@@ -59,7 +59,7 @@ def prepare_ground(rng: np.random.Generator, farmland: Farmland, canvas: Canvas)
     zones = farmland.zones
     stress = burn([(zone.outline, k) for k, zone in enumerate(zones)], size, gsd)
     contrast = np.array([c.row_contrast for c in crops] + [0.0], np.float32)[canvas.plot]
-    return Ground(
+    return StaticLayers(
         canvas=canvas,
         season=farmland.season,
         soil=farmland.region.soil,
@@ -95,7 +95,7 @@ def _crowns(rng: np.random.Generator, size: int, gsd: float, patches: Floats) ->
     return np.clip(1 + 0.10 * lit + 0.13 * patches, 0.5, 1.6)
 
 
-def render(rng: np.random.Generator, ground: Ground, day: int, weather: Weather | None) -> Floats:
+def render(rng: np.random.Generator, ground: StaticLayers, day: int, weather: Weather | None) -> Floats:
     """Reflectance `[4, H, W]` on a day of the year, with clouds, blur of the optics and noise."""
     season = ground.season
     canopy = season.canopy(np.array([day]))
@@ -112,7 +112,9 @@ def render(rng: np.random.Generator, ground: Ground, day: int, weather: Weather 
     return np.asarray(image, np.float32)
 
 
-def _fields(rng: np.random.Generator, ground: Ground, day: int, cover: list[NDArray[np.float64]]) -> Floats:
+def _fields(
+    rng: np.random.Generator, ground: StaticLayers, day: int, cover: list[NDArray[np.float64]]
+) -> Floats:
     """Every pixel as its field's canopy over soil; pixels of no field come out as verge."""
     plot, season = ground.canvas.plot, ground.season
     plot = np.where(plot < 0, len(season.crops) - 2, plot)
@@ -137,7 +139,7 @@ def _fields(rng: np.random.Generator, ground: Ground, day: int, cover: list[NDAr
     return image
 
 
-def _stress(ground: Ground, day: int) -> tuple[Floats, Floats]:
+def _stress(ground: StaticLayers, day: int) -> tuple[Floats, Floats]:
     """Share of the green cover lost, and the share of that left as yellow canopy, `[H, W]`."""
     onset, lost, yellow = np.vstack([ground.stressors, [[0, 0, 0]]]).T
     developed = lost * np.clip((day - onset) / 15, 0, 1)
@@ -146,7 +148,7 @@ def _stress(ground: Ground, day: int) -> tuple[Floats, Floats]:
     ]
 
 
-def _paint_surroundings(ground: Ground, image: Floats, cover: list[NDArray[np.float64]]) -> None:
+def _paint_surroundings(ground: StaticLayers, image: Floats, cover: list[NDArray[np.float64]]) -> None:
     """Blend what is outside the fields into `image`, in proportion to its share of each pixel."""
     share = ground.canvas.share
     outside = np.flatnonzero(np.sum(list(share.values()), axis=0) > 0)
@@ -167,7 +169,7 @@ def _paint_surroundings(ground: Ground, image: Floats, cover: list[NDArray[np.fl
     flat[:, outside] = flat[:, outside] * (1 - taken) + total
 
 
-def _mix(ground: Ground, k: int, cover: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _mix(ground: StaticLayers, k: int, cover: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Spectrum of one plant community of the season, `[4]`."""
     name = [ground.season.crops[k]]
     kinds = ("leaf", "flower", "straw")

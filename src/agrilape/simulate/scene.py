@@ -20,7 +20,7 @@ from agrilape.geo.georeference import Georeference
 from agrilape.simulate.canvas import Floats, paint
 from agrilape.simulate.farmland import WINDOW, Farmland, grow_farmland
 from agrilape.simulate.regions import REGIONS, Region
-from agrilape.simulate.render import Ground, prepare_ground, render
+from agrilape.simulate.render import StaticLayers, prepare_ground, render
 from agrilape.simulate.sky import acquisition_days, draw_weather
 from agrilape.simulate.truth import calendar_date, truth_layers
 from agrilape.simulate.writer import write_image, write_json, write_truth
@@ -74,7 +74,7 @@ class DrawnScene:
     index: int
     grid: Georeference
     farmland: Farmland
-    ground: Ground
+    ground: StaticLayers
     weather: np.random.Generator
     noise: np.random.Generator
 

@@ -15,25 +15,35 @@ from agrilape.errors import DataError
 from agrilape.sources.scene import Frame, Observation, Parcel, PixelWindow, Scene, Zone
 
 if TYPE_CHECKING:
-    from agrilape.sources.folder import Home, Opened, find_homes, open_folder, open_home, read_raster
+    from agrilape.sources.folder import (
+        FolderContents,
+        ImageFolder,
+        find_image_folders,
+        open_folder,
+        open_image_folder,
+        read_raster,
+    )
+    from agrilape.sources.grouping import Problem
     from agrilape.sources.kits import KITS, open_kit
     from agrilape.sources.observations import PointSeries, read_observations, read_point_series
     from agrilape.sources.parcels import ParcelTable, read_parcels
-    from agrilape.sources.places import Problem
 
 __all__ = [
-    "KITS", "Frame", "Home", "Observation", "Opened", "Parcel", "ParcelTable", "PixelWindow", "PointSeries",
-    "Problem", "Scene", "Zone", "find_homes", "load_scenes", "open_folder", "open_home", "open_kit",
-    "read_observations", "read_parcels", "read_point_series", "read_raster",
+    "KITS", "FolderContents", "Frame", "ImageFolder", "Observation", "Parcel", "ParcelTable", "PixelWindow",
+    "PointSeries", "Problem", "Scene", "Zone", "find_image_folders", "load_scenes", "open_folder",
+    "open_image_folder", "open_kit", "read_observations", "read_parcels", "read_point_series", "read_raster",
 ]  # fmt: skip
 
-_HOMES = {
-    "folder": ("Home", "Opened", "find_homes", "open_folder", "open_home", "read_raster"),
+_MODULES = {
+    "folder": (
+        "FolderContents", "ImageFolder", "find_image_folders", "open_folder", "open_image_folder",
+        "read_raster",
+    ),
     "kits": ("KITS", "open_kit"),
     "observations": ("PointSeries", "read_observations", "read_point_series"),
     "parcels": ("ParcelTable", "read_parcels"),
-    "places": ("Problem",),
-}
+    "grouping": ("Problem",),
+}  # fmt: skip
 
 
 def load_scenes(source: FolderSource | KitSource) -> Iterator[Scene]:
@@ -59,7 +69,7 @@ def load_scenes(source: FolderSource | KitSource) -> Iterator[Scene]:
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
+    for images, names in _MODULES.items():
         if name in names:
-            return getattr(import_module(f"agrilape.sources.{home}"), name)
+            return getattr(import_module(f"agrilape.sources.{images}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

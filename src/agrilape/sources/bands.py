@@ -51,7 +51,7 @@ LONGEST_NAME = 5  # words of a band's name in a file's name, as in `sur_refl_b02
 
 
 @dataclass(frozen=True)
-class Clues:
+class BandHints:
     """What is known of a file beside the names of its bands.
 
     Attributes:
@@ -70,7 +70,7 @@ class Clues:
 
 
 @dataclass(frozen=True)
-class Named:
+class BandRoles:
     """Roles of the bands of a file, and notes on what was assumed or could not be told.
 
     Attributes:
@@ -127,7 +127,7 @@ def image_and_band(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def name_bands(descriptions: Sequence[str | None], clues: Clues, stem: str = "") -> Named:
+def name_bands(descriptions: Sequence[str | None], clues: BandHints, stem: str = "") -> BandRoles:
     """Name every band of a file.
 
     In this order: what the user states, plain words (`red`, `NIR`), the sensor's own names (`B04`, `SR_B4`),
@@ -156,11 +156,11 @@ def name_bands(descriptions: Sequence[str | None], clues: Clues, stem: str = "")
     return _named(found, names, descriptions, clues, notes)
 
 
-def name_stated(names: Sequence[str], clues: Clues) -> Named:
+def name_stated(names: Sequence[str], clues: BandHints) -> BandRoles:
     """Roles of names that the user gives, in file order; a name without a role is one itself."""
     found, notes = _resolve([plain(name) for name in names], names, clues)
     roles = tuple(role or name for role, name in zip(found, names, strict=True))
-    return Named(roles, tuple(map(plain, names)), (True,) * len(names), tuple(notes))
+    return BandRoles(roles, tuple(map(plain, names)), (True,) * len(names), tuple(notes))
 
 
 def _of_one_statistic(descriptions: Sequence[str | None]) -> list[str]:
@@ -174,9 +174,9 @@ def _named(
     found: Sequence[str | None],
     names: Sequence[str],
     texts: Sequence[str | None],
-    clues: Clues,
+    clues: BandHints,
     notes: list[str],
-) -> Named:
+) -> BandRoles:
     """Bands with what their names mean; those that show no ground are left unread, unless all are such."""
     beside = frozenset((*names, *clues.beside))
     shown = [
@@ -191,14 +191,14 @@ def _named(
             *notes,
             f"{len(left)} bands show no reflectance of the ground and were not read: {_some(left)}",
         ]
-    return Named(_once(found), tuple(names), tuple(shown), tuple(notes))
+    return BandRoles(_once(found), tuple(names), tuple(shown), tuple(notes))
 
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
 
 
-def _shows_no_ground(name: str, beside: frozenset[str], clues: Clues) -> bool:
+def _shows_no_ground(name: str, beside: frozenset[str], clues: BandHints) -> bool:
     """Is a name that of quality, heat, angles and the like on every sensor that it can be of?"""
     if not name or name in _ROLES or name in {plain(one) for one in clues.stated}:
         return False
@@ -207,7 +207,7 @@ def _shows_no_ground(name: str, beside: frozenset[str], clues: Clues) -> bool:
     return set(can_mean.values()) == {None}
 
 
-def spelled_name(text: str | None, clues: Clues) -> str:
+def spelled_name(text: str | None, clues: BandHints) -> str:
     """The name that a description spells: the whole of it, else a part of it; plain words before others.
 
     `B4, central wavelength 665 nm` spells `b4`, `Band 4 - Red` spells `red`.
@@ -228,7 +228,7 @@ def spelled_name(text: str | None, clues: Clues) -> str:
 
 
 def _resolve(
-    names: Sequence[str], texts: Sequence[str | None], clues: Clues
+    names: Sequence[str], texts: Sequence[str | None], clues: BandHints
 ) -> tuple[list[str | None], list[str]]:
     """Roles of names, and a note on those that mean this on one sensor and that on another."""
     stated = {plain(name): word_role(role) or role for name, role in clues.stated.items()}
@@ -281,7 +281,7 @@ def _by_wavelength(wavelengths: Sequence[float | None]) -> dict[int, str]:
     return found
 
 
-def _by_order(descriptions: Sequence[str | None], clues: Clues) -> tuple[list[str | None], list[str]]:
+def _by_order(descriptions: Sequence[str | None], clues: BandHints) -> tuple[list[str | None], list[str]]:
     """Roles of bands without names: by their colours, else by the order of the sensor or of RGB images."""
     count = len(descriptions)
     silent = not any(text and not _COUNTED.fullmatch(text) for text in descriptions)
@@ -312,7 +312,7 @@ def _once(found: Sequence[str | None]) -> tuple[str, ...]:
     )
 
 
-def unread_name(stem: str, clues: Clues) -> str | None:
+def unread_name(stem: str, clues: BandHints) -> str | None:
     """The name of a layer that shows no reflectance of the ground, if a file's name holds one; else None.
 
     Such are quality, clouds as bits, heat, angles: `QA_PIXEL`, `ST_B10`, `Fmask`.

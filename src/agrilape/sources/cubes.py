@@ -18,13 +18,13 @@ from rasterio.windows import Window
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import parse_crs
-from agrilape.sources.bands import Clues, Named, name_bands, spelled_name
-from agrilape.sources.clues import sensor_of_names
+from agrilape.sources.band_hints import sensor_of_names
+from agrilape.sources.bands import BandHints, BandRoles, name_bands, spelled_name
 from agrilape.sources.dates import acquisition_date, parse_date
-from agrilape.sources.facts import AS_THEY_SAY, Reading
 from agrilape.sources.layers import Band, Grid, RasterFile
-from agrilape.sources.placing import on_earth
+from agrilape.sources.placement import on_earth
 from agrilape.sources.scaling import baseline_of, landsat_scaling, scaling_of
+from agrilape.sources.scene_json import AS_THEY_SAY, Reading
 from agrilape.sources.sensors import sensor_in, sensor_of_tags
 
 OPEN_CUBES = 8
@@ -215,7 +215,7 @@ def _layers(
 
 def _named(
     path: Path, cube: Any, places: Sequence[tuple[str, tuple[tuple[str, int], ...]]], reading: Reading
-) -> tuple[Named, list[str | None]]:
+) -> tuple[BandRoles, list[str | None]]:
     """Roles of layers, and their labels along a dimension of bands (None for variables).
 
     A lone variable may be named by its file.
@@ -223,7 +223,7 @@ def _named(
     tags = {str(key): str(value) for key, value in _scalars(cube).items()}
     stated = reading.bands if isinstance(reading.bands, Mapping) else {}
     sensor = sensor_in(reading.sensor, stated=True) or sensor_of_tags(tags) or sensor_of_names(path)
-    clues = Clues(sensor=sensor, stated=stated)
+    clues = BandHints(sensor=sensor, stated=stated)
     labels = [_label(cube, at) for _, at in places]
     texts = [
         label or _spelling(cube[name], name, clues) for (name, _), label in zip(places, labels, strict=True)
@@ -239,7 +239,7 @@ def _label(cube: Any, at: tuple[tuple[str, int], ...]) -> str | None:
     return str(cube[dimension][number].to_numpy()) if dimension in cube.coords else f"band_{number + 1}"
 
 
-def _spelling(variable: Any, name: str, clues: Clues) -> str | None:
+def _spelling(variable: Any, name: str, clues: BandHints) -> str | None:
     """The first of a variable's names that is one of a band."""
     texts = (name, variable.attrs.get("common_name"), variable.attrs.get("long_name"))
     return next((text for text in texts if text and spelled_name(text, clues)), None)

@@ -12,14 +12,14 @@ from agrilape.errors import AgrilapeError, DataError
 from agrilape.io.pictures import picture_size
 from agrilape.skips import attempt
 from agrilape.sources.discovery import PICTURE_SUFFIXES, find_files, labels_below, listed, passed_over
-from agrilape.sources.facts import SceneFacts, read_facts
+from agrilape.sources.grouping import Problem, group_places, home_of
 from agrilape.sources.labels import is_parcels, label_picture, label_scene
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.masks import is_mask
 from agrilape.sources.pictures import PictureFrame
-from agrilape.sources.places import Problem, group_places, home_of
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.scene import Scene
+from agrilape.sources.scene_json import SceneFacts, read_facts
 from agrilape.sources.series import Series, assemble, season
 from agrilape.sources.vectors import is_plain_parquet
 
@@ -28,7 +28,7 @@ PARCELS = "**/*.gpkg"
 
 
 @dataclass(frozen=True)
-class Opened:
+class FolderContents:
     """What a folder holds.
 
     Attributes:
@@ -44,7 +44,7 @@ class Opened:
 
 def open_folder(
     path: Path, images: str = "**/*.tif", parcels: str = PARCELS, fully_labelled: bool | None = None
-) -> Opened:
+) -> FolderContents:
     """Find the scenes below a folder. One bad file never sinks the others.
 
     Images of one folder that show the same ground are one scene: several dates, bands or resolutions. Labels
@@ -72,8 +72,8 @@ def open_folder(
     scenes: list[Scene] = []
     problems: list[Problem] = []
     notes: list[str] = []
-    for home in find_homes(path, images, parcels):
-        for found in open_home(replace(home, fully_labelled=fully_labelled)):
+    for group in find_image_folders(path, images, parcels):
+        for found in open_image_folder(replace(group, fully_labelled=fully_labelled)):
             match found:
                 case Scene():
                     scenes.append(found)
@@ -81,11 +81,11 @@ def open_folder(
                     problems.append(found)
                 case str():
                     notes.append(found)
-    return Opened(tuple(scenes), tuple(problems), tuple(dict.fromkeys(notes)))
+    return FolderContents(tuple(scenes), tuple(problems), tuple(dict.fromkeys(notes)))
 
 
 @dataclass(frozen=True)
-class Home:
+class ImageFolder:
     """Images of one folder, which are opened together.
 
     Attributes:
@@ -105,7 +105,7 @@ class Home:
     fully_labelled: bool | None = None
 
 
-def find_homes(path: Path, images: str = "**/*.tif", parcels: str = PARCELS) -> list[Home]:
+def find_image_folders(path: Path, images: str = "**/*.tif", parcels: str = PARCELS) -> list[ImageFolder]:
     """What `open_folder` opens, one folder after the other; for many, each may be opened by itself.
 
     Raises:
@@ -128,14 +128,14 @@ def find_homes(path: Path, images: str = "**/*.tif", parcels: str = PARCELS) -> 
     beside: dict[Path, list[Path]] = defaultdict(list)
     for vector in vectors:
         beside[vector.parent].append(vector)
-    homes = [
-        Home(path, folder, tuple(inside[folder]), tuple(beside.get(folder, vectors)))
+    folders = [
+        ImageFolder(path, folder, tuple(inside[folder]), tuple(beside.get(folder, vectors)))
         for folder in sorted(inside)
     ]
     if others:
         said.append(f"{listed(others)} were passed over: they do not match {images}")
-    homes[0] = replace(homes[0], notes=tuple(said))
-    return homes
+    folders[0] = replace(folders[0], notes=tuple(said))
+    return folders
 
 
 def _vectors(path: Path, pattern: str) -> tuple[tuple[Path, ...], list[str]]:
@@ -159,17 +159,17 @@ def _vectors(path: Path, pattern: str) -> tuple[tuple[Path, ...], list[str]]:
     return tuple(found), notes
 
 
-def open_home(home: Home) -> Iterator[Scene | Problem | str]:
+def open_image_folder(group: ImageFolder) -> Iterator[Scene | Problem | str]:
     """The scenes of one folder one by one, what was left out, and notes on what was done."""
-    yield from home.notes
-    facts = attempt("reading what is known of", home.folder, read_facts, home.root, home.folder)
+    yield from group.notes
+    facts = attempt("reading what is known of", group.folder, read_facts, group.root, group.folder)
     if isinstance(facts, AgrilapeError):
-        yield Problem(home.folder, str(facts))
+        yield Problem(group.folder, str(facts))
         return
     if facts.fully_labelled is None:
-        facts = facts.model_copy(update={"fully_labelled": home.fully_labelled})
-    yield from _on_map(home, facts)
-    yield from _pictures(home, facts)
+        facts = facts.model_copy(update={"fully_labelled": group.fully_labelled})
+    yield from _on_map(group, facts)
+    yield from _pictures(group, facts)
 
 
 def read_raster(
@@ -240,17 +240,17 @@ def picture_scene(path: Path, name: str, source: str, **facts: Any) -> Scene:
     )
 
 
-def _on_map(home: Home, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
+def _on_map(group: ImageFolder, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
     """The scenes of one folder's images other than plain pictures."""
     problems: list[Problem] = []
-    plain = [image for image in home.images if image.suffix.lower() not in PICTURE_SUFFIXES]
+    plain = [image for image in group.images if image.suffix.lower() not in PICTURE_SUFFIXES]
     places = group_places(
-        plain, facts, lambda path, reason: problems.append(Problem(path, reason)), home.root
+        plain, facts, lambda path, reason: problems.append(Problem(path, reason)), group.root
     )
     yield from problems
     for files in places:
-        place = files[0].path if len(files) == 1 else home.folder
-        opened = attempt("opening", place, _open_scene, home, _name(home, files, places), files, facts)
+        place = files[0].path if len(files) == 1 else group.folder
+        opened = attempt("opening", place, _open_scene, group, _name(group, files, places), files, facts)
         if isinstance(opened, AgrilapeError):
             yield Problem(place, str(opened))
             continue
@@ -258,35 +258,35 @@ def _on_map(home: Home, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
         yield scene
         yield from notes
         for day in scene.meta.get("empty_dates", ()):
-            yield Problem(home.folder, f"{day}: no valid pixel, date left out")
+            yield Problem(group.folder, f"{day}: no valid pixel, date left out")
 
 
 def _open_scene(
-    home: Home, name: str, files: Sequence[RasterFile], facts: SceneFacts
+    group: ImageFolder, name: str, files: Sequence[RasterFile], facts: SceneFacts
 ) -> tuple[Scene, list[str]]:
     series = assemble(files)
-    scene = series_scene(name, home.root.name, series, meta=facts.meta)
+    scene = series_scene(name, group.root.name, series, meta=facts.meta)
     if facts.window is not None:
         scene = replace(scene, window=facts.window)
     notes = list(series.notes)
     if scene.georeference is None:
         return scene, [*notes, f"{name}: no place on the map, pixels only"]
-    scene, said = label_scene(scene, home.root, home.folder, home.vectors, facts)
+    scene, said = label_scene(scene, group.root, group.folder, group.vectors, facts)
     return scene, notes + said
 
 
-def _name(home: Home, files: Sequence[RasterFile], places: Sequence[object]) -> str:
+def _name(group: ImageFolder, files: Sequence[RasterFile], places: Sequence[object]) -> str:
     """A scene's name: its folder's, or its first file's if that is the only one or other scenes lie there."""
-    if home.folder == home.root or len(places) > 1 or len({file.path for file in files}) == 1:
-        return files[0].path.relative_to(home.root).with_suffix("").as_posix()
-    return home.folder.relative_to(home.root).as_posix()
+    if group.folder == group.root or len(places) > 1 or len({file.path for file in files}) == 1:
+        return files[0].path.relative_to(group.root).with_suffix("").as_posix()
+    return group.folder.relative_to(group.root).as_posix()
 
 
-def _pictures(home: Home, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
+def _pictures(group: ImageFolder, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
     count = 0
-    for path in home.images:
+    for path in group.images:
         if path.suffix.lower() in PICTURE_SUFFIXES:
-            opened = attempt("opening", path, _open_picture, home, path, facts)
+            opened = attempt("opening", path, _open_picture, group, path, facts)
             if isinstance(opened, AgrilapeError):
                 yield Problem(path, str(opened))
                 continue
@@ -298,7 +298,7 @@ def _pictures(home: Home, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
         yield f"{count} pictures have no place on the map: pixels only"
 
 
-def _open_picture(home: Home, path: Path, facts: SceneFacts) -> tuple[Scene, list[str]]:
-    name = path.relative_to(home.root).with_suffix("").as_posix()
-    scene = picture_scene(path, name, home.root.name, meta={"group": name} | facts.meta)
-    return label_picture(scene, home.root, path, facts)
+def _open_picture(group: ImageFolder, path: Path, facts: SceneFacts) -> tuple[Scene, list[str]]:
+    name = path.relative_to(group.root).with_suffix("").as_posix()
+    scene = picture_scene(path, name, group.root.name, meta={"group": name} | facts.meta)
+    return label_picture(scene, group.root, path, facts)

@@ -14,9 +14,8 @@ from affine import Affine
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.io.tables import read_csv
-from agrilape.sources.crops import crop_names, read_crop_table
+from agrilape.sources.crop_names import crop_names, read_crop_table
 from agrilape.sources.discovery import find_files
-from agrilape.sources.facts import SceneFacts, nearest
 from agrilape.sources.layers import Grid
 from agrilape.sources.masks import (
     BOXES_FILE,
@@ -27,8 +26,9 @@ from agrilape.sources.masks import (
     parcels_from_mask,
 )
 from agrilape.sources.observations import OBSERVATION_FILES, read_observations
-from agrilape.sources.parcels import ElsewhereError, ParcelTable, read_parcels
+from agrilape.sources.parcels import ParcelsOutsideImageError, ParcelTable, read_parcels
 from agrilape.sources.scene import Scene
+from agrilape.sources.scene_json import SceneFacts, nearest
 from agrilape.sources.vectors import VECTOR_SUFFIXES, ZONE_LAYERS
 from agrilape.sources.zones import read_zones
 
@@ -157,7 +157,11 @@ def _parcels(
     if not tables and errors:
         raise errors[0]
     # Files of other scenes lie elsewhere, as they should; what is wrong with the rest is said.
-    lost = [f"left out labels: {error.problem}" for error in errors if not isinstance(error, ElsewhereError)]
+    lost = [
+        f"left out labels: {error.problem}"
+        for error in errors
+        if not isinstance(error, ParcelsOutsideImageError)
+    ]
     return ParcelTable(
         tuple(parcel for table in tables for parcel in table.parcels),
         (*(note for table in tables for note in table.notes), *lost),

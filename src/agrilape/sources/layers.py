@@ -58,7 +58,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Beside:
+class SiblingFiles:
     """What the names of the files of its folder tell of a file.
 
     Attributes:
@@ -70,7 +70,7 @@ class Beside:
     acquired: date | None = None
 
 
-ALONE = Beside()
+ALONE = SiblingFiles()
 
 
 @dataclass(frozen=True)

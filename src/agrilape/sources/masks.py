@@ -21,7 +21,7 @@ from agrilape.geo.georeference import apply_affine
 from agrilape.io.gdal import open_raster
 from agrilape.io.tables import read_csv
 from agrilape.sources.columns import plain_name, read_number
-from agrilape.sources.crops import plain_crop
+from agrilape.sources.crop_names import plain_crop
 from agrilape.sources.layers import Grid
 from agrilape.sources.scene import Parcel
 

@@ -18,7 +18,7 @@ from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference, parse_crs
 from agrilape.io.tables import read_csv
 from agrilape.sources.columns import first_of, is_nothing, plain_name, read_numbers
-from agrilape.sources.crops import plain_crop
+from agrilape.sources.crop_names import plain_crop
 from agrilape.sources.date_columns import DateOrder, read_dates
 from agrilape.sources.scene import Observation
 from agrilape.sources.vectors import read_vector

@@ -18,7 +18,7 @@ from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.sources import cdl
 from agrilape.sources.columns import known_column, plain_name, read_numbers
-from agrilape.sources.crops import are_words, plain_crop, unnamed_code
+from agrilape.sources.crop_names import are_words, plain_crop, unnamed_code
 from agrilape.sources.date_columns import DateOrder, read_dates
 from agrilape.sources.scene import Parcel
 from agrilape.sources.vectors import (
@@ -125,12 +125,12 @@ def read_parcels(
     return ParcelTable(tuple(_unique(parcels)), tuple(f"{path.name}: {note}" for note in notes))
 
 
-class ElsewhereError(DataError):
+class ParcelsOutsideImageError(DataError):
     """Parcels that can be read, but lie on other ground than the image."""
 
 
-def _elsewhere(path: Path) -> ElsewhereError:
-    return ElsewhereError(
+def _elsewhere(path: Path) -> ParcelsOutsideImageError:
+    return ParcelsOutsideImageError(
         f"{path} and the image do not overlap",
         "check that both show the same place and that both have their true coordinate system",
     )

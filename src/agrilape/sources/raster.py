@@ -25,15 +25,15 @@ from agrilape.errors import DataError
 from agrilape.io.gdal import open_raster
 from agrilape.io.remote import is_remote
 from agrilape.sources import composite as composites
-from agrilape.sources.bands import MASK_ROLES, Clues, Named, name_bands, name_stated
-from agrilape.sources.clues import clues_of, tags_of
+from agrilape.sources.band_hints import clues_of, tags_of
+from agrilape.sources.bands import MASK_ROLES, BandHints, BandRoles, name_bands, name_stated
 from agrilape.sources.cubes import read_variable
 from agrilape.sources.dates import acquisition_date
-from agrilape.sources.facts import AS_THEY_SAY, Reading
-from agrilape.sources.layers import ALONE, Band, Beside, Grid, RasterFile
-from agrilape.sources.placing import grid_of, place_of
+from agrilape.sources.layers import ALONE, Band, Grid, RasterFile, SiblingFiles
+from agrilape.sources.placement import grid_of, place_of
 from agrilape.sources.scaling import Scaling, baseline_of, landsat_scaling, scaling_of
 from agrilape.sources.scene import PixelWindow
+from agrilape.sources.scene_json import AS_THEY_SAY, Reading
 from agrilape.sources.stacks import dates_of_stack, name_stack, parts_of_stack
 
 OPEN_FILES = 64  # per thread; a file handle costs a few hundred kilobytes of GDAL state
@@ -278,7 +278,9 @@ def read_bands(
     return values
 
 
-def inspect_raster(path: Path | str, reading: Reading = AS_THEY_SAY, beside: Beside = ALONE) -> RasterFile:
+def inspect_raster(
+    path: Path | str, reading: Reading = AS_THEY_SAY, beside: SiblingFiles = ALONE
+) -> RasterFile:
     """Read the header of an image file, and its last pixels to see that it is whole.
 
     Args:
@@ -331,7 +333,7 @@ def _check_whole(dataset: Any) -> None:
     dataset.read(dataset.count, window=Window(left, top, dataset.width - left, dataset.height - top))
 
 
-def _describe(path: Path, dataset: Any, grid: Grid, reading: Reading, beside: Beside) -> RasterFile:
+def _describe(path: Path, dataset: Any, grid: Grid, reading: Reading, beside: SiblingFiles) -> RasterFile:
     clues = clues_of(path, dataset, reading, beside.bands)
     named, days = _identify(path, dataset, reading, clues)
     if ColorInterp.palette in dataset.colorinterp and named.roles == ("band_1",):
@@ -361,8 +363,8 @@ def _describe(path: Path, dataset: Any, grid: Grid, reading: Reading, beside: Be
 
 
 def _identify(
-    path: Path, dataset: Any, reading: Reading, clues: Clues
-) -> tuple[Named, Sequence[date | None]]:
+    path: Path, dataset: Any, reading: Reading, clues: BandHints
+) -> tuple[BandRoles, Sequence[date | None]]:
     """A role for each band of a file, from what is stated, else from what the file says; dates of a stack."""
     if isinstance(reading.bands, tuple):
         return _stated(path, dataset, reading.bands, clues)
@@ -373,8 +375,8 @@ def _identify(
 
 
 def _stated(
-    path: Path, dataset: Any, names: tuple[str, ...], clues: Clues
-) -> tuple[Named, Sequence[date | None]]:
+    path: Path, dataset: Any, names: tuple[str, ...], clues: BandHints
+) -> tuple[BandRoles, Sequence[date | None]]:
     """The bands as the user names them in file order, or all of a stack of dates by one name."""
     days = dates_of_stack(dataset.descriptions)
     if len(names) == 1 and any(days):
@@ -393,7 +395,7 @@ def _stated(
     return named, days
 
 
-def _scalings(path: Path, dataset: Any, named: Named, reading: Reading) -> list[Scaling]:
+def _scalings(path: Path, dataset: Any, named: BandRoles, reading: Reading) -> list[Scaling]:
     baseline = baseline_of(str(path), tags_of(dataset), reading)
     stated = zip(dataset.scales, dataset.offsets, map(_number, dataset.nodatavals), strict=True)
     return [

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from agrilape.sources.bands import MASK_ROLES
 from agrilape.sources.composite import INDICES
-from agrilape.sources.facts import Reading
+from agrilape.sources.scene_json import Reading
 
 ASSUMED = "no scale is stated: integers were taken as value x 10,000"
 EIGHT_BIT_SCALE = 1 / 255

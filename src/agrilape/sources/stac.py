@@ -13,13 +13,13 @@ from agrilape.files import path_inside
 from agrilape.io.json_text import read_json
 from agrilape.io.remote import check_remote, is_remote
 from agrilape.io.text import read_text
-from agrilape.sources.bands import Clues, name_bands, plain, word_role
+from agrilape.sources.bands import BandHints, name_bands, plain, word_role
 from agrilape.sources.cubes import need
 from agrilape.sources.dates import parse_date
-from agrilape.sources.facts import AS_THEY_SAY, Reading
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.scaling import BOA_OFFSET, baseline_of
+from agrilape.sources.scene_json import AS_THEY_SAY, Reading
 from agrilape.sources.sensors import known_name, sensor_in, sensor_of_tags
 
 _NO_DATA_ROLES = {"thumbnail", "overview", "visual", "metadata"}
@@ -136,7 +136,7 @@ def _roles(item: Any, reading: Reading) -> tuple[dict[str, list[str]], list[str]
     said = {key: _names(key, asset) for key, asset in item.assets.items() if _is_image(asset)}
     beside = frozenset(plain(name) for names in said.values() for name in names)
     stated = reading.bands if isinstance(reading.bands, Mapping) else {}
-    clues = Clues(_sensor(item, reading), stated, beside)
+    clues = BandHints(_sensor(item, reading), stated, beside)
     found: dict[str, list[str]] = {}
     doubts: list[str] = []
     for key, names in said.items():

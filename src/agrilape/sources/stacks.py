@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from agrilape.errors import DataError
-from agrilape.sources.bands import Clues, Named, image_and_band, name_bands, plain
+from agrilape.sources.bands import BandHints, BandRoles, image_and_band, name_bands, plain
 from agrilape.sources.dates import parse_date
 from agrilape.sources.sensors import sensor_in
 
@@ -66,7 +66,7 @@ def parts_of_stack(path: Path, descriptions: Sequence[str | None]) -> list[Part]
     return parts
 
 
-def name_stack(parts: Sequence[Part], clues: Clues, stem: str) -> Named:
+def name_stack(parts: Sequence[Part], clues: BandHints, stem: str) -> BandRoles:
     """Roles of a stack's bands: the names of each image are understood by themselves.
 
     A band without a role is called the same on every date. Where bands have no names but dates, all are what
@@ -82,7 +82,7 @@ def name_stack(parts: Sequence[Part], clues: Clues, stem: str) -> Named:
         known = not one.roles[0].startswith("band_")
         said = 'bands are called by dates alone: state what they are, as "bands": ["ndvi"], in scene.json'
         notes = one.notes if known else (*one.notes, said)
-        return Named(one.roles * len(parts), one.names * len(parts), (True,) * len(parts), notes)
+        return BandRoles(one.roles * len(parts), one.names * len(parts), (True,) * len(parts), notes)
     order = {name: n for n, name in enumerate(dict.fromkeys(plain(part.name) for part in parts), start=1)}
     roles, names, read = [""] * len(parts), [plain(part.name) for part in parts], [True] * len(parts)
     heard: dict[str, None] = {}
@@ -94,7 +94,7 @@ def name_stack(parts: Sequence[Part], clues: Clues, stem: str) -> Named:
         for n, role, shown in zip(members, named.roles, named.read, strict=True):
             roles[n] = f"band_{order[names[n]]}" if role.startswith("band_") else role
             read[n] = shown
-    return Named(tuple(roles), tuple(names), tuple(read), tuple(heard))
+    return BandRoles(tuple(roles), tuple(names), tuple(read), tuple(heard))
 
 
 def _split(texts: Sequence[str]) -> list[tuple[str, str]]:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from agrilape.config import Recipe
 from agrilape.config.recipe import DatasetConfig
+from agrilape.dataset.manifest import read_manifest
 from agrilape.errors import DataError
 from agrilape.locks import locked
-from agrilape.samples.manifest import read_manifest
 from agrilape.study.keys import dataset_key
 
 FINISHED = "stage.json"
@@ -104,7 +104,7 @@ def _is_whole(folder: Path) -> bool:
 
 def _prepare(name: str, config: DatasetConfig, folder: Path, scenes: Path) -> None:
     try:
-        from agrilape.samples.prepare import prepare_dataset
+        from agrilape.prepare.from_scenes import prepare_dataset
     except ImportError as error:
         raise DataError(
             f"data set {name} is not in {folder}, and {error.name} is not installed to prepare it",

@@ -12,11 +12,11 @@ from typing import Any
 import agrilape
 from agrilape.config import Recipe
 from agrilape.config.recipe import DatasetConfig
-from agrilape.samples.manifest import read_manifest
+from agrilape.dataset.manifest import read_manifest
 from agrilape.study.plan import Curve
 
 MAKES_DATA = ("config", "geo", "sources", "simulate", "samples")
-MAKES_RUNS = ("config", "geo", "samples", "tokens", "model", "train", "evaluate", "study/run.py")
+MAKES_RUNS = ("config", "geo", "samples", "tokens", "model", "train", "evaluate", "study/single_run.py")
 """Packages and modules on whose code the data, and what is learnt from them, depends."""
 
 

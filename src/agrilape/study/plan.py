@@ -107,7 +107,7 @@ class TakeOff(Settings):
     above: float | None = Field(None, description="Threshold; null: the blind baseline's score.")
 
 
-class Plan(Settings):
+class StudyPlan(Settings):
     """A whole study."""
 
     name: str = Field(pattern=NAME)
@@ -130,7 +130,7 @@ class Plan(Settings):
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:1.")
 
     @model_validator(mode="after")
-    def _check(self) -> Plan:
+    def _check(self) -> StudyPlan:
         names = [variant.name for variant in self.all_variants()]
         if not names:
             raise ValueError("a plan needs variants, a grid, or both")
@@ -180,7 +180,7 @@ class Plan(Settings):
         return self.baseline or self.all_variants()[0].name
 
 
-def load_plan(path: Path | str) -> tuple[Plan, str]:
+def load_plan(path: Path | str) -> tuple[StudyPlan, str]:
     """Read a plan.
 
     Args:
@@ -194,7 +194,7 @@ def load_plan(path: Path | str) -> tuple[Plan, str]:
     """
     file = _find(Path(path))
     try:
-        plan = Plan.model_validate({"name": file.stem, **_read(file)})
+        plan = StudyPlan.model_validate({"name": file.stem, **_read(file)})
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise RecipeError(f"{file} is no plan: {problems}", "see docs/studies.md for the form") from error
@@ -238,11 +238,11 @@ def _check_chosen(chosen: Mapping[str, Settling], tried: Mapping[str, Sequence[S
         if chosen.get(name) not in settings:
             known = " or ".join(map(str, settings))
             raise ValueError(f"tune.chosen gives {chosen.get(name)} for variant {name}: it must be {known}")
-    if strangers := sorted(set(chosen) - set(tried)):
-        raise ValueError(f"tune.chosen names {', '.join(strangers)}, which no variant is called")
+    if unknown := sorted(set(chosen) - set(tried)):
+        raise ValueError(f"tune.chosen names {', '.join(unknown)}, which no variant is called")
 
 
-def candidates(plan: Plan, variant: Variant) -> list[Settling]:
+def candidates(plan: StudyPlan, variant: Variant) -> list[Settling]:
     """What is tried when a variant is tuned; one empty choice where nothing is."""
     if plan.tune is None:
         return [{}]

@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from agrilape.evaluate.read import Rows
+from agrilape.evaluate.answer_arrays import Rows
+from agrilape.evaluate.metric_sums import metric_named, scene_sums
 from agrilape.evaluate.scores import EVERY_METRIC, Wanted
-from agrilape.evaluate.sums import metric_named, scene_sums
 from agrilape.files import write_text
 from agrilape.io.json_text import parse_json, read_json_if_sound
 from agrilape.train.log import read_rows
-from agrilape.train.watch import CURVE
+from agrilape.train.validation import CURVE
 
 Json: TypeAlias = dict[str, Any]
 FORMAT = 1

@@ -12,11 +12,11 @@ from typing import Any
 
 from agrilape.console import progress, say
 from agrilape.errors import RecipeError
-from agrilape.study.folder import BEST, TRIALS, Study, sign_of
 from agrilape.study.plan import Range, Search, Settling
 from agrilape.study.results import position_loss, read_record, score_of, write_record
-from agrilape.study.runs import Run
-from agrilape.study.schedule import Schedule
+from agrilape.study.run_recipes import Run
+from agrilape.study.scheduler import Schedule
+from agrilape.study.study_folder import BEST, TRIALS, Study, sign_of
 from agrilape.train.log import read_rows
 
 LOOK_S = 2.0

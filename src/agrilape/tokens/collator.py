@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
+from agrilape.dataset.types import Chip, Example, Sample
 from agrilape.errors import DataError
-from agrilape.samples.types import Chip, Example, Sample
 from agrilape.tokens.chat import Chat, image_times
 from agrilape.tokens.codec import PositionCodec
 from agrilape.tokens.grammar import Coordinates

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 from transformers import InternVLProcessor
 
+from agrilape.dataset.types import Chip
 from agrilape.errors import DataError
 from agrilape.io.pictures import as_rgb, picture_size
-from agrilape.samples.types import Chip
 from agrilape.skips import planned
 from agrilape.tokens.chat import Chat, image_times
-from agrilape.tokens.explain import explained
+from agrilape.tokens.library_errors import explained
 
 PER_TOKEN = ("token_type_ids", "mm_token_type_ids")  # what some processors say of each token; 0 for text
 

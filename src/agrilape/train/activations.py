@@ -18,7 +18,7 @@ SPARE = 1.6  # gradients of a layer under way, and what the allocator keeps betw
 SCORED = 0.5  # share of a part's places at which logits are computed, before the part is known
 
 
-class Held(NamedTuple):
+class ActivationBytes(NamedTuple):
     """Bytes of activations.
 
     Attributes:
@@ -58,7 +58,7 @@ class Arithmetic(NamedTuple):
 
 def activation_bytes(
     model: Any, part: Mapping[str, Tensor], arithmetic: Arithmetic, sees: bool, again: bool
-) -> Held:
+) -> ActivationBytes:
     """Activations of one part of a batch.
 
     Args:
@@ -78,7 +78,7 @@ def activation_bytes(
     vision = getattr(model.config, "vision_config", None)
     if sees and vision is not None:
         stacks.append(_encoder(vision, _patches(vision, part), arithmetic, again))
-    return Held(kept + sum(one.kept for one in stacks), max(one.again for one in stacks))
+    return ActivationBytes(kept + sum(one.kept for one in stacks), max(one.again for one in stacks))
 
 
 def tokens_that_fit(room: int, model: Any, arithmetic: Arithmetic, sees: bool, again: bool) -> int:
@@ -96,7 +96,7 @@ def tokens_that_fit(room: int, model: Any, arithmetic: Arithmetic, sees: bool, a
     if sees and vision is not None:
         patches = 1000 * getattr(vision, "spatial_merge_size", 1) ** 2
         stacks.append(_encoder(vision, patches, arithmetic, again))
-    thousand = Held(sum(one.kept for one in stacks), max(one.again for one in stacks))
+    thousand = ActivationBytes(sum(one.kept for one in stacks), max(one.again for one in stacks))
     vocabulary: int = model.config.get_text_config().vocab_size
     logits = int(1000 * SCORED * vocabulary * 2 * arithmetic.product)
     return max(1000 * room // sum(thousand.peak(logits)), 1)
@@ -113,20 +113,24 @@ def logit_bytes(model: Any, part: Mapping[str, Tensor], arithmetic: Arithmetic) 
     return vocabulary * (places * 2 * arithmetic.product + len(part["answered"]) * 2 * FLOAT)
 
 
-def _decoder(model: Any, tokens: int, arithmetic: Arithmetic, again: bool) -> Held:
+def _decoder(model: Any, tokens: int, arithmetic: Arithmetic, again: bool) -> ActivationBytes:
     text = model.config.get_text_config()
     layer = _decoder_layer(text, arithmetic)
     return _stack(tokens, text.num_hidden_layers, layer, text.hidden_size, again)
 
 
-def _encoder(vision: Any, patches: int, arithmetic: Arithmetic, again: bool) -> Held:
+def _encoder(vision: Any, patches: int, arithmetic: Arithmetic, again: bool) -> ActivationBytes:
     layers = getattr(vision, "num_hidden_layers", None) or vision.depth
     return _stack(patches, layers, _encoder_layer(vision, arithmetic), vision.hidden_size, again)
 
 
-def _stack(count: int, layers: int, layer: int, hidden: int, again: bool) -> Held:
+def _stack(count: int, layers: int, layer: int, hidden: int, again: bool) -> ActivationBytes:
     """Bytes of `count` tokens through layers; computed again, only inputs are kept, and one layer's rest."""
-    return Held(count * layers * hidden * FLOAT, count * layer) if again else Held(count * layers * layer)
+    return (
+        ActivationBytes(count * layers * hidden * FLOAT, count * layer)
+        if again
+        else ActivationBytes(count * layers * layer)
+    )
 
 
 def _decoder_layer(config: Any, arithmetic: Arithmetic) -> int:

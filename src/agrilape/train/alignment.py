@@ -17,12 +17,12 @@ from torch.nn import functional as F
 
 from agrilape.tokens import TrainingItem
 from agrilape.tokens.packing import IGNORED
-from agrilape.train.parts import Collate
+from agrilape.train.micro_batches import Collate
 
 TEMPERATURE = 0.1  # of cosines, as wide as those of contrastive image-text training at its start
 
 
-class Covering:
+class AlignmentTargets:
     """Adds to a batch which words its visual tokens show: `cover`, `[images, rows, columns]` token ids.
 
     Args:

@@ -17,23 +17,23 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from agrilape.config.recipe import Recipe, StageConfig
+from agrilape.dataset.manifest import read_store
+from agrilape.dataset.mixture import Mixture
 from agrilape.errors import DataError, RecipeError
 from agrilape.model import build_preset, load_processor, parameter_groups
 from agrilape.model.checkpoint import find_weights
-from agrilape.model.files import load_weights
-from agrilape.samples.manifest import read_store
-from agrilape.samples.mixture import Mixture
+from agrilape.model.checkpoint_files import load_weights
 from agrilape.tokens import Collator, PositionCodec, add_position_tokens, packing_of
 from agrilape.train.activations import Arithmetic, activation_bytes, logit_bytes, tokens_that_fit
 from agrilape.train.arguments import loader_processes, require_loggers
-from agrilape.train.data import Draws
+from agrilape.train.memory_budget import USED
+from agrilape.train.micro_batches import in_parts, spare_tokens
 from agrilape.train.optim import peak_rates
-from agrilape.train.parts import in_parts, spare_tokens
 from agrilape.train.precision import is_mixed
-from agrilape.train.prepare import lora_targets
-from agrilape.train.room import USED
-from agrilape.train.speed import seconds_per_batch
-from agrilape.train.start import going_on
+from agrilape.train.sampling import TrainingSamples
+from agrilape.train.setup import lora_targets
+from agrilape.train.starting_model import going_on
+from agrilape.train.step_time import seconds_per_batch
 
 PROBES = 64  # chips that are looked at, in batches as they would train
 PROCESS_BYTES = 540_000_000  # with the libraries; a CUDA context takes about as much of the device
@@ -183,7 +183,7 @@ def _most_tokens(
     memory: Mapping[str, int],
     gpu: int | None,
 ) -> int | None:
-    """Most tokens of a part of a batch, as a run would find, see `agrilape.train.room`."""
+    """Most tokens of a part of a batch, as a run would find, see `agrilape.train.memory_budget`."""
     config = recipe.model
     if config.tokens_at_once is not None or gpu is None:
         return config.tokens_at_once
@@ -267,7 +267,7 @@ def _batches(
     mixture: Mixture, stage: StageConfig, collator: Collator, spare: int, most: int | None
 ) -> Iterator[dict[str, Any]]:
     """Some batches of the stage, as it would train on them."""
-    draws = Draws(mixture, max(PROBES, stage.batch_size), 0, augment=False)
+    draws = TrainingSamples(mixture, max(PROBES, stage.batch_size), 0, augment=False)
     make = in_parts(collator, spare=spare, most=most)
     for start in range(0, len(draws) - stage.batch_size + 1, stage.batch_size):
         yield make([draws[index] for index in range(start, start + stage.batch_size)])

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from agrilape.console import Track
 from agrilape.files import write_text
-from agrilape.io.json_text import Damaged, json_lines
+from agrilape.io.json_text import InvalidLine, json_lines
 
 Row = dict[str, Any]
 
@@ -21,7 +21,7 @@ def read_rows(path: Path) -> list[Row]:
         return []
     rows = []
     for line in json_lines(path.read_bytes().decode("utf-8", errors="replace"), infinite=True):
-        if isinstance(line, Damaged) or not isinstance(line.value, dict):
+        if isinstance(line, InvalidLine) or not isinstance(line.value, dict):
             break
         rows.append(line.value)
     return rows

@@ -21,7 +21,7 @@ def bound_kernel_caches() -> None:
         os.environ.setdefault(name, str(KERNELS))
 
 
-def give_back(collect: bool = False) -> None:
+def release_memory(collect: bool = False) -> None:
     """Hand freed heap pages back; does nothing where the C library is not glibc.
 
     Batches of ever new lengths leave glibc's heap in pieces that it keeps: the quickstart grew to twice the

@@ -9,7 +9,7 @@ from torch import nn
 
 from agrilape.config.recipe import LearningRates, StageConfig
 from agrilape.errors import RecipeError
-from agrilape.model.groups import Group
+from agrilape.model.parameter_groups import Group
 from agrilape.train.schedule import factor_of
 
 Groups = Mapping[Group, Sequence[tuple[str, nn.Parameter]]]

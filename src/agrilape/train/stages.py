@@ -24,30 +24,30 @@ from transformers.utils import logging
 
 from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.console import progress, say, warn
+from agrilape.dataset.manifest import read_manifest, read_store
+from agrilape.dataset.mixture import Mixture
+from agrilape.dataset.recipe_leakage import check_apart
+from agrilape.dataset.tasks import TASKS
 from agrilape.errors import RecipeError, doing
 from agrilape.files import LISTED, replace_folder, write_json
 from agrilape.model import Checkpoint, save_checkpoint
-from agrilape.samples.apart import check_apart
-from agrilape.samples.manifest import read_manifest, read_store
-from agrilape.samples.mixture import Mixture
-from agrilape.samples.tasknames import TASKS
 from agrilape.tokens import Collator, PositionCodec, packing_of
-from agrilape.train import snapshots, succession
-from agrilape.train.alignment import Covering
+from agrilape.train import checkpoints, stage_order
+from agrilape.train.alignment import AlignmentTargets
 from agrilape.train.arguments import close_loggers, require_loggers, trainer_arguments
-from agrilape.train.data import Draws, require_words_only
+from agrilape.train.injection_scale import fix_scale
 from agrilape.train.log import StageLog, read_rows
 from agrilape.train.loss import AnswerCriterion
-from agrilape.train.memory import bound_kernel_caches, give_back
-from agrilape.train.parts import Collate, in_parts, spare_tokens
+from agrilape.train.memory import bound_kernel_caches, release_memory
+from agrilape.train.memory_budget import explained_memory, is_to_be_shared, most_tokens
+from agrilape.train.micro_batches import Collate, in_parts, spare_tokens
 from agrilape.train.precision import avoid_cudnn_attention, is_mixed
-from agrilape.train.prepare import Prepared, prepare, uses_lape
-from agrilape.train.room import explained_memory, is_to_be_shared, most_tokens
-from agrilape.train.scale import fix_scale
+from agrilape.train.sampling import TrainingSamples, require_words_only
+from agrilape.train.setup import StageSetup, prepare, uses_lape
 from agrilape.train.stability import measure
-from agrilape.train.start import describe, going_on, start_of
+from agrilape.train.starting_model import describe, going_on, start_of
 from agrilape.train.trainer import StageTrainer
-from agrilape.train.watch import CURVE, Watch, Watcher
+from agrilape.train.validation import CURVE, ValidationCallback, ValidationPlan
 
 DONE, LOG, STABILITY = "stage.json", "log.jsonl", "stability.json"
 RESUME, BEGUN = "resume", "begun.json"  # what an interrupted stage goes on from
@@ -60,7 +60,7 @@ def train_recipe(
     data: Path,
     resume: bool = True,
     only: Collection[str] = (),
-    watch: Watch | None = None,
+    watch: ValidationPlan | None = None,
 ) -> list[Path]:
     """Train the stages of a recipe.
 
@@ -103,7 +103,7 @@ def train_recipe(
         folders.append(run / "stages" / stage_folder(recipe, number))
         if not only or stage.name in only:
             StageRun(recipe, number, folders[-1], before, data, made_from, watch, told).train(resume)
-            give_back(collect=True)
+            release_memory(collect=True)
     return folders
 
 
@@ -192,7 +192,7 @@ class StageRun:
     before: Path | None
     data: Path
     made_from: str
-    watch: Watch | None = None
+    watch: ValidationPlan | None = None
     told: Sequence[str] = ()
 
     @property
@@ -213,9 +213,9 @@ class StageRun:
         process = PartialState(cpu=not torch.accelerator.is_available())
         with process.main_process_first():
             if process.is_main_process:
-                succession.settle(self.folder, DONE, self.made_from if resume else None)
-            finished = resume and snapshots.made_from(self.folder / DONE) == self.made_from
-            place = succession.place_for(self.folder, DONE)
+                stage_order.settle(self.folder, DONE, self.made_from if resume else None)
+            finished = resume and checkpoints.made_from(self.folder / DONE) == self.made_from
+            place = stage_order.place_for(self.folder, DONE)
         if finished:
             say(f"{self._title}: finished before, skipped")
             shutil.rmtree(self.folder / RESUME, ignore_errors=True)  # if it was killed while removing it
@@ -231,13 +231,13 @@ class StageRun:
 
     def _train(self, resume: bool, process: PartialState) -> None:
         title = self._title
-        if self.before and snapshots.made_from(self.before / DONE) is None:
+        if self.before and checkpoints.made_from(self.before / DONE) is None:
             raise RecipeError(
                 f"stage {self.stage.name} starts from {self.before}, which holds no finished stage",
                 "train the stages before it first",
             )
-        goes_on = resume and snapshots.made_from(self.folder / RESUME / BEGUN) == self.made_from
-        snapshot = snapshots.latest(self.folder / RESUME) if goes_on else None
+        goes_on = resume and checkpoints.made_from(self.folder / RESUME / BEGUN) == self.made_from
+        snapshot = checkpoints.latest(self.folder / RESUME) if goes_on else None
         resumed = int(snapshot.name.removeprefix("checkpoint-")) if snapshot else 0
         title += f" from step {resumed}" if resumed else ""
         # A recipe with a slip in it fails here, while what was trained before is still there.
@@ -257,7 +257,7 @@ class StageRun:
         with (
             progress(title, left, "steps") as track,
             doing(f"training {title} in", self.folder),
-            snapshots.room_on_disk(self.folder / RESUME),
+            checkpoints.room_on_disk(self.folder / RESUME),
             StageLog(self.folder / LOG, resumed, track, process.is_main_process, board) as log,
         ):
             watcher = self._watcher(prepared, resumed)
@@ -281,16 +281,16 @@ class StageRun:
         folder.mkdir(parents=True, exist_ok=True)
         for draft in self.folder.glob(f".{FINAL}.*"):
             shutil.rmtree(draft)
-        for torn in snapshots.discard_torn(folder):
+        for torn in checkpoints.discard_torn(folder):
             warn(f"{torn} was not written to the end and is left out")
-        if snapshots.latest(folder) is None:
+        if checkpoints.latest(folder) is None:
             batches = self.stage.gradient_accumulation * processes
             begun = {"made_from": self.made_from, "batches_per_step": batches}
             write_json(folder / BEGUN, begun)
 
     def _as_begun(self, processes: int) -> StageConfig:
         """The stage with steps as large as it began with, also if there are more or fewer processes now."""
-        batches = snapshots.read_json(self.folder / RESUME / BEGUN)["batches_per_step"]
+        batches = checkpoints.read_json(self.folder / RESUME / BEGUN)["batches_per_step"]
         if batches % processes:
             raise RecipeError(
                 f"stage {self.stage.name} began with {batches} batches a step, which {processes} processes "
@@ -300,7 +300,7 @@ class StageRun:
         return self.stage.model_copy(update={"gradient_accumulation": batches // processes})
 
     def _trainer(
-        self, prepared: Prepared, log: StageLog, watcher: Watcher | None, processes: int
+        self, prepared: StageSetup, log: StageLog, watcher: ValidationCallback | None, processes: int
     ) -> StageTrainer:
         """Put the trainer together."""
         stage = self._as_begun(processes)
@@ -325,31 +325,31 @@ class StageRun:
             watcher=watcher,
         )
 
-    def _watcher(self, prepared: Prepared, resumed: int) -> Watcher | None:
+    def _watcher(self, prepared: StageSetup, resumed: int) -> ValidationCallback | None:
         """Looks at a model that can spell places; one that knows only words so far has nothing to show."""
         coordinates = self.recipe.coordinates
         if self.watch is None or (prepared.lape is None and coordinates != "numerals"):
             return None
         checkpoint = Checkpoint(prepared.model, prepared.processor, prepared.lape, coordinates)
-        return Watcher(self.watch, checkpoint, self.folder / CURVE, resumed)
+        return ValidationCallback(self.watch, checkpoint, self.folder / CURVE, resumed)
 
-    def _collate(self, prepared: Prepared, collator: Collator, device: torch.device) -> Collate:
+    def _collate(self, prepared: StageSetup, collator: Collator, device: torch.device) -> Collate:
         """Makes batches for the model; with words for what is shown if the stage aligns them."""
-        aligned = Covering(collator, collator.chat.tokenizer) if self.stage.word_alignment else None
+        aligned = AlignmentTargets(collator, collator.chat.tokenizer) if self.stage.word_alignment else None
         parameters = sum(one.numel() for one in prepared.model.parameters())
         most = most_tokens(self.recipe.model, prepared.model, device, "vision" in prepared.peaks)
         return in_parts(collator, aligned, spare_tokens(parameters, device.type == "cpu"), most)
 
-    def _draws(self, stage: StageConfig, processes: int, words_only: bool) -> Draws:
+    def _draws(self, stage: StageConfig, processes: int, words_only: bool) -> TrainingSamples:
         """Everything that the stage will see."""
         stores = {name: read_store(self.data / name, "train") for name in stage.datasets}
         mixture = Mixture(stage.mixture, stores, self.seed, stage.questions_per_chip)
         if words_only:
             require_words_only(mixture, stage.name)
         chips = stage.steps * stage.batch_size * stage.gradient_accumulation * processes
-        return Draws(mixture, chips, self.seed, stage.augment, stage.recolour)
+        return TrainingSamples(mixture, chips, self.seed, stage.augment, stage.recolour)
 
-    def _save(self, prepared: Prepared, folder: Path, state: Mapping[str, Tensor] | None) -> Path:
+    def _save(self, prepared: StageSetup, folder: Path, state: Mapping[str, Tensor] | None) -> Path:
         facts = {"coordinates": self.recipe.coordinates, "stage": self.stage.name}
         home = self.folder if folder.name == FINAL else folder
         return save_checkpoint(folder, prepared.model, prepared.processor, facts, state, home)

@@ -20,23 +20,23 @@ from agrilape.errors import AgrilapeError, DataError, RecipeError, doing
 from agrilape.files import write_json
 from agrilape.model import lape_of, parameter_groups
 from agrilape.model.gradients import GradientRecord
-from agrilape.tokens.explain import explained, name_and_width
-from agrilape.train import snapshots
+from agrilape.tokens.library_errors import explained, name_and_width
+from agrilape.train import checkpoints
 from agrilape.train.alignment import word_alignment
-from agrilape.train.carry import CarriedBatches, CarriedItems, raise_failed
-from agrilape.train.data import Draws
 from agrilape.train.diagnostics import describe_gates, describe_rows
+from agrilape.train.gradient_checkpointing import Frozen
 from agrilape.train.log import scalars
 from agrilape.train.loss import AnswerCriterion
-from agrilape.train.memory import give_back
-from agrilape.train.meter import Meter, Tally
+from agrilape.train.memory import release_memory
+from agrilape.train.micro_batches import without_answers
 from agrilape.train.optim import build_optimizer, build_scheduler
-from agrilape.train.parts import without_answers
 from agrilape.train.precision import keep_cpu_attention_in_float32
-from agrilape.train.recompute import Frozen
+from agrilape.train.sampling import TrainingSamples
 from agrilape.train.schedule import factor_of, gate_factor
 from agrilape.train.sharding import gather, is_sharded, load_moments, save_moments
-from agrilape.train.watch import Watcher
+from agrilape.train.throughput import BatchCounts, Throughput
+from agrilape.train.validation import ValidationCallback
+from agrilape.train.worker_errors import ErrorForwardingCollator, ErrorForwardingDataset, raise_failed
 
 MOST_BARREN = 20  # batches in a row of which nothing can be used
 MOMENTS, SCHEDULE = "optimizer", "schedule.json"  # in a checkpoint to resume from
@@ -59,7 +59,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         peaks: Peak learning rate of the groups that train.
         criterion: The loss.
         data: Training items by draw index.
-        collate: Makes a batch of items, see `agrilape.train.parts.in_parts`.
+        collate: Makes a batch of items, see `agrilape.train.micro_batches.in_parts`.
         save: Writes the model to a folder, with its tensors where the model itself holds only pieces.
         on_rows: Receives finished steps: rows for the log.
         mixed_precision: Matrix products in bfloat16.
@@ -80,20 +80,20 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         stage: StageConfig,
         peaks: Mapping[str, float],
         criterion: AnswerCriterion,
-        data: Draws,
+        data: TrainingSamples,
         collate: Callable[[Any], dict[str, Any]],
         save: Callable[[Path, Mapping[str, Tensor] | None], object],
         on_rows: Callable[[list[Row]], None],
         mixed_precision: bool,
         arguments: TrainingArguments,
-        watcher: Watcher | None = None,
+        watcher: ValidationCallback | None = None,
     ) -> None:
         self.stage, self.peaks = stage, peaks
-        self.criterion, self.meter, self.data = criterion, Meter(), data
+        self.criterion, self.meter, self.data = criterion, Throughput(), data
         self._save_model, self._on_rows, self.mixed_precision = save, on_rows, mixed_precision
         if mixed_precision:
             keep_cpu_attention_in_float32()
-        self._tally = Tally()
+        self._tally = BatchCounts()
         self._spare: Mapping[str, Any] | None = None
         self._barren = 0
         self.tokens_in_pass = 0
@@ -102,8 +102,8 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         super().__init__(
             model=model,
             args=arguments,
-            train_dataset=CarriedItems(data),
-            data_collator=CarriedBatches(collate),
+            train_dataset=ErrorForwardingDataset(data),
+            data_collator=ErrorForwardingCollator(collate),
             callbacks=[self._introduction, *([watcher] if watcher else [])],
         )
         self.remove_callback(PrinterCallback)
@@ -277,7 +277,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         rows = [{"step": step, **row} for step, row in enumerate(rows, first)]
         rows[-1].update(self._window(len(rows)))
         self._on_rows(rows)
-        give_back()
+        release_memory()
         for row in rows:
             if not (math.isfinite(row["loss"]) and math.isfinite(row["grad_norm"])):
                 raise self._diverged(row)
@@ -309,7 +309,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         }
 
     def _diverged(self, row: Row) -> TrainingDivergedError:
-        last = snapshots.latest(Path(self.args.output_dir))
+        last = checkpoints.latest(Path(self.args.output_dir))
         return TrainingDivergedError(
             f"stage {self.stage.name}: the loss is {row['loss']} and the gradient norm {row['grad_norm']} "
             f"at step {row['step']}",
@@ -327,7 +327,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()  # each process writes files of its own
         if self.args.should_save:
-            snapshots.seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+            checkpoints.seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write the checkpoint; every process takes part where each holds a piece of the model."""
@@ -344,7 +344,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
             load_moments(Path(checkpoint) / MOMENTS, self.model, self.optimizer)
-            self.lr_scheduler.load_state_dict(snapshots.read_json(Path(checkpoint) / SCHEDULE))
+            self.lr_scheduler.load_state_dict(checkpoints.read_json(Path(checkpoint) / SCHEDULE))
             rates = self.lr_scheduler.get_last_lr()
             for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate

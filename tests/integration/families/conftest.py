@@ -9,7 +9,7 @@ from tests.processors import IMAGE_PROCESSORS, TILES, build_processor
 
 from agrilape.config.lape import AXES, LapeConfig
 from agrilape.model import attach
-from agrilape.model.words import build_tokenizer
+from agrilape.model.tokenizer import build_tokenizer
 from agrilape.tokens import Chat, PositionCodec, add_position_tokens
 
 VOCABULARY, IMAGE, VIDEO, START, END, NEWLINE = 300, 290, 291, 292, 293, 294

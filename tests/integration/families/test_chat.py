@@ -13,10 +13,10 @@ from tests.processors import FAMILIES
 from tests.rounding import assert_same_but_for_rounding
 
 from agrilape.config.lape import Initialisation, LapeConfig
+from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.geo.shapes import Box, Instant
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.model import attach, detach, lape_of
-from agrilape.samples.types import Chip, Example, Picture, Sample
 from agrilape.tokens import Collator, PositionIds, TrainingItem, add_position_tokens, packing_of, prompt_batch
 from agrilape.tokens.decode import CoordinateGrammar, expected_positions, read_answers
 

@@ -6,8 +6,8 @@ from tests.rounding import assert_same_but_for_rounding
 
 from agrilape.model import attach, parameter_groups
 from agrilape.model.grids import FAMILIES
+from agrilape.train.gradient_checkpointing import Frozen, recompute_layers
 from agrilape.train.optim import freeze
-from agrilape.train.recompute import Frozen, recompute_layers
 
 NAMES = sorted(FAMILIES)
 TIMES = torch.tensor([0.2, float("nan")])

@@ -5,8 +5,8 @@ import yaml
 
 from agrilape.config import dump_recipe, load_recipe, parse_recipe, shipped_recipes
 from agrilape.config.recipe import DatasetConfig
+from agrilape.dataset.tasks import TASKS
 from agrilape.errors import RecipeError
-from agrilape.samples.tasknames import TASKS
 
 MINIMAL = {
     "name": "tiny",

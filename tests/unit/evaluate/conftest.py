@@ -8,11 +8,11 @@ import pytest
 from affine import Affine
 from PIL import Image
 
-from agrilape.evaluate.rows import Prediction
+from agrilape.dataset.types import Chip, Example, Picture, Sample
+from agrilape.evaluate.predictions import Prediction
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box, Instant, Point, Span
 from agrilape.geo.timewindow import TimeWindow
-from agrilape.samples.types import Chip, Example, Picture, Sample
 
 SEASON = TimeWindow(date(2021, 1, 1), date(2021, 12, 31))
 GROUND = Georeference("EPSG:32632", Affine(10, 0, 500_000, 0, -10, 5_500_000), 100, 50)

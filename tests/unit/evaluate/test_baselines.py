@@ -3,9 +3,9 @@ from datetime import date
 
 import pytest
 
+from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.evaluate.baselines import BASELINES, fit, guess
 from agrilape.geo.shapes import Box, Instant, Point, Polygon, Span
-from agrilape.samples.types import Chip, Example, Picture, Sample
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from agrilape.evaluate.journal import Journal
-from agrilape.evaluate.rows import read_rows
+from agrilape.evaluate.predictions import read_rows
 from agrilape.evaluate.subset import Subset
 
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import norm
 
 from agrilape.evaluate.metrics.calibration import LEVELS, interval_ends
+from agrilape.evaluate.predictions import Prediction
 from agrilape.evaluate.reliability import calibration
-from agrilape.evaluate.rows import Prediction
 from agrilape.evaluate.summary import summarise
 from agrilape.geo.shapes import Box, Instant, Point, Polygon
 

@@ -5,13 +5,13 @@ from itertools import pairwise
 
 import pytest
 
+from agrilape.dataset.tasks import TASKS
 from agrilape.evaluate import scores as scores_module
-from agrilape.evaluate.kinds import CAPTION
-from agrilape.evaluate.read import is_readable
+from agrilape.evaluate.answer_arrays import is_readable
+from agrilape.evaluate.answer_kinds import CAPTION
 from agrilape.evaluate.scores import agreement, metrics_of, score_tasks
 from agrilape.evaluate.summary import choose_rivals, summarise
 from agrilape.geo.shapes import Box, Instant, Point, Polygon, Span
-from agrilape.samples.tasknames import TASKS
 
 from .conftest import GROUND, SEASON
 
@@ -284,8 +284,8 @@ def test_the_rival_is_chosen_where_the_model_is_not_judged(make_row):
 def test_every_answer_of_a_task_has_its_kind():
     from typing import get_args
 
-    from agrilape.evaluate.kinds import ANSWERS
-    from agrilape.samples.tasknames import AnswerKind
+    from agrilape.dataset.tasks import AnswerKind
+    from agrilape.evaluate.answer_kinds import ANSWERS
 
     assert set(ANSWERS) == set(get_args(AnswerKind))
     assert {task.answer for task in TASKS.values()} == set(ANSWERS)

@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from agrilape.config.recipe import EvaluationConfig
+from agrilape.dataset.tasks import TASKS
 from agrilape.errors import RecipeError
 from agrilape.evaluate.breakdowns import cloud_share, season
 from agrilape.evaluate.scores import TASK_METRICS
@@ -12,7 +13,6 @@ from agrilape.evaluate.subset import Subset
 from agrilape.evaluate.suites import load_suite, suite_of
 from agrilape.evaluate.summary import summarise
 from agrilape.geo.timewindow import TimeWindow
-from agrilape.samples.tasknames import TASKS
 
 
 def settings(**given):

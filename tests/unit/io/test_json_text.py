@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agrilape.errors import DataError
-from agrilape.io.json_text import Damaged, json_lines, parse_json, read_json, read_json_object, to_json
+from agrilape.io.json_text import InvalidLine, json_lines, parse_json, read_json, read_json_object, to_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -58,7 +58,7 @@ def test_logs_of_numbers_may_hold_nan() -> None:
 def test_a_damaged_line_sinks_no_other() -> None:
     found = list(json_lines('{"a": 1}\n\n{"a": \n{"a": 2}'))
     assert [line.number for line in found] == [1, 3, 4]
-    assert [isinstance(line, Damaged) for line in found] == [False, True, False]
+    assert [isinstance(line, InvalidLine) for line in found] == [False, True, False]
 
 
 def test_files_are_named(tmp_path) -> None:

@@ -11,8 +11,8 @@ READS = re.compile(
 )
 ALLOWED = {
     "locks.py": "its own line, below all that reads files",
-    "samples/store.py": "columns of shards that it wrote, read while training: speed",
-    "samples/ground.py": "columns of files that it wrote",
+    "dataset/store.py": "columns of shards that it wrote, read while training: speed",
+    "prepare/label_index.py": "columns of files that it wrote",
     "sources/vectors.py": "metadata inside a Parquet file, which pyarrow has decoded",
 }
 

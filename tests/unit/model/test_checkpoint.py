@@ -8,7 +8,7 @@ from tests.processors import build_processor
 from tests.rounding import assert_same_but_for_rounding
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from agrilape.cli.look import merge as merge_checkpoint
+from agrilape.cli.inspect import merge as merge_checkpoint
 from agrilape.config.lape import LapeConfig
 from agrilape.errors import ModelError
 from agrilape.model import (
@@ -21,8 +21,8 @@ from agrilape.model import (
     save_adapter,
     save_checkpoint,
 )  # fmt: skip
-from agrilape.model.inspect import inspect_checkpoint
-from agrilape.model.words import build_tokenizer
+from agrilape.model.checkpoint_info import inspect_checkpoint
+from agrilape.model.tokenizer import build_tokenizer
 from agrilape.tokens import add_position_tokens
 
 

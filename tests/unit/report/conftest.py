@@ -1,4 +1,4 @@
-"""A run folder as the road writes it: made up, complete and small."""
+"""A run folder as the pipeline writes it: made up, complete and small."""
 
 from __future__ import annotations
 

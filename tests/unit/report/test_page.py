@@ -7,7 +7,7 @@ import pytest
 
 from agrilape.errors import DataError
 from agrilape.report import write_markdown, write_report
-from agrilape.report.folder import read_run
+from agrilape.report.run_folder import read_run
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 

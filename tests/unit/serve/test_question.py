@@ -1,7 +1,7 @@
 import pytest
 
+from agrilape.dataset.tasks import TASKS
 from agrilape.geo.shapes import Point
-from agrilape.samples.tasknames import TASKS
 from agrilape.serve.question import known_questions, understand
 
 

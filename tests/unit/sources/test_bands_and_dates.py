@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agrilape.sources.bands import Clues, name_bands
+from agrilape.sources.bands import BandHints, name_bands
 from agrilape.sources.dates import parse_date
 
 
@@ -26,7 +26,7 @@ from agrilape.sources.dates import parse_date
     ],
 )
 def test_roles(descriptions, colours, stem, expected):
-    assert name_bands(descriptions, Clues(colours=colours), stem).roles == expected
+    assert name_bands(descriptions, BandHints(colours=colours), stem).roles == expected
 
 
 @given(

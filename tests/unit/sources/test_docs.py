@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from agrilape.sources.facts import SceneFacts
 from agrilape.sources.parcels import CROP_COLUMNS, EVENTS, ID_COLUMNS
+from agrilape.sources.scene_json import SceneFacts
 from agrilape.sources.sensors import SENSORS
 
 PAGE = Path(__file__).parents[3] / "docs" / "data.md"

@@ -9,7 +9,7 @@ from tests.unit.sources.conftest import field
 
 from agrilape.errors import DataError
 from agrilape.sources import read_parcels
-from agrilape.sources.crops import plain_crop, read_crop_table
+from agrilape.sources.crop_names import plain_crop, read_crop_table
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".parquet", ".shp"])

@@ -8,8 +8,8 @@ from affine import Affine
 from tests.unit.sources.conftest import SIZE, reflectance, window_of
 
 from agrilape.sources import open_folder
-from agrilape.sources.facts import Reading
 from agrilape.sources.scaling import ASSUMED, Baseline, baseline_of
+from agrilape.sources.scene_json import Reading
 
 SAFE = "S2B_MSIL2A_20220503T103021_N0400_R108_T32UNF_20220503T140000.SAFE"
 OLD_SAFE = "S2A_MSIL2A_20210503T103021_N0300_R108_T32UNF_20210503T140000.SAFE"

@@ -11,7 +11,7 @@ from tests.unit.sources.conftest import SIZE, TRANSFORM, reflectance
 
 from agrilape.errors import DataError
 from agrilape.sources import PixelWindow, open_folder, read_raster
-from agrilape.sources.bands import Clues, name_bands
+from agrilape.sources.bands import BandHints, name_bands
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.sensors import SENSORS, sensor_in, sensor_of_tags
 
@@ -117,7 +117,7 @@ def test_a_folder_of_one_file_per_band_is_one_date(write_raster, tmp_path, produ
     ],
 )  # fmt: skip
 def test_names_that_but_one_sensor_has_together_are_understood(names, roles):
-    named = name_bands(names, Clues())
+    named = name_bands(names, BandHints())
     told = tuple(role if read else "" for role, read in zip(named.roles, named.read, strict=True))
     assert told == roles
 
@@ -133,7 +133,7 @@ def test_names_that_but_one_sensor_has_together_are_understood(names, roles):
     ],
 )
 def test_a_name_that_means_two_things_is_left_unnamed_and_said(names, unnamed):
-    named = name_bands(names, Clues())
+    named = name_bands(names, BandHints())
     left = [name for name, role in zip(names, named.roles, strict=True) if role.startswith("band_")]
     assert tuple(left) == unnamed
     (note,) = named.notes
@@ -205,7 +205,7 @@ def test_every_role_of_the_table_is_one_that_bands_know():
     for order in (order for sensor in SENSORS.values() for order in sensor.orders.values()):
         roles |= set(order)
     for role in roles - {None}:
-        assert name_bands((role,), Clues()).roles == (role,)
+        assert name_bands((role,), BandHints()).roles == (role,)
 
 
 @pytest.mark.parametrize(
@@ -425,7 +425,7 @@ def test_one_image_is_read_as_its_scene_json_or_the_caller_says(write_raster, tm
 def test_names_that_say_more_than_a_band_are_none():
     """A standard deviation, a quality and two statistics are no reflectance of one image."""
     for names in (("red_std", "nir_std"), ("red quality", "nir quality"), ("red_min", "nir_max")):
-        assert name_bands(names, Clues()).roles == ("band_1", "band_2")
+        assert name_bands(names, BandHints()).roles == ("band_1", "band_2")
 
 
 def test_numbers_that_are_no_reflectance_are_said(write_raster):

@@ -11,7 +11,7 @@ ABSENT = (
 
 def test_a_run_imports_no_library_that_only_prepares_or_draws():
     blocked = f"import sys; sys.modules.update(dict.fromkeys({ABSENT}))"
-    needed = "import agrilape.cli, agrilape.study.run, agrilape.study.conduct"
+    needed = "import agrilape.cli, agrilape.study.single_run, agrilape.study.runner"
     done = subprocess.run(
         [sys.executable, "-c", f"{blocked}; {needed}"], capture_output=True, text=True, check=False
     )

@@ -7,9 +7,9 @@ import yaml
 
 from agrilape.config.load import recipe_folder
 from agrilape.errors import RecipeError
-from agrilape.study.folder import Study
 from agrilape.study.plan import candidates, load_plan
-from agrilape.study.runs import Run, recipe_of, test_runs, tune_runs
+from agrilape.study.run_recipes import Run, recipe_of, test_runs, tune_runs
+from agrilape.study.study_folder import Study
 
 # the names begin like tests, but are not
 test_runs.__test__ = False

@@ -19,9 +19,9 @@ from transformers import (
 )
 
 from agrilape.config.lape import LapeConfig
+from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.geo.shapes import Box, Instant, Point, Polygon, Span
 from agrilape.geo.timewindow import TimeWindow
-from agrilape.samples.types import Chip, Example, Picture, Sample
 from agrilape.tokens import PositionCodec, add_position_tokens
 
 TEMPLATE = (

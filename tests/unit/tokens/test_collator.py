@@ -6,9 +6,9 @@ import pytest
 import torch
 from tests.rounding import assert_same_but_for_rounding
 
+from agrilape.dataset.types import Picture
 from agrilape.errors import DataError, ModelError
 from agrilape.geo.shapes import Box
-from agrilape.samples.types import Picture
 from agrilape.tokens import Chat, Collator, PositionIds, TrainingItem, packing_of, parse, prompt_batch, render
 
 

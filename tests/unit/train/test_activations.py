@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agrilape.config.recipe import ModelConfig
-from agrilape.train import room
+from agrilape.train import memory_budget
 from agrilape.train.activations import Arithmetic, activation_bytes, logit_bytes, tokens_that_fit
 
 MIXED = Arithmetic(product=2, mixed=True, on_cpu=False)
@@ -54,12 +54,12 @@ def test_peaks_with_gradient_checkpointing_are_within_a_quarter(family, tokens, 
 
 @pytest.mark.parametrize("again", [False, True])
 def test_tokens_that_fit_do(again) -> None:
-    room = 30 * 10**9
-    tokens = tokens_that_fit(room, qwen2_7b(), MIXED, False, again)
+    memory_budget = 30 * 10**9
+    tokens = tokens_that_fit(memory_budget, qwen2_7b(), MIXED, False, again)
     for number, fits in ((tokens // 16 * 16, True), (int(1.1 * tokens), False)):
         batch = part(number, 0.5) | {"answered": torch.zeros(0)}
         held = activation_bytes(qwen2_7b(), batch, MIXED, sees=False, again=again)
-        assert (sum(held.peak(logit_bytes(qwen2_7b(), batch, MIXED))) <= room) == fits
+        assert (sum(held.peak(logit_bytes(qwen2_7b(), batch, MIXED))) <= memory_budget) == fits
     assert tokens_that_fit(-1, qwen2_7b(), MIXED, False, again) == 1
 
 
@@ -67,20 +67,26 @@ def test_a_part_is_as_large_as_the_free_memory_allows_beside_what_is_still_to_co
     model = torch.nn.Linear(1000, 1000, bias=False)
     model.config = qwen2_7b().config
     config, device = ModelConfig(gradient_checkpointing=True), torch.device("cuda")
-    monkeypatch.setattr(room, "is_mixed", lambda *_: True)
+    monkeypatch.setattr(memory_budget, "is_mixed", lambda *_: True)
     sizes = []
     for free, trains in ((10**10, False), (2 * 10**10, False), (10**10, True)):
-        monkeypatch.setattr(room, "free_bytes", lambda _, free=free: free)
+        monkeypatch.setattr(memory_budget, "free_bytes", lambda _, free=free: free)
         model.requires_grad_(trains)
-        sizes.append(room.most_tokens(config, model, device, sees=False))
+        sizes.append(memory_budget.most_tokens(config, model, device, sees=False))
     assert sizes[0] > 1000
     assert sizes[1] == pytest.approx(2 * sizes[0], rel=0.01)
     weight = 4 * 10**6
-    own = [tokens_that_fit(int(room.USED * 10**10) - n * weight, model, MIXED, False, True) for n in (1, 4)]
+    own = [
+        tokens_that_fit(int(memory_budget.USED * 10**10) - n * weight, model, MIXED, False, True)
+        for n in (1, 4)
+    ]
     assert [sizes[0], sizes[2]] == own
     asked = config.model_copy(update={"tokens_at_once": 123})
-    assert room.most_tokens(asked, model, device, sees=False) == 123
+    assert memory_budget.most_tokens(asked, model, device, sees=False) == 123
 
 
 def test_a_cpu_sets_no_limit() -> None:
-    assert room.most_tokens(ModelConfig(), torch.nn.Linear(2, 2), torch.device("cpu"), sees=False) is None
+    assert (
+        memory_budget.most_tokens(ModelConfig(), torch.nn.Linear(2, 2), torch.device("cpu"), sees=False)
+        is None
+    )

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from agrilape.samples.types import Chip, Example, Sample
+from agrilape.dataset.types import Chip, Example, Sample
 from agrilape.tokens import TrainingItem
-from agrilape.train.alignment import TEMPERATURE, Covering, word_alignment
+from agrilape.train.alignment import TEMPERATURE, AlignmentTargets, word_alignment
 
 
 def item(grid):
@@ -27,12 +27,12 @@ def collate(items):
 
 
 def test_a_name_of_several_tokens_counts_by_its_first():
-    batch = Covering(collate, Spelling())([item([["maize", "other"], ["other", "maize"]])])
+    batch = AlignmentTargets(collate, Spelling())([item([["maize", "other"], ["other", "maize"]])])
     assert batch["cover"].tolist() == [[[3, 1], [1, 3]]]
 
 
 def test_a_batch_with_an_undescribed_chip_has_no_cover():
-    assert "cover" not in Covering(collate, Spelling())([item([["maize"]]), item(None)])
+    assert "cover" not in AlignmentTargets(collate, Spelling())([item([["maize"]]), item(None)])
 
 
 def test_loss_is_least_where_each_token_is_its_word():

@@ -13,7 +13,7 @@ import pytest
 from agrilape.model import attach, build_preset, parameter_groups
 from agrilape.tokens import add_position_tokens
 from agrilape.train.estimate import estimate_recipe, missing_extras, what_to_set
-from agrilape.train.prepare import add_lora
+from agrilape.train.setup import add_lora
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "integration"))
 import train_case as case

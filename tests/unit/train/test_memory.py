@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agrilape.train.memory import give_back
+from agrilape.train.memory import release_memory
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="Linux says what a process holds"
@@ -23,7 +23,7 @@ def test_freed_heap_goes_back_though_something_above_it_is_still_in_use() -> Non
     kept = blocks[::100]
     full = resident()
     del blocks
-    give_back()
+    release_memory()
     assert resident() < full - 120_000_000
     assert all(block == b"x" * 60_000 for block in kept)
 
@@ -33,13 +33,13 @@ def test_unreachable_models_are_freed_first_if_asked() -> None:
     ring.append(ring)
     full = resident()
     del ring
-    give_back(collect=True)
+    release_memory(collect=True)
     assert resident() < full - 80_000_000
 
 
 def test_without_glibc_nothing_happens(monkeypatch) -> None:
     monkeypatch.setattr("agrilape.train.memory.ctypes.CDLL", lambda name: object())
-    give_back()
+    release_memory()
 
 
 PRODUCTS = """

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from agrilape.evaluate.rows import Prediction
+from agrilape.evaluate.predictions import Prediction
 from agrilape.evaluate.scores import metrics_of
 
 Aggregation = Callable[[Sequence[Mapping[str, Any]]], float]

@@ -13,13 +13,13 @@ from lmms_eval.api.instance import Instance
 from lmms_eval.api.model import lmms
 from PIL import Image
 
+from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.errors import ModelError
 from agrilape.evaluate.collect import processes
 from agrilape.evaluate.harness.notation import write_parts
 from agrilape.evaluate.harness.tasks import row_of
-from agrilape.evaluate.predict import MAX_NEW_TOKENS, Answerer, Decoding
+from agrilape.evaluate.inference import MAX_NEW_TOKENS, Answerer, Decoding
 from agrilape.model import find_checkpoint, load_checkpoint
-from agrilape.samples.types import Chip, Example, Picture, Sample
 
 
 class Agrilape(lmms):  # type: ignore[misc]  # lmms-eval is untyped

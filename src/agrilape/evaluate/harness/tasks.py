@@ -17,15 +17,15 @@ import pyarrow.parquet as pq
 import yaml
 from PIL import Image
 
+from agrilape.dataset.serialization import parts_to_json
 from agrilape.errors import DataError
 from agrilape.evaluate.harness.notation import hint, read_parts, write_parts
-from agrilape.evaluate.rows import Prediction
+from agrilape.evaluate.predictions import Prediction
 from agrilape.evaluate.scores import by_task, metrics_of
 from agrilape.evaluate.subset import Subset
 from agrilape.files import whole_file, write_text
 from agrilape.io.json_text import parse_json
 from agrilape.io.pictures import as_rgb
-from agrilape.samples.codec import parts_to_json
 
 Document: TypeAlias = Mapping[str, Any]
 _HERE = "agrilape.evaluate.harness"

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from agrilape.report.figures import BANDS, COLOURS, STYLE, Chart, data_uri
-from agrilape.report.scores import describe, words
-from agrilape.report.study.folder import Json, StudyRecord
+from agrilape.report.score_tables import describe, words
+from agrilape.report.study.study_files import Json, StudyRecord
 from agrilape.report.study.training import looks
 
 Points: TypeAlias = list[tuple[int, float]]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agrilape.evaluate.metric_sums import metric_named
 from agrilape.evaluate.metrics.arrays import Floats
 from agrilape.evaluate.metrics.crossed import Crossed, crossed
 from agrilape.evaluate.metrics.intervals import Outcome, outcome
-from agrilape.evaluate.sums import metric_named
-from agrilape.report.scores import describe, show
-from agrilape.report.study.folder import BLIND, Json, StudyRecord, Sums, sums_of
+from agrilape.report.score_tables import describe, show
+from agrilape.report.study.study_files import BLIND, Json, MetricSums, StudyRecord, sums_of
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _effect(name: str, runs: Mapping[str, Mapping[int, Json]], baseline: str, me
     )
 
 
-def _gain(own: Mapping[int, Sums], other: Mapping[int, Sums], measure: str) -> Crossed | None:
+def _gain(own: Mapping[int, MetricSums], other: Mapping[int, MetricSums], measure: str) -> Crossed | None:
     """The difference on shared seeds, turned so that positive is better."""
     seeds = [seed for seed in own if seed in other]
     if not seeds:
@@ -151,12 +151,12 @@ def _gain(own: Mapping[int, Sums], other: Mapping[int, Sums], measure: str) -> C
     return found._replace(value=-found.value, low=low, high=high)
 
 
-def _sums(records: Mapping[int, Json], measure: str) -> dict[int, Sums]:
+def _sums(records: Mapping[int, Json], measure: str) -> dict[int, MetricSums]:
     found = {seed: sums_of(record, measure) for seed, record in sorted(records.items())}
     return {seed: sums for seed, sums in found.items() if sums is not None}
 
 
-def _stacked(sums: Mapping[int, Sums], seeds: Sequence[int], scenes: Sequence[str] = ()) -> Floats:
+def _stacked(sums: Mapping[int, MetricSums], seeds: Sequence[int], scenes: Sequence[str] = ()) -> Floats:
     """Quantities `[S, C, K]` of seeds and scenes; zeros where a seed lacks a scene."""
     names = list(scenes) or sorted({scene for seed in seeds for scene in sums[seed].scenes})
     place = {name: number for number, name in enumerate(names)}

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from agrilape.files import write_text
-from agrilape.report.render import environment
 from agrilape.report.study.charts import learning_charts
 from agrilape.report.study.effects import amount, compare_variants, least, verdict
-from agrilape.report.study.folder import BLIND, StudyRecord, read_study
+from agrilape.report.study.study_files import BLIND, StudyRecord, read_study
 from agrilape.report.study.training import (
     IN_A_ROW,
     LAST_LOOKS,
@@ -20,6 +19,7 @@ from agrilape.report.study.training import (
     steps_to_reach,
     take_offs,
 )
+from agrilape.report.templating import environment
 
 
 def write_study_report(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
-from agrilape.evaluate.sums import metric_named
-from agrilape.report.study.folder import Json, StudyRecord
+from agrilape.evaluate.metric_sums import metric_named
+from agrilape.report.study.study_files import Json, StudyRecord
 
 LAST_LOOKS = 3
 """The final held-out score of a run is the mean of so many looks: one alone is noisy."""
@@ -23,7 +23,7 @@ STABILITY = {
 
 
 @dataclass(frozen=True)
-class Reach:
+class StepsToScore:
     """Steps until a variant's runs reach the baseline's final held-out score.
 
     Attributes:
@@ -65,7 +65,7 @@ def length(run: Json) -> int:
     return sum(int(stage["steps"]) for stage in run.get("stages", ()))
 
 
-def steps_to_reach(study: StudyRecord, measure: str) -> list[Reach]:
+def steps_to_reach(study: StudyRecord, measure: str) -> list[StepsToScore]:
     """Steps of each variant to the final held-out score of the baseline's run of the same seed.
 
     A run has reached it at the first of two looks in a row that are at least as good (the very last look
@@ -93,7 +93,7 @@ def steps_to_reach(study: StudyRecord, measure: str) -> list[Reach]:
             for step, (seed, _) in zip(steps, pairs, strict=True)
         ]
         if pairs:
-            found.append(Reach(variant, tuple(steps), _median(shares)))
+            found.append(StepsToScore(variant, tuple(steps), _median(shares)))
     return found
 
 

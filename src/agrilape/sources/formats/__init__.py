@@ -1,6 +1,6 @@
 """Readers of published formats that hold imagery with labels, or labelled points.
 
-Each takes the folder of a release as it was unpacked, and an `Omissions` that it tells what it left out.
+Each takes the folder of a release as it was unpacked, and an `SkippedRows` that it tells what it left out.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import TypeAlias
 
 from agrilape.config.recipe import FormatSource
 from agrilape.sources.formats import coco, cropharvest, eurocrops, ftw, pastis
-from agrilape.sources.formats.common import Omissions
+from agrilape.sources.formats.common import SkippedRows
+from agrilape.sources.grouping import Problem
 from agrilape.sources.observations import PointSeries
-from agrilape.sources.places import Problem
 from agrilape.sources.scene import Scene
 
-__all__ = ["SCENE_FORMATS", "SERIES_FORMATS", "Omissions", "SceneReader", "SeriesReader", "open_format"]
+__all__ = ["SCENE_FORMATS", "SERIES_FORMATS", "SceneReader", "SeriesReader", "SkippedRows", "open_format"]
 
 SceneReader: TypeAlias = Callable[..., Iterator[Scene]]
-SeriesReader: TypeAlias = Callable[[Path, Omissions], Iterator[PointSeries]]
+SeriesReader: TypeAlias = Callable[[Path, SkippedRows], Iterator[PointSeries]]
 
 SCENE_FORMATS: dict[str, SceneReader] = {
     "coco_fields": coco.read,
@@ -32,7 +32,7 @@ SERIES_FORMATS: dict[str, SeriesReader] = {"cropharvest": cropharvest.read}
 
 def open_format(source: FormatSource) -> Iterator[Scene | Problem | str]:
     """The scenes of a release of labelled imagery, what was left out, and how much of each kind."""
-    omissions = Omissions()
+    omissions = SkippedRows()
     pictures = () if source.images is None else (source.images,)
     yield from SCENE_FORMATS[source.name](source.path, omissions, *pictures)
     yield from omissions.problems

@@ -18,13 +18,13 @@ from shapely import affinity
 
 from agrilape.errors import DataError
 from agrilape.io.pictures import picture_size
-from agrilape.sources.crops import plain_crop
+from agrilape.sources.crop_names import plain_crop
 from agrilape.sources.folder import picture_scene
 from agrilape.sources.formats.common import (
     UNUSABLE,
-    Omissions,
     PictureFolder,
     Row,
+    SkippedRows,
     annotated_size,
     published,
     read_object,
@@ -35,7 +35,7 @@ from agrilape.sources.scene import Parcel, Scene
 FIELDS = {"field", "fields", "parcel", "agricultural field", "crop field", "plot"}  # of no stated crop
 
 
-def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iterator[Scene]:
+def read(folder: Path, omissions: SkippedRows, images: Path | None = None) -> Iterator[Scene]:
     """A scene for each annotated image, its fields as parcels; pictures anywhere below the folder."""
     pictures = PictureFolder(images or folder)
     for path in published(folder, "*.json", "annotations/*.json"):
@@ -55,7 +55,7 @@ def read(folder: Path, omissions: Omissions, images: Path | None = None) -> Iter
                 omissions.add(path, error, row.number)
 
 
-def annotated_images(path: Path, omissions: Omissions) -> Iterator[Row]:
+def annotated_images(path: Path, omissions: SkippedRows) -> Iterator[Row]:
     """The images of a file, each with its annotations as `objects`, and these with the `name` of their kind.
 
     Raises:
@@ -77,7 +77,7 @@ def annotated_images(path: Path, omissions: Omissions) -> Iterator[Row]:
         yield Row(path, number, {**image, "objects": objects[image["id"]]})
 
 
-def _parcels(row: Row, size: tuple[int, int], omissions: Omissions) -> Iterator[Parcel]:
+def _parcels(row: Row, size: tuple[int, int], omissions: SkippedRows) -> Iterator[Parcel]:
     """The fields of an image in pixels of the picture that is there."""
     width, height = annotated_size(row.value.get("width"), row.value.get("height"), size)
     for number, thing in enumerate(row.value["objects"]):

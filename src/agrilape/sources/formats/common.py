@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from agrilape.errors import AgrilapeError, DataError
 from agrilape.files import path_inside
-from agrilape.io.json_text import Damaged, Line, json_lines, read_json, read_json_object
+from agrilape.io.json_text import InvalidLine, Line, json_lines, read_json, read_json_object
 from agrilape.io.text import read_text
 from agrilape.skips import concerns_all, planned
 from agrilape.sources.discovery import find_files, one_spelling
-from agrilape.sources.places import Problem
+from agrilape.sources.grouping import Problem
 
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 NAMED_PER_REASON = 5  # the others are counted
@@ -24,7 +24,7 @@ UNUSABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError, DataErr
 
 
 @dataclass
-class Omissions:
+class SkippedRows:
     """What a reader left out. One bad row never sinks the others.
 
     Attributes:
@@ -158,21 +158,21 @@ class Row(NamedTuple):
     value: Mapping[str, Any]
 
 
-def read_rows(path: Path, omissions: Omissions) -> Iterator[Row]:
+def read_rows(path: Path, omissions: SkippedRows) -> Iterator[Row]:
     """The objects of a JSON list or JSON-lines file; what is no object is left out.
 
     Raises:
         DataError: The file is neither.
     """
     if path.suffix.lower() in {".jsonl", ".ndjson"}:
-        found: Iterable[Line | Damaged] = json_lines(read_text(path))
+        found: Iterable[Line | InvalidLine] = json_lines(read_text(path))
     else:
         values = read_json(path, DataError, "get it again")
         if not isinstance(values, list):
             raise DataError(f"{path} is not a list of rows", "give the annotation file as it was published")
         found = (Line(number, value) for number, value in enumerate(values, start=1))
     for line in found:
-        if isinstance(line, Damaged):
+        if isinstance(line, InvalidLine):
             omissions.add(path, f"the row is not readable JSON: {line.reason}", line.number)
         elif isinstance(line.value, dict):
             yield Row(path, line.number, line.value)

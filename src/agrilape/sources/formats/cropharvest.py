@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from agrilape.errors import DataError
 from agrilape.files import path_inside
-from agrilape.sources.crops import plain_crop
+from agrilape.sources.crop_names import plain_crop
 from agrilape.sources.dates import parse_date
-from agrilape.sources.formats.common import Omissions, published
+from agrilape.sources.formats.common import SkippedRows, published
 from agrilape.sources.observations import PointSeries
 from agrilape.sources.vectors import read_vector
 
@@ -37,7 +37,7 @@ ROLES = {
 BANDS = 18
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[PointSeries]:
+def read(folder: Path, omissions: SkippedRows) -> Iterator[PointSeries]:
     """A series for each label whose array is there."""
     (path,) = published(folder, "labels.geojson")
     table = read_vector(path)

@@ -17,14 +17,14 @@ from typing import Any
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
-from agrilape.sources.crops import read_crop_table
-from agrilape.sources.facts import AS_THEY_SAY
+from agrilape.sources.crop_names import read_crop_table
 from agrilape.sources.folder import series_scene
-from agrilape.sources.formats.common import Omissions, published
+from agrilape.sources.formats.common import SkippedRows, published
+from agrilape.sources.grouping import group_places
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.parcels import ParcelTable, read_parcels
-from agrilape.sources.places import group_places
 from agrilape.sources.scene import Scene
+from agrilape.sources.scene_json import AS_THEY_SAY
 from agrilape.sources.series import assemble
 from agrilape.sources.vectors import VECTOR_SUFFIXES, read_near
 
@@ -51,7 +51,7 @@ HCAT = {
 }  # fmt: skip
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[Scene]:
+def read(folder: Path, omissions: SkippedRows) -> Iterator[Scene]:
     """A scene for each place that the folder's GeoTIFFs show."""
     found = published(folder, "**/*_EC21.*", "**/*_EC.*", "**/*EuroCrops*")
     vectors = [path for path in found if path.suffix.lower() in VECTOR_SUFFIXES]

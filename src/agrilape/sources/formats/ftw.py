@@ -18,13 +18,13 @@ from rasterio.errors import RasterioError
 from agrilape.errors import DataError
 from agrilape.io.gdal import open_raster
 from agrilape.sources.discovery import find_files
-from agrilape.sources.facts import Reading
 from agrilape.sources.folder import series_scene
-from agrilape.sources.formats.common import Omissions, published
+from agrilape.sources.formats.common import SkippedRows, published
 from agrilape.sources.formats.instances import instance_outlines
 from agrilape.sources.layers import Grid
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.scene import Parcel, Scene
+from agrilape.sources.scene_json import Reading
 from agrilape.sources.series import assemble
 
 WINDOWS = ("window_a", "window_b")
@@ -36,7 +36,7 @@ PARTLY_LABELLED = {
 }  # fmt: skip
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[Scene]:
+def read(folder: Path, omissions: SkippedRows) -> Iterator[Scene]:
     """Two scenes for each chip of each country; `meta` has the country and the split."""
     tables: dict[Path, dict[str, str]] = {}
     for mask in published(folder, "label_masks/instance/*.tif", "*/label_masks/instance/*.tif"):
@@ -85,7 +85,7 @@ def _parcels(mask: Path, grid: Grid) -> Iterator[Parcel]:
         yield Parcel(str(number), outline, None, place.area_ha(place.from_pixels(outline)) if place else None)
 
 
-def _splits(country: Path, omissions: Omissions) -> dict[str, str]:
+def _splits(country: Path, omissions: SkippedRows) -> dict[str, str]:
     """The split of each chip; empty without the country's table."""
     path = country / f"chips_{country.name}.parquet"
     if not path.is_file():

@@ -27,7 +27,7 @@ from agrilape.geo.timewindow import TimeWindow
 from agrilape.io.json_text import parse_json
 from agrilape.sources import composite as composites
 from agrilape.sources.dates import parse_date
-from agrilape.sources.formats.common import Omissions, published
+from agrilape.sources.formats.common import SkippedRows, published
 from agrilape.sources.formats.instances import instance_outlines
 from agrilape.sources.scene import Parcel, PixelWindow, Scene
 from agrilape.sources.vectors import read_vector
@@ -118,7 +118,7 @@ def _mapped(path: str) -> NDArray[Any]:
     return array
 
 
-def read(folder: Path, omissions: Omissions) -> Iterator[Scene]:
+def read(folder: Path, omissions: SkippedRows) -> Iterator[Scene]:
     """One scene per patch, in order of number; `meta` has the official fold."""
     (path,) = published(folder, "metadata.geojson")
     table = read_vector(path)

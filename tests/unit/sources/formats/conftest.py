@@ -2,9 +2,9 @@
 
 import pytest
 
-from agrilape.sources.formats import Omissions
+from agrilape.sources.formats import SkippedRows
 
 
 @pytest.fixture
 def omissions():
-    return Omissions()
+    return SkippedRows()

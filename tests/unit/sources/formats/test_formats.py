@@ -14,7 +14,7 @@ from PIL import Image
 
 from agrilape.config.recipe import DatasetConfig, KitSource
 from agrilape.errors import DataError
-from agrilape.samples.chips import Cutter
+from agrilape.prepare.chips import ChipCutter
 from agrilape.sources import PixelWindow, read_observations
 from agrilape.sources.formats import SCENE_FORMATS, SERIES_FORMATS
 from agrilape.sources.formats.common import PictureFolder
@@ -149,7 +149,7 @@ def test_pastis_classes_are_the_benchmark_s():
 def test_pastis_scenes_can_be_cut_and_asked_about(tmp_path, omissions):
     pastis(tmp_path)
     config = DatasetConfig(source=KitSource(kind="kit", name="x"), tasks=("crop_box",), chip=64, series=3)
-    view = Cutter(read("pastis", tmp_path, omissions)[1], config).cut(PixelWindow(0, 0, 64, 64))
+    view = ChipCutter(read("pastis", tmp_path, omissions)[1], config).cut(PixelWindow(0, 0, 64, 64))
     assert not isinstance(view, str)
     assert len(view.chip.pictures) == 3
     assert {field.crop for field in view.fields} == {"winter wheat", "maize"}

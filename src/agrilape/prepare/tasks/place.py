@@ -1,0 +1,45 @@
+"""Where fields are, as boxes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from agrilape.dataset.prompt_templates import Phrasings
+from agrilape.prepare.annotations import ChipAnnotations
+from agrilape.prepare.tasks.builder import Draft, builder
+from agrilape.prepare.tasks.shared import MAX_BOXES, facts, ids, points_in, unambiguous
+
+
+@builder
+def crop_box(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+    """The box of a crop that has exactly one field here."""
+    for crop, fields in unambiguous(view):
+        if len(fields) == 1:
+            yield Draft({"crop": crop}, (fields[0].box,), facts(fields[0]), {"parcels": ids(fields)})
+
+
+@builder
+def crop_boxes(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+    """The boxes of a crop that has several fields here."""
+    for crop, fields in unambiguous(view):
+        if 2 <= len(fields) <= MAX_BOXES:
+            truth = {"crop": crop, "count": len(fields), "sizes": [one.size for one in fields]}
+            yield Draft({"crop": crop}, tuple(one.box for one in fields), truth, {"parcels": ids(fields)})
+
+
+@builder
+def field_boxes(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+    """The boxes of all fields."""
+    fields = view.clear_fields
+    if view.complete and len(fields) == len(view.fields) and 1 <= len(fields) <= MAX_BOXES:
+        truth = {"count": len(fields), "sizes": [one.size for one in fields]}
+        yield Draft({}, tuple(one.box for one in fields), truth, {"parcels": ids(fields)})
+
+
+@builder
+def field_at_point(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+    """The box of the field that a random point lies in."""
+    for one in view.clear_fields:
+        for point in points_in(one, rng):
+            yield Draft({"point": point}, (one.box,), facts(one), {"parcels": [one.id]})

@@ -1,0 +1,181 @@
+"""`agrilape predict`: GeoTIFF and question in, answer on the map out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from agrilape import __version__
+from agrilape.console import progress, say, warn
+from agrilape.dataset.tasks import TASKS
+from agrilape.errors import DataError, RecipeError, did_you_mean
+from agrilape.evaluate.inference import Decoding, predict_samples
+from agrilape.evaluate.predictions import Prediction
+from agrilape.model import Checkpoint, find_checkpoint, load_checkpoint
+from agrilape.serve.features import determination, features_of
+from agrilape.serve.geofile import Feature, write_geojson, write_geopackage
+from agrilape.serve.question import Question, known_questions, understand
+from agrilape.serve.tiles import Tiles
+from agrilape.serve.training_questions import MOST_SCALE, trained
+from agrilape.sources.folder import read_raster
+from agrilape.sources.scene import Frame, Scene
+
+CRS_CHOICES = ("wgs84", "source")
+
+
+@dataclass(frozen=True)
+class MapAnswer:
+    """What was found.
+
+    Attributes:
+        path: The file that was written.
+        features: Number of features in it.
+        summary: What to tell the asker.
+    """
+
+    path: Path
+    features: int
+    summary: str
+
+
+def predict_raster(
+    checkpoint: Path,
+    image: Path,
+    question: str,
+    output: Path,
+    *,
+    crs: str = "wgs84",
+    composite: str | None = None,
+    overlap: float = 0.25,
+    tile: int | None = None,
+    acquired: date | None = None,
+    sensor: str | None = None,
+    batch_size: int = 32,
+) -> MapAnswer:
+    """Ask a question about a GeoTIFF and write the answer as a GIS file.
+
+    Answers with places become one feature per object, joined over the tiles, with fiboa 0.3 property names
+    (`determination:method`, `determination:datetime`, `metrics:area` in square metres) and `area_ha` on the
+    ellipsoid. Answers without places (a crop, a number, dates) become one feature per tile.
+
+    Args:
+        checkpoint: A checkpoint, or a run folder, of which the last stage is taken.
+        image: GeoTIFF of any size, with a CRS. One band per date makes a series.
+        question: Such as "where are the maize fields?", or about a place: "which field is at 12.345, 55.678?"
+            (longitude, latitude). `agrilape.serve.question.known_questions` lists what is trained.
+        output: `.geojson`, or `.gpkg`.
+        crs: `wgs84`, or `source` for a GeoPackage in the image's own CRS.
+        composite: How bands become colours; None: as in training.
+        overlap: Share of a tile that its neighbours repeat, in [0, 0.9]. What lies on a tile's edge is joined
+            with what the neighbour saw, so let the overlap be about half a field.
+        tile: Side of a tile in pixels; None: as in the run that the checkpoint lies in, else the size of the
+            model's input.
+        acquired: Date of the image, if the file does not say; of several dates, the one to look at.
+        sensor: Name of the sensor: which band is B5, and for a model that was told it in training. What else
+            its questions began with there (`metadata` of its data sets) is told here too.
+        batch_size: Tiles that the model answers at once.
+
+    Raises:
+        DataError: The image cannot be read, has no CRS or shows nothing.
+        ModelError: There is no checkpoint.
+        RecipeError: A setting is not one of those above.
+    """
+    path = _output(output, crs, overlap)
+    asked = understand(question)
+    scene = read_raster(image, sensor=sensor)
+    for note in scene.meta.get("notes", ()):
+        say(note)
+    frames = _frames(scene, asked, acquired)
+    folder = find_checkpoint(checkpoint)
+    model = load_checkpoint(folder)
+    assert scene.georeference is not None  # read_raster refuses an image without
+    taught = trained(folder, model, asked.task, scene.georeference.gsd_m)
+    if tile is not None:
+        taught = replace(taught, side=tile)
+    tiles = Tiles(scene, frames, asked, taught, overlap, composite or taught.composite)
+    if model.config is None and model.coordinates == "position_tokens":
+        warn(f"{folder} has no LAPE: places and times are asked and answered in numerals")
+    for doubt in _doubts(tiles):
+        warn(doubt)
+    rows = _answers(model, tiles, batch_size)
+    details = f"agrilape {__version__}, {checkpoint.name}: {asked.text}"
+    features = features_of(rows, tiles, determination(acquired or frames[-1].acquired, details))
+    if path.suffix == ".gpkg":
+        write_geopackage(path, features, tiles.georeference, wgs84=crs == "wgs84")
+    else:
+        write_geojson(path, features, tiles.georeference)
+    return MapAnswer(path, len(features), _summary(features, tiles, rows, path))
+
+
+def _output(output: Path, crs: str, overlap: float) -> Path:
+    """Where to write, with settings checked before any work is done."""
+    if crs not in CRS_CHOICES:
+        raise RecipeError(f"there is no output CRS {crs!r}", f"choose one of: {', '.join(CRS_CHOICES)}")
+    if not 0 <= overlap <= 0.9:
+        raise RecipeError(f"an overlap of {overlap} makes no sense", "give a share of a tile from 0 to 0.9")
+    if output.suffix not in {".geojson", ".json", ".gpkg"}:
+        raise RecipeError(
+            f"cannot write {output.suffix or 'a file without ending'}", "end it in .geojson or .gpkg"
+        )
+    # GeoJSON is WGS 84 by definition (RFC 7946, 4)
+    return output.with_suffix(".gpkg") if crs == "source" else output
+
+
+def _frames(scene: Scene, question: Question, acquired: date | None) -> tuple[Frame, ...]:
+    """All dates for a question about time; else the one that is asked for, or the last."""
+    if len(scene.frames) == 1 or (question.about_time and scene.window):
+        return scene.frames
+    if acquired is None:
+        return scene.frames[-1:]
+    chosen = tuple(frame for frame in scene.frames if frame.acquired == acquired)
+    if not chosen:
+        dates = ", ".join(str(frame.acquired) for frame in scene.frames)
+        raise DataError(f"{scene.id} has no image of {acquired}", f"choose one of: {dates}")
+    return chosen
+
+
+def _doubts(tiles: Tiles) -> Iterator[str]:
+    """Why an answer may mean little: the model was taught something else."""
+    taught, question, gsd = tiles.taught, tiles.question, tiles.georeference.gsd_m
+    if taught.gsd and not 1 / MOST_SCALE <= gsd / taught.gsd <= MOST_SCALE:
+        yield f"a pixel of the image is {gsd:.3g} m, but {taught.gsd:.3g} m in training: answers mean little"
+    if not taught.task:
+        yield f"the model was not taught to answer this (task {question.task}): answers mean little"
+    if question.task is None and (hint := did_you_mean(question.text, known_questions())):
+        yield f"no question of the training is worded so; {hint}"
+
+
+def _answers(checkpoint: Checkpoint, tiles: Tiles, batch_size: int) -> list[Prediction]:
+    rows: list[Prediction] = []
+    with progress("predict", len(tiles), "tiles") as track:
+        for batch in predict_samples(checkpoint, tiles, batch_size=batch_size, decoding=_decoding(tiles)):
+            rows += batch
+            track(len(batch))
+    return rows
+
+
+def _decoding(tiles: Tiles) -> Decoding:
+    """Coordinates that can be drawn, finer than a token, and boxes where the task was taught with boxes."""
+    task = TASKS.get(tiles.question.task or "")
+    boxes = task is not None and task.answer in ("box", "boxes")
+    return Decoding(expectation=True, constrained=True, outlines=not boxes)
+
+
+def _summary(features: Sequence[Feature], tiles: Tiles, rows: Sequence[Prediction], path: Path) -> str:
+    """What to tell the asker."""
+    unreadable = sum(bool(row.problems) for row in rows)
+    if unreadable:
+        warn(f"{unreadable} of {len(rows)} answers could not be read in full")
+    asked = f"{len(tiles)} tile{'s' * (len(tiles) > 1)}"
+    if tiles.blank:
+        asked += f" ({tiles.blank} without imagery left out)"
+    if not features:
+        return f"nothing found in {asked}; {path} holds no features"
+    if "answer" in features[0].properties:
+        said = Counter(feature.properties["answer"] for feature in features).most_common(5)
+        return f"{asked}: " + "; ".join(f"{answer} ({n})" for answer, n in said) + f"; by tile in {path}"
+    area = sum(feature.properties["area_ha"] for feature in features)
+    return f"{len(features)} found in {asked}, {area:.2f} ha in all; {path}"

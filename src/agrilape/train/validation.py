@@ -1,0 +1,62 @@
+"""A look at the model every so many steps while a stage trains: the learning curve of a held-out score."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from agrilape.model import Checkpoint
+from agrilape.train.log import keep_rows
+
+CURVE = "curve.jsonl"
+
+
+@dataclass(frozen=True)
+class ValidationPlan:
+    """What is looked at, and how often.
+
+    Attributes:
+        every: Steps between looks; the last step of a stage is always looked at.
+        look: Scores a model as it is, by name; must leave it and the random generators unchanged.
+    """
+
+    every: int
+    look: Callable[[Checkpoint], Mapping[str, float]]
+
+
+class ValidationCallback(TrainerCallback):  # type: ignore[misc]  # Any: transformers is not analysed
+    """Takes the looks of one stage and writes them to its `curve.jsonl`, one row per look.
+
+    Args:
+        watch: What to look at.
+        checkpoint: The model in training, with its processor.
+        path: The `curve.jsonl`.
+        resumed: Steps finished before; later looks of an earlier attempt are taken back.
+    """
+
+    def __init__(self, watch: ValidationPlan, checkpoint: Checkpoint, path: Path, resumed: int) -> None:
+        self.watch, self.checkpoint, self.path = watch, checkpoint, path
+        self._seconds = 0.0
+        keep_rows(path, resumed)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Look, where it is time to."""
+        step = state.global_step
+        if step % self.watch.every and step != args.max_steps:
+            return
+        began = time.perf_counter()
+        row = {"step": step, **self.watch.look(self.checkpoint)}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        self._seconds += time.perf_counter() - began
+
+    def take_seconds(self) -> float:
+        """Time that looks have taken since the last call: it is no training time."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
