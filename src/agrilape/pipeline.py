@@ -1,4 +1,4 @@
-"""The whole pipeline in order: prepare, train, evaluate, report. Each step reads what the one before wrote."""
+"""The whole pipeline in order: prepare, train, evaluate, report; each step reads what the last one wrote."""
 
 from __future__ import annotations
 
@@ -86,6 +86,14 @@ def evaluate_run(recipe: Recipe) -> dict[str, Any]:
 
     with run_locked(recipe.output):
         return evaluate(recipe, recipe.output)
+
+
+def calibrate_run(recipe: Recipe) -> Any:
+    """Fit confidences to the val split and keep them beside the last checkpoint; returns what was fitted."""
+    from agrilape.evaluate.calibration_run import calibrate_run as calibrate
+
+    with run_locked(recipe.output):
+        return calibrate(recipe, recipe.output)
 
 
 def report_run(run: Path) -> Path:

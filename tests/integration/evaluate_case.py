@@ -60,16 +60,17 @@ def make_run(folder):
     return folder
 
 
-def write_data(folder):
+def write_data(folder, **more):
     data = folder / "data" / "stills"
     shards, counts = [], {}
-    for split, examples in {"train": EXAMPLES[:4], "test": EXAMPLES[4:]}.items():
+    for split, examples in {"train": EXAMPLES[:4], "test": EXAMPLES[4:], **more}.items():
         path = data / f"{split}-00000.parquet"
         write_rows(path, examples)
         shards.append(
             Shard(path=path.name, split=split, chips=len(examples), bytes=path.stat().st_size, sha256="")
         )
-        counts[split] = SplitCounts(chips=4, pictures=4, samples=12, tasks={}, groups=())
+        chips = len(examples)
+        counts[split] = SplitCounts(chips=chips, pictures=chips, samples=3 * chips, tasks={}, groups=())
     config = recipe(folder).datasets["stills"]
     Manifest(
         name="stills", key="k", version="0", config=config, shards=tuple(shards), splits=counts, window=None,

@@ -15,7 +15,9 @@ from PIL import Image
 from transformers import LogitsProcessor
 
 from agrilape.errors import RecipeError
-from agrilape.evaluate import evaluate_run, predict_samples
+from agrilape.evaluate import calibrator, evaluate_run, predict_samples
+from agrilape.evaluate.calibration_run import calibrate_run
+from agrilape.evaluate.calibrator import NAME, read_calibrator
 from agrilape.evaluate.evaluation import answer_blindly
 from agrilape.evaluate.inference import Answerer, Decoding
 from agrilape.evaluate.predictions import read_rows
@@ -23,7 +25,7 @@ from agrilape.geo.shapes import Box
 from agrilape.model import lape_of, load_checkpoint
 
 from . import evaluate_case
-from .evaluate_case import EXAMPLES, make_run, recipe
+from .evaluate_case import EXAMPLES, example, make_run, recipe, write_data
 
 SHORT = Decoding(max_new_tokens=6)
 
@@ -283,3 +285,23 @@ def whole_lines(path: Path):
 def test_run_without_a_trained_stage(run, tmp_path):
     with pytest.raises(RecipeError, match="no checkpoint"):
         evaluate_run(recipe(tmp_path), tmp_path)
+
+
+def test_a_run_is_calibrated_on_its_val_split(tmp_path, monkeypatch):
+    monkeypatch.setattr(calibrator, "FEWEST", 5)
+    run = make_run(tmp_path)
+    asked = recipe(run, expectation=True, batch_size=64)
+    with pytest.raises(RecipeError, match="none of stills has a val split"):
+        calibrate_run(asked, run)
+    write_data(run, val=[example(number) for number in range(8, 16)])
+    fitted = calibrate_run(asked, run)
+    checkpoint = run / "stages" / "1-domain"
+    assert read_calibrator(checkpoint) == fitted
+    assert fitted.kinds["all"].answers >= 5
+    before = evaluate_run(asked, run)
+    assert before["confidence"]["calibrated"]
+    (checkpoint / NAME).unlink()
+    after = evaluate_run(asked, run)
+    assert not after["confidence"]["calibrated"]
+    speeds = [metrics["samples_per_second"] for metrics in (before, after)]
+    assert speeds[0] == speeds[1]  # nothing was asked again: answers do not depend on the calibration

@@ -209,6 +209,27 @@ def evaluate(
 
 
 @commands.command(rich_help_panel="Pipeline")
+def calibrate(
+    recipe: Annotated[str, typer.Argument(help="A run folder, or a recipe.", metavar="RUN")],
+    overrides: Overrides = None,
+    output: Output = None,
+) -> None:
+    """Fit how sure the model says to be to how often it is right, on the val split.
+
+    Kept as calibration.json beside the last checkpoint: agrilape predict then states calibrated confidences,
+    and leaves out answers less sure than what was best there.
+    """
+    from agrilape.pipeline import calibrate_run
+
+    loaded = open_recipe(recipe, overrides, output)
+    calibrator = calibrate_run(loaded)
+    table = Table("task", "answers", "right", "keep from", box=None, pad_edge=False)
+    for task, curve in calibrator.tasks.items():
+        table.add_row(task, f"{curve.answers:,}", f"{curve.right:.0%}", f"{curve.threshold:.2f}")
+    out.print(table)
+
+
+@commands.command(rich_help_panel="Pipeline")
 def report(
     run: Annotated[
         Path | None, typer.Argument(metavar="RUN", help="Run folder, e.g. runs/quickstart.")

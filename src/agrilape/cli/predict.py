@@ -53,6 +53,14 @@ def predict(
     overlap: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of a tile that its neighbours repeat.")
     ] = 0.25,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Drop what is less sure; left out: the best on the val split, where agrilape calibrate ran.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Ask a question about a GeoTIFF and get the answer on the map.
@@ -78,5 +86,6 @@ def predict(
         tile=tile,
         acquired=acquired.date() if acquired else None,
         sensor=sensor,
+        min_confidence=min_confidence,
     )
     say(answer.summary)

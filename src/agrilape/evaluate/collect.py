@@ -16,6 +16,7 @@ from agrilape import __version__
 from agrilape.config.recipe import EvaluationConfig
 from agrilape.console import Track, progress
 from agrilape.dataset import read_manifest
+from agrilape.evaluate.calibrator import NAME as CALIBRATION
 from agrilape.evaluate.inference import Decoding, Share, predict_samples
 from agrilape.evaluate.journal import Journal
 from agrilape.evaluate.subset import Subset
@@ -72,7 +73,7 @@ def collect(
 
 def predictions_key(settings: EvaluationConfig, data: Path, checkpoint: Path) -> str:
     """Digest of what predictions depend on: settings, data, the checkpoint's files by size and time."""
-    files = sorted(path for path in checkpoint.iterdir() if path.is_file())
+    files = sorted(path for path in checkpoint.iterdir() if path.is_file() and path.name != CALIBRATION)
     facts = {
         "version": __version__,
         "evaluation": settings.model_dump(mode="json", exclude=WHICH_SAMPLES),

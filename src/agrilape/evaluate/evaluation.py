@@ -14,9 +14,11 @@ from agrilape.dataset.recipe_leakage import check_apart
 from agrilape.dataset.tasks import refuse_unknown_tasks
 from agrilape.errors import RecipeError
 from agrilape.evaluate import baselines
+from agrilape.evaluate.calibrator import read_calibrator
 from agrilape.evaluate.collect import collect, predictions_key, processes
 from agrilape.evaluate.journal import Journal
 from agrilape.evaluate.predictions import Prediction, refuse_repeats
+from agrilape.evaluate.reliability import confidence_calibration
 from agrilape.evaluate.scores import TASK_METRICS, agreement, by_task
 from agrilape.evaluate.subset import Subset
 from agrilape.evaluate.suites import Suite, suite_of
@@ -69,7 +71,9 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
     process = processes()
     if process.is_main_process:
         facts = {"suite": suite.name, "checkpoint": str(checkpoint.relative_to(run))}
-        metrics = facts | _score(recipe, run, journal, subsets, suite)
+        calibrator = read_calibrator(checkpoint)
+        sure = confidence_calibration(list(journal.rows.values()), calibrator)
+        metrics = facts | _score(recipe, run, journal, subsets, suite) | {"confidence": sure}
         write_json(folder / "metrics.json", metrics)
     process.wait_for_everyone()
     content: dict[str, Any] = read_json_object(folder / "metrics.json")

@@ -11,11 +11,18 @@ import torch
 from agrilape.config.lape import LapeConfig
 from agrilape.config.recipe import EvaluationConfig
 from agrilape.dataset.types import Example, Sample
+from agrilape.evaluate.confidence import AnswerScores, confidences, read_coordinate
 from agrilape.evaluate.metrics.calibration import interval_ends
 from agrilape.evaluate.predictions import Intervals, Prediction
 from agrilape.model import Checkpoint, lape_of
 from agrilape.tokens import Chat, Coordinates, Parsed, PositionCodec, PositionIds, prompt_batch
-from agrilape.tokens.decode import CoordinateGrammar, expected_positions, read_answers, read_positions
+from agrilape.tokens.decode import (
+    CoordinateGrammar,
+    expected_positions,
+    read_answers,
+    read_positions,
+    token_probabilities,
+)
 from agrilape.tokens.grammar import coordinates_of
 from agrilape.tokens.library_errors import explained, name_and_width
 
@@ -45,7 +52,8 @@ class Decoding(NamedTuple):
 
     Attributes:
         max_new_tokens: Longest answer in tokens; longer ones are cut and read as far as they go.
-        expectation: Read each position from the distribution over its axis instead of its likeliest token.
+        expectation: Read each position from the distribution over its axis instead of its likeliest token,
+            and how sure the model is of each answer.
         constrained: Write only well-formed coordinates.
         outlines: May an outline be among them?
     """
@@ -112,7 +120,15 @@ def predict_samples(
     for batch in islice(batches, share.first, None, share.step):
         asked = _fetch(examples, batch)
         yield [
-            Prediction.of(example.chip, sample, one.read.parts, one.text, one.read.problems, one.intervals)
+            Prediction.of(
+                example.chip,
+                sample,
+                one.read.parts,
+                one.text,
+                one.read.problems,
+                one.intervals,
+                one.confidence,
+            )
             for (example, sample), one in zip(asked, answerer(asked), strict=True)
             if sample.id not in done
         ]
@@ -125,11 +141,13 @@ class Answer(NamedTuple):
         text: As it wrote it.
         read: What that says.
         intervals: How sure it was of each coordinate of each shape, see `Prediction.intervals`.
+        confidence: How sure it was of each shape or of its words, see `Prediction.confidence`.
     """
 
     text: str
     read: Parsed
     intervals: Intervals = ()
+    confidence: tuple[float, ...] = ()
 
 
 class Answerer:
@@ -174,7 +192,6 @@ class Answerer:
             del batch["image_times"]  # only LAPE reads them, and a plain model refuses them
         inputs = {name: value.to(self.model.device) for name, value in batch.items()}
         length = inputs["input_ids"].shape[1]
-        positions = self._positions if self.decoding.expectation else None
         with explained(*name_and_width(self.model)):
             output = self.model.generate(
                 **inputs,
@@ -184,17 +201,43 @@ class Answerer:
                 pad_token_id=self.chat.stop_id,
                 logits_processor=self._grammar(length),
                 return_dict_in_generate=True,
-                output_scores=positions is not None,
+                output_scores=self.decoding.expectation,
             )
         answers = output.sequences[:, length:]
-        if positions is None:
+        if not self.decoding.expectation:
             return [Answer(*one) for one in read_answers(self.chat, answers)]
-        expected = expected_positions(answers, output.scores, positions)
-        ends = read_positions(answers, output.scores, positions, _interval_ends)
-        return [
-            Answer(text, read, _intervals(read, row))
-            for (text, read), row in zip(read_answers(self.chat, answers, expected), ends, strict=True)
+        return self._read(answers, output.scores)
+
+    def _read(self, answers: torch.Tensor, scores: Sequence[torch.Tensor]) -> list[Answer]:
+        """Answers `[B, T]` with what their scores, T tensors `[B, V]`, say of places and of certainty."""
+        tokens = [
+            row[:length]
+            for row, length in zip(
+                token_probabilities(answers, scores).tolist(), self._lengths(answers), strict=True
+            )
         ]
+        if self._positions is None:
+            return [
+                Answer(text, read, confidence=confidences(read, AnswerScores(row, (), ())))
+                for (text, read), row in zip(read_answers(self.chat, answers), tokens, strict=True)
+            ]
+        expected = expected_positions(answers, scores, self._positions)
+        ends = read_positions(answers, scores, self._positions, _interval_ends)
+        drawn = read_positions(answers, scores, self._positions, _coordinates)
+        axes, _ = self._positions.lookup(answers)
+        steps = [row.nonzero()[:, 0].tolist() for row in axes >= 0]
+        return [
+            Answer(text, read, _intervals(read, own_ends), confidences(read, AnswerScores(*own_scores)))
+            for (text, read), own_ends, *own_scores in zip(
+                read_answers(self.chat, answers, expected), ends, tokens, steps, drawn, strict=True
+            )
+        ]
+
+    def _lengths(self, answers: torch.Tensor) -> list[int]:
+        """Tokens of each answer, the one that ends it included."""
+        ended = answers == self.chat.stop_id
+        lengths = torch.where(ended.any(dim=1), ended.int().argmax(dim=1) + 1, answers.shape[1])
+        return list(lengths.tolist())
 
     def _grammar(self, length: int) -> list[CoordinateGrammar]:
         """What holds answers to prompts of so many tokens to well-formed coordinates, if anything does."""
@@ -205,6 +248,11 @@ def _interval_ends(scores: torch.Tensor) -> torch.Tensor:
     """Ends of the central intervals of distributions over an axis `[n, N]`, as fractions of the axis."""
     ends = interval_ends(scores.float().softmax(dim=-1).cpu().numpy())
     return torch.from_numpy(ends / (scores.shape[-1] - 1)).round(decimals=4)
+
+
+def _coordinates(scores: torch.Tensor) -> torch.Tensor:
+    """What confidences are made of, from scores over an axis `[n, N]`."""
+    return torch.from_numpy(read_coordinate(scores.float().softmax(dim=-1).cpu().numpy()))
 
 
 def _intervals(read: Parsed, ends: Sequence[Sequence[float]]) -> Intervals:

@@ -46,6 +46,8 @@ class Prediction:
         problems: What could not be read of it.
         intervals: Of each shape of the given answer and each of its coordinates, the ends of the central
             intervals of `LEVELS`; empty where only the likeliest tokens were read.
+        confidence: How sure the model was of each shape of the given answer, or of its words if it has none,
+            in [0, 1] and not calibrated; empty where only the likeliest tokens were read.
         truth: Facts of the sample beyond its answer.
         georeference: Where the chip lies; None for pixels only.
         window: Calendar that times refer to; None for a chip without time.
@@ -63,6 +65,7 @@ class Prediction:
     prediction_text: str = ""
     problems: tuple[str, ...] = ()
     intervals: Intervals = ()
+    confidence: tuple[float, ...] = ()
     truth: Mapping[str, Any] = field(default_factory=dict)
     georeference: Georeference | None = None
     window: TimeWindow | None = None
@@ -77,6 +80,7 @@ class Prediction:
         text: str | None = None,
         problems: tuple[str, ...] = (),
         intervals: Intervals = (),
+        confidence: tuple[float, ...] = (),
     ) -> Prediction:
         """The row of an answer to a sample of a chip; without `text`, the answer's own words."""
         return cls(
@@ -91,6 +95,7 @@ class Prediction:
             prediction_text=words(prediction) if text is None else text,
             problems=problems,
             intervals=intervals,
+            confidence=confidence,
             truth=sample.truth,
             georeference=chip.georeference,
             window=chip.window,
@@ -132,6 +137,7 @@ class Prediction:
             "prediction": parts_to_json(self.prediction),
             "problems": list(self.problems),
             **({"intervals": self.intervals} if self.intervals else {}),
+            **({"confidence": self.confidence} if self.confidence else {}),
             "truth": dict(self.truth),
             "georeference": georeference_to_json(self.georeference),
             "gsd_m": self._gsd_m,
@@ -165,6 +171,7 @@ class Prediction:
                 intervals=tuple(
                     tuple(tuple(map(float, ends)) for ends in shape) for shape in row.get("intervals") or ()
                 ),
+                confidence=tuple(map(float, row.get("confidence") or ())),
                 truth=dict(row["truth"]),
                 georeference=georeference_from_json(row.get("georeference")),
                 window=window_from_json(row.get("window")),

@@ -12,11 +12,18 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from agrilape.evaluate.answer_arrays import Rows
+from agrilape.evaluate.calibrator import UNCALIBRATED, Calibrator, outcomes
 from agrilape.evaluate.metrics.arrays import floats
-from agrilape.evaluate.metrics.calibration import LEVELS, covered
+from agrilape.evaluate.metrics.calibration import (
+    LEVELS,
+    covered,
+    expected_calibration_error,
+    reliability,
+)
 from agrilape.evaluate.metrics.intervals import estimate, per_sample
 from agrilape.evaluate.predictions import Prediction
 from agrilape.evaluate.resampling_units import units
+from agrilape.evaluate.scores import by_task
 from agrilape.geo.shapes import Box, Instant, Point, Shape, Span
 
 Json: TypeAlias = dict[str, Any]
@@ -54,6 +61,28 @@ def calibration(rows: Rows) -> Json | None:
         return None
     axes = {axis: [one for one in found if one.axis == axis] for axis in dict.fromkeys(AXES.values())}
     return {"levels": list(LEVELS), **{axis: _curve(ones) for axis, ones in axes.items() if ones}}
+
+
+def confidence_calibration(rows: Rows, calibrator: Calibrator = UNCALIBRATED) -> Json | None:
+    """How often answers are right, beside how sure they are said to be; None if none says it.
+
+    Returns:
+        `calibrated`: whether a calibration was kept with the checkpoint; and per task `ece` (expected
+        calibration error in ten bins), `answers`, and `curve`: confidence, share that is right and answers of
+        each bin that has any.
+    """
+    tasks = {}
+    for task, group in by_task([row for row in rows if row.confidence]).items():
+        confidence, right, _ = outcomes(group)
+        if len(right):
+            sure = calibrator(task, confidence)
+            bins = reliability(sure, right)
+            tasks[task] = {
+                "ece": round(expected_calibration_error(sure, right), 4),
+                "answers": len(right),
+                "curve": np.stack(bins, axis=1).round(4).tolist(),
+            }
+    return {"calibrated": bool(calibrator.kinds), "tasks": tasks} if tasks else None
 
 
 def _curve(stated: list[CoordinateForecast]) -> Json:

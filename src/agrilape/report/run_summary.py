@@ -194,7 +194,10 @@ def limits(run: Run, tables: Sequence[TaskScores]) -> list[str]:
 def _limits(run: Run, tables: Sequence[TaskScores]) -> Iterator[str]:
     configs = (run.recipe.get("datasets") or {}).values()
     if configs and all((config.get("source") or {}).get("kind") == "simulate" for config in configs):
-        yield "All imagery is simulated: the scores say that the pipeline works, not how it does on real imagery."
+        yield (
+            "All imagery is simulated: the scores say that the pipeline works, not how it does on real "
+            "imagery."
+        )
     bare = {words(table.task) for table in tables if table.units is not None and table.units < FEWEST}
     if bare:
         yield f"Fewer than {FEWEST} scenes in {', '.join(sorted(bare))}: neither interval nor verdict."

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import shapely
 from shapely import Geometry
 
+from agrilape.evaluate.calibrator import UNCALIBRATED, Calibrator
 from agrilape.evaluate.predictions import Prediction
 from agrilape.geo.shapes import Box, Instant, Polygon, Span
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.serve.geofile import Feature
+from agrilape.serve.suppression import suppress
 from agrilape.serve.tile_merge import MergedObject, TileObject, merge
 from agrilape.serve.tiles import Tiles
 from agrilape.sources.scene import PixelWindow
@@ -21,22 +24,52 @@ SMALLEST = 4.0
 """Area in pixels below which an outline is a slip of the pen."""
 
 
-def features_of(rows: Sequence[Prediction], tiles: Tiles, facts: dict[str, Any]) -> list[Feature]:
+class Found(NamedTuple):
+    """The features of an answer.
+
+    Attributes:
+        features: Those that are sure enough, with `confidence`, and `area_ha` or `answer`.
+        unsure: Number of those that are not.
+        ground_ha: Area of all of them together, on which ground counts once.
+    """
+
+    features: list[Feature]
+    unsure: int
+    ground_ha: float
+
+
+def features_of(
+    rows: Sequence[Prediction],
+    tiles: Tiles,
+    facts: dict[str, Any],
+    calibrator: Calibrator = UNCALIBRATED,
+    least: float = 0.0,
+) -> Found:
     """Features of the answers: objects joined over the tiles, or else the tiles with what was said of them.
 
     Args:
         rows: One answer per tile.
         tiles: The tiles.
         facts: Properties of every feature.
-
-    Returns:
-        Features with `area_ha`, or, where no answer held a place, with `answer`; none if nothing was said.
+        calibrator: What confidences mean, for the model that answered.
+        least: Least confidence of a feature.
     """
+    rows = [replace(row, confidence=tuple(calibrator(row.task, row.confidence))) for row in rows]
     pieces = [piece for row in rows for piece in _pieces(row, tiles.windows[int(row.chip)])]
-    if pieces:
-        wholes = enumerate(merge(pieces), 1)
-        return [_object(f"{tiles.scene.id}-{number:04d}", whole, tiles, facts) for number, whole in wholes]
-    return [_tile(row, tiles, facts) for row in rows if _words(row)]
+    if not pieces:
+        said = [row for row in rows if _words(row)]
+        sure = [row for row in said if _certainty(row) >= least]
+        return Found([_tile(row, tiles, facts) for row in sure], len(said) - len(sure), 0.0)
+    wholes = merge(pieces, asked=tiles.windows)
+    sure_wholes = [whole for whole in wholes if whole.confidence >= least]
+    image = tiles.scene.width * tiles.scene.height
+    kept = suppress(sure_wholes, image) if sure_wholes else []
+    features = [
+        _object(f"{tiles.scene.id}-{number:04d}", whole, tiles, facts) for number, whole in enumerate(kept, 1)
+    ]
+    ground = shapely.union_all([whole.outline for whole in kept])
+    hectares = tiles.georeference.area_ha(tiles.georeference.from_pixels(ground)) if kept else 0.0
+    return Found(features, len(wholes) - len(sure_wholes), hectares)
 
 
 def determination(day: date | None, details: str) -> dict[str, str]:
@@ -54,7 +87,8 @@ def _pieces(row: Prediction, window: PixelWindow) -> Iterator[TileObject]:
     """The outlines of an answer in pixels of the scene, cut at the tile's edges."""
     left, top, width, height = window
     view = shapely.box(left, top, left + width, top + height)
-    for part in row.prediction:
+    shapes = [part for part in row.prediction if not isinstance(part, str)]
+    for part, confidence in zip(shapes, row.confidence or (1.0,) * len(shapes), strict=False):
         if isinstance(part, Box):
             outline: Geometry = shapely.box(*part)
         elif isinstance(part, Polygon):
@@ -64,7 +98,7 @@ def _pieces(row: Prediction, window: PixelWindow) -> Iterator[TileObject]:
         outline = shapely.transform(outline, lambda xy: xy * (width, height) + (left, top))
         outline = shapely.intersection(outline, view)
         if outline.area >= SMALLEST:
-            yield TileObject(outline, window)
+            yield TileObject(outline, window, confidence)
 
 
 def _object(name: str, whole: MergedObject, tiles: Tiles, facts: dict[str, Any]) -> Feature:
@@ -72,7 +106,8 @@ def _object(name: str, whole: MergedObject, tiles: Tiles, facts: dict[str, Any])
     hectares = tiles.georeference.area_ha(outline)
     crop = {"crop:name": tiles.question.crop} if tiles.question.crop else {}
     area = {"metrics:area": round(hectares * 10_000, 1), "area_ha": round(hectares, 4)}
-    return Feature(name, outline, {**facts, **crop, **area, "tiles": whole.tiles})
+    sure = {"confidence": round(whole.confidence, 3)}
+    return Feature(name, outline, {**facts, **crop, **area, **sure, "tiles": whole.tiles})
 
 
 def _tile(row: Prediction, tiles: Tiles, facts: dict[str, Any]) -> Feature:
@@ -80,7 +115,13 @@ def _tile(row: Prediction, tiles: Tiles, facts: dict[str, Any]) -> Feature:
     left, top, width, height = tiles.windows[int(row.chip)]
     outline = tiles.georeference.from_pixels(shapely.box(left, top, left + width, top + height))
     name = f"{tiles.scene.id}-tile-{int(row.chip) + 1:04d}"
-    return Feature(name, outline, {**facts, "answer": _words(row)})
+    sure = {"confidence": round(_certainty(row), 3)}
+    return Feature(name, outline, {**facts, "answer": _words(row), **sure})
+
+
+def _certainty(row: Prediction) -> float:
+    """Confidence of an answer as a whole: of several dates, that of the least sure."""
+    return min(row.confidence, default=1.0)
 
 
 def _words(row: Prediction) -> str:

@@ -12,11 +12,12 @@ from agrilape import __version__
 from agrilape.console import progress, say, warn
 from agrilape.dataset.tasks import TASKS
 from agrilape.errors import DataError, RecipeError, did_you_mean
+from agrilape.evaluate.calibrator import read_calibrator
 from agrilape.evaluate.inference import Decoding, predict_samples
 from agrilape.evaluate.predictions import Prediction
 from agrilape.model import Checkpoint, find_checkpoint, load_checkpoint
-from agrilape.serve.features import determination, features_of
-from agrilape.serve.geofile import Feature, write_geojson, write_geopackage
+from agrilape.serve.features import Found, determination, features_of
+from agrilape.serve.geofile import write_geojson, write_geopackage
 from agrilape.serve.question import Question, known_questions, understand
 from agrilape.serve.tiles import Tiles
 from agrilape.serve.training_questions import MOST_SCALE, trained
@@ -54,6 +55,7 @@ def predict_raster(
     acquired: date | None = None,
     sensor: str | None = None,
     batch_size: int = 32,
+    min_confidence: float | None = None,
 ) -> MapAnswer:
     """Ask a question about a GeoTIFF and write the answer as a GIS file.
 
@@ -77,6 +79,8 @@ def predict_raster(
         sensor: Name of the sensor: which band is B5, and for a model that was told it in training. What else
             its questions began with there (`metadata` of its data sets) is told here too.
         batch_size: Tiles that the model answers at once.
+        min_confidence: Leave out what is less sure, 0 to 1; None: what was best on the val split, if the
+            checkpoint was calibrated (`agrilape calibrate`), else nothing.
 
     Raises:
         DataError: The image cannot be read, has no CRS or shows nothing.
@@ -84,6 +88,8 @@ def predict_raster(
         RecipeError: A setting is not one of those above.
     """
     path = _output(output, crs, overlap)
+    if min_confidence is not None and not 0 <= min_confidence <= 1:
+        raise RecipeError(f"a confidence of {min_confidence} makes no sense", "give a number from 0 to 1")
     asked = understand(question)
     scene = read_raster(image, sensor=sensor)
     for note in scene.meta.get("notes", ()):
@@ -102,12 +108,17 @@ def predict_raster(
         warn(doubt)
     rows = _answers(model, tiles, batch_size)
     details = f"agrilape {__version__}, {checkpoint.name}: {asked.text}"
-    features = features_of(rows, tiles, determination(acquired or frames[-1].acquired, details))
+    calibrator = read_calibrator(folder)
+    least = calibrator.threshold(asked.task) if min_confidence is None else min_confidence
+    facts = determination(acquired or frames[-1].acquired, details)
+    found = features_of(rows, tiles, facts, calibrator, least)
     if path.suffix == ".gpkg":
-        write_geopackage(path, features, tiles.georeference, wgs84=crs == "wgs84")
+        write_geopackage(path, found.features, tiles.georeference, wgs84=crs == "wgs84")
     else:
-        write_geojson(path, features, tiles.georeference)
-    return MapAnswer(path, len(features), _summary(features, tiles, rows, path))
+        write_geojson(path, found.features, tiles.georeference)
+    if found.unsure:
+        say(f"{found.unsure} less sure than {least:.2f} left out; --min-confidence 0 keeps them")
+    return MapAnswer(path, len(found.features), _summary(found, tiles, rows, path))
 
 
 def _output(output: Path, crs: str, overlap: float) -> Path:
@@ -164,8 +175,9 @@ def _decoding(tiles: Tiles) -> Decoding:
     return Decoding(expectation=True, constrained=True, outlines=not boxes)
 
 
-def _summary(features: Sequence[Feature], tiles: Tiles, rows: Sequence[Prediction], path: Path) -> str:
+def _summary(found: Found, tiles: Tiles, rows: Sequence[Prediction], path: Path) -> str:
     """What to tell the asker."""
+    features = found.features
     unreadable = sum(bool(row.problems) for row in rows)
     if unreadable:
         warn(f"{unreadable} of {len(rows)} answers could not be read in full")
@@ -177,5 +189,4 @@ def _summary(features: Sequence[Feature], tiles: Tiles, rows: Sequence[Predictio
     if "answer" in features[0].properties:
         said = Counter(feature.properties["answer"] for feature in features).most_common(5)
         return f"{asked}: " + "; ".join(f"{answer} ({n})" for answer, n in said) + f"; by tile in {path}"
-    area = sum(feature.properties["area_ha"] for feature in features)
-    return f"{len(features)} found in {asked}, {area:.2f} ha in all; {path}"
+    return f"{len(features)} found in {asked}, {found.ground_ha:.2f} ha in all; {path}"

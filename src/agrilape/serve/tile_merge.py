@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from shapely import Geometry
 
-from agrilape.evaluate.metrics.arrays import Floats
+from agrilape.evaluate.metrics.arrays import Floats, divide, floats
 from agrilape.evaluate.metrics.boxes import box_area, box_iou
 from agrilape.evaluate.metrics.polygons import polygon_iou
 from agrilape.sources.scene import PixelWindow
@@ -35,10 +35,12 @@ class TileObject:
     Attributes:
         outline: In pixel coordinates of the scene.
         tile: The tile.
+        confidence: How sure its answer was of it, in [0, 1].
     """
 
     outline: Geometry
     tile: PixelWindow
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,17 @@ class MergedObject:
     Attributes:
         outline: In pixel coordinates of the scene.
         tiles: Number of tiles that saw it.
+        confidence: That of the surest tile, times the share of the views of its ground that found it.
     """
 
     outline: Geometry
     tiles: int
+    confidence: float = 1.0
 
 
-def merge(pieces: Sequence[TileObject], agreement: float = AGREEMENT) -> list[MergedObject]:
+def merge(
+    pieces: Sequence[TileObject], agreement: float = AGREEMENT, asked: Sequence[PixelWindow] = ()
+) -> list[MergedObject]:
     """Join the pieces of each object.
 
     Two outlines are compared only on the ground that both tiles see, where they should be the same: a field
@@ -67,6 +73,8 @@ def merge(pieces: Sequence[TileObject], agreement: float = AGREEMENT) -> list[Me
     Args:
         pieces: What the tiles saw, in any order.
         agreement: Least intersection over union on the common ground, in (0, 1].
+        asked: All tiles that were asked: one that shows the ground of an object and did not name it speaks
+            against it. None: those that named anything.
 
     Returns:
         Objects from north to south, then west to east, of the image.
@@ -76,11 +84,23 @@ def merge(pieces: Sequence[TileObject], agreement: float = AGREEMENT) -> list[Me
         return []
     outlines, tiles = np.array([piece.outline for piece in pieces]), [piece.tile for piece in pieces]
     boxes = np.isclose(shapely.area(outlines), shapely.area(shapely.envelope(outlines)), rtol=1e-9)
-    wholes = [
-        MergedObject(_join(outlines[members], bool(boxes[members].all())), len({tiles[i] for i in members}))
-        for members in _groups(outlines, boxes, tiles, agreement)
-    ]
+    groups = _groups(outlines, boxes, tiles, agreement)
+    joined = np.array([_join(outlines[members], bool(boxes[members].all())) for members in groups])
+    saw = [{tiles[number] for number in members} for members in groups]
+    surest = floats([max(pieces[number].confidence for number in members) for members in groups])
+    votes = _votes(joined, saw, asked or list(dict.fromkeys(tiles)))
+    wholes = map(MergedObject, joined, map(len, saw), (surest * votes).tolist())
     return sorted(wholes, key=lambda whole: _reading_order(whole.outline))
+
+
+def _votes(outlines: Geometries, saw: Sequence[set[PixelWindow]], asked: Sequence[PixelWindow]) -> Floats:
+    """Of all views that tiles had of the ground of each outline, the share of those that found it, `[N]`."""
+    views = shapely.box(*_views(asked).T)
+    whole, tile = shapely.STRtree(views).query(outlines, predicate="intersects")
+    ground = shapely.area(shapely.intersection(outlines[whole], views[tile]))
+    found = np.array([asked[t] in saw[w] for w, t in zip(whole, tile, strict=True)])
+    seen, named = (np.bincount(whole, weights, len(outlines)) for weights in (ground, ground * found))
+    return divide(named, seen)
 
 
 def _place(piece: TileObject) -> tuple[float, ...]:

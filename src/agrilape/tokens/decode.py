@@ -218,6 +218,23 @@ def read_positions(
     return [[numbers for numbers in row if numbers] for row in values]
 
 
+def token_probabilities(generated: torch.Tensor, scores: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Probability of each generated token among all that could have been written in its place.
+
+    Args:
+        generated: Vocabulary ids without the prompt, `[B, T]`.
+        scores: Scores at each step, T tensors `[B, V]`; of a grammar, -inf for what it forbids.
+
+    Returns:
+        float32 `[B, T]`.
+    """
+    chosen = [
+        step.float().log_softmax(dim=-1).gather(1, tokens[:, None])
+        for step, tokens in zip(scores, generated.T, strict=True)
+    ]
+    return torch.cat(chosen, dim=1).exp()
+
+
 def read_answers(
     chat: Chat, generated: torch.Tensor, positions: Sequence[Sequence[float]] | None = None
 ) -> list[tuple[str, Parsed]]:

@@ -1,4 +1,4 @@
-"""Families other than the built-in one through the public pipeline: a folder of a model, `train`, `evaluate`."""
+"""Families other than the built-in one through the pipeline: a folder of a model, `train`, `evaluate`."""
 
 from __future__ import annotations
 

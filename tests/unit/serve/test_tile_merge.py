@@ -135,3 +135,11 @@ def test_boxes_and_other_outlines_are_compared_alike():
 def test_nothing_seen_is_nothing_found():
     assert merge([]) == []
     assert merge([TileObject(box(5, 5, 5, 9), LEFT)]) == []
+
+
+def test_a_tile_that_shows_an_object_and_does_not_name_it_speaks_against_it():
+    field = TileObject(box(80, 20, 98, 60), LEFT, 0.8)
+    (alone,) = merge([field])
+    (doubted,) = merge([field], asked=[LEFT, RIGHT])
+    (confirmed,) = merge([field, TileObject(box(80, 20, 98, 60), RIGHT, 0.6)], asked=[LEFT, RIGHT])
+    assert [alone.confidence, doubted.confidence, confirmed.confidence] == [0.8, 0.4, 0.8]

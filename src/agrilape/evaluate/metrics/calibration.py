@@ -34,12 +34,24 @@ def central_intervals(probabilities: ArrayLike, level: float) -> Floats:
     Returns:
         Lower and upper continuous index `[N, 2]`, within [-1/2, bins - 1/2].
     """
+    return quantiles(probabilities, ((1 - level) / 2, (1 + level) / 2))
+
+
+def quantiles(probabilities: ArrayLike, levels: Sequence[float]) -> Floats:
+    """Quantiles of each distribution over position bins, which spread their probability as above.
+
+    Args:
+        probabilities: Non-negative weights `[N, bins]`, normalised here.
+        levels: Cumulative probabilities `[L]`, in [0, 1].
+
+    Returns:
+        Continuous index `[N, L]`, within [-1/2, bins - 1/2].
+    """
     weights = floats(probabilities)
     cumulative = np.cumsum(weights, axis=1)
     cumulative = np.concatenate([np.zeros((len(weights), 1)), cumulative / cumulative[:, -1:]], axis=1)
     edges = np.arange(weights.shape[1] + 1) - 0.5
-    tails = ((1 - level) / 2, (1 + level) / 2)
-    return np.array([[np.interp(tail, row, edges) for tail in tails] for row in cumulative]).reshape(-1, 2)
+    return np.array([np.interp(levels, row, edges) for row in cumulative]).reshape(-1, len(levels))
 
 
 def interval_ends(probabilities: ArrayLike, levels: Sequence[float] = LEVELS) -> Floats:
