@@ -128,7 +128,7 @@ def questions(count: int) -> list[Example]:
         asked = {
             "field_at_point": ("Which field is at ", Point(0.4, 0.5), "?"),
             "crop_in_box": ("What grows in ", box, "?"),
-            "greenest": ("When is the field at ", Point(0.4, 0.5), " greenest?"),
+            "peak_of_season": ("When is the field at ", Point(0.4, 0.5), " greenest?"),
         }
         samples = (Sample(f"{chip.id}/{task}", chip.id, task, text, (box,)) for task, text in asked.items())
         examples.append(Example(chip, tuple(samples)[: count - 3 * number]))
@@ -171,7 +171,7 @@ def time_scoring(options: argparse.Namespace) -> dict[str, float]:
     one, several = boxes(options.boxes, rng), boxes(options.boxes, rng)
     single = rows("crop_box", one, several, 1)
     listed = rows("crop_boxes", one, several, BOXES_PER_ROW)
-    moments = rows("greenest", one, several, 1)
+    moments = rows("peak_of_season", one, several, 1)
     turned = np.hstack([one, rng.uniform(-90, 90, (len(one), 1))])
     seen = pieces(options.boxes, rng)
     other = np.hstack([several, rng.uniform(-90, 90, (len(one), 1))])
@@ -202,7 +202,7 @@ def boxes(count: int, rng: np.random.Generator) -> np.ndarray:
 
 def rows(task: str, given: np.ndarray, wanted: np.ndarray, per_row: int) -> list[Prediction]:
     """Rows of so many boxes, or of moments, over scenes."""
-    if task == "greenest":
+    if task == "peak_of_season":
         pairs = [
             ((Instant(a[0]),), (Instant(b[0]),)) for a, b in zip(given.tolist(), wanted.tolist(), strict=True)
         ]

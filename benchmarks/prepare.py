@@ -178,8 +178,8 @@ def write_date(path: Path, size: int, side: int, fields: NDArray[np.float64]) ->
 def config(options: argparse.Namespace) -> DatasetConfig:
     """What is made of the scene: questions about places and times, on four dates of each chip."""
     return DatasetConfig.model_validate({
-        "source": {"kind": "folder", "path": options.folder / "scene", "fully_labelled": True},
-        "tasks": ["field_at_point", "crop_in_box", "crop_box", "count", "greenest", "green_span"],
+        "source": {"kind": "folder", "path": options.folder / "scene", "exhaustively_labelled": True},
+        "tasks": ["field_at_point", "crop_in_box", "crop_box", "count", "peak_of_season", "growing_season"],
         "chip": options.chip, "series": 4, "split_by": "block", "split": (0.8, 0.05, 0.15),
     })  # fmt: skip
 

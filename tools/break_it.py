@@ -76,7 +76,7 @@ RECIPE = {
         },
         {
             "name": "domain", "enable_lape": True, "learning_rates": RATES, **COMMON,
-            "introduction": {"lape_warmup_steps": 2},
+            "lape_schedule": {"lape_warmup_steps": 2},
             "mixture": {"all": {"weight": 1, "datasets": ["farmland"]}},
         },
     ],
@@ -359,7 +359,7 @@ def try_answers(count: int, seed: int) -> Iterator[Row]:
         ("Green in ", Span(0.2, 0.6), ", greenest ", Instant(0.4)),
         (Polygon(((0.1, 0.1), (0.9, 0.2), (0.5, 0.8))), " is wheat; 3.5 ha, 12 fields, yes"),
     ]
-    kinds = ("position_tokens", "numerals")
+    kinds = ("position_tokens", "text")
     whole = [render(one, codec, kind).encode() for one in parts for kind in kinds]  # type: ignore[arg-type]
 
     def read(broken: bytes, number: int) -> None:

@@ -69,11 +69,11 @@ def train_run(recipe: Recipe, only: Collection[str] = (), resume: bool = True) -
     from agrilape.train.starting_model import going_on
 
     for stage in recipe.stages:
-        how = stage.introduction
+        how = stage.lape_schedule
         if stage.enable_lape and how.schedule != "same" and how.lape_warmup_steps >= stage.steps:
             warn(
                 f"stage {stage.name}: its {stage.steps} steps end before LAPE's warm-up of "
-                f"{how.lape_warmup_steps}; set stages.{stage.name}.introduction.lape_warmup_steps"
+                f"{how.lape_warmup_steps}; set stages.{stage.name}.lape_schedule.lape_warmup_steps"
             )
     with run_locked(recipe.output):
         dump_recipe(going_on(recipe, fetch=True), recipe.output / "recipe.yaml")

@@ -36,7 +36,7 @@ def example(number):
     drafts = {
         "field_at_point": (("Which field is at ", Point(0.4, 0.5), "?"), (box,)),
         "crop_in_box": (("What grows in ", box, "?"), ("maize",)),
-        "greenest": (("When is the field at ", Point(0.4, 0.5), " greenest?"), (Instant(0.5),)),
+        "peak_of_season": (("When is the field at ", Point(0.4, 0.5), " greenest?"), (Instant(0.5),)),
     }
     return Example(
         chip,

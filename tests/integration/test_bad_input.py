@@ -34,7 +34,7 @@ RECIPE = {
     "name": "bad",
     "datasets": {
         "fields": {
-            "source": {"kind": "folder", "fully_labelled": True},
+            "source": {"kind": "folder", "exhaustively_labelled": True},
             "chip": 64,
             "overlap": 0,
             "split": [1, 0, 0],

@@ -20,7 +20,7 @@ from agrilape.prepare.from_scenes import prepare_dataset
 
 SETTINGS = {
     "source": {"kind": "simulate", "scenes": 2, "size": 128, "dates": 6},
-    "tasks": ["field_at_point", "crop_in_box", "green_span"],
+    "tasks": ["field_at_point", "crop_in_box", "growing_season"],
     "chip": 64,
     "series": 4,
     "split": (0.5, 0, 0.5),
@@ -229,7 +229,7 @@ def test_stats_add_up(prepared):
         assert {name: task["samples"][split] for name, task in stats["tasks"].items()} == counts["tasks"]
     assert sum(stats["crops"].values()) == pytest.approx(1)
     assert sum(stats["sizes"].values()) == pytest.approx(1)
-    assert stats["tasks"]["green_span"]["tokens"] is None
+    assert stats["tasks"]["growing_season"]["tokens"] is None
     printed = run("stats", prepared).stdout
     assert "field_at_point" in printed
     assert "tokens" not in printed.splitlines()[0], "no column for what is not counted"
@@ -237,7 +237,7 @@ def test_stats_add_up(prepared):
 
 def test_stats_count_tokens_as_a_model_reads_them(prepared):
     (stats,) = json.loads(run("stats", prepared, "--model", "nano", "--json").stdout)
-    box, span = (stats["tasks"][name] for name in ("field_at_point", "green_span"))
+    box, span = (stats["tasks"][name] for name in ("field_at_point", "growing_season"))
     assert box["answer_tokens"] > 4  # four edges and the end
     assert span["answer_tokens"] > 2
     assert span["tokens"] == pytest.approx(

@@ -77,7 +77,7 @@ def test_what_is_done_decides_neither_answers_nor_batches(run, monkeypatch, done
 
 
 def test_constrained_answers_are_well_formed(checkpoint):
-    decoding = Decoding(max_new_tokens=12, constrained=True, expectation=True)
+    decoding = Decoding(max_new_tokens=12, constrained_decoding=True, soft_argmax=True)
     for rows in predict_samples(checkpoint, EXAMPLES, decoding=decoding):
         assert [row.problems for row in rows] == [()] * len(rows)
 
@@ -109,7 +109,7 @@ def test_expectation_states_an_interval_for_every_coordinate(checkpoint, monkeyp
         return [Boxed(answerer.chat.tokenizer, checkpoint.config.token_ids, length)]
 
     monkeypatch.setattr(Answerer, "_grammar", lead)
-    decoding = Decoding(max_new_tokens=7, expectation=True)
+    decoding = Decoding(max_new_tokens=7, soft_argmax=True)
     rows = [row for batch in predict_samples(checkpoint, EXAMPLES, decoding=decoding) for row in batch]
     assert len(rows) == 24
     for row in rows:
@@ -290,7 +290,7 @@ def test_run_without_a_trained_stage(run, tmp_path):
 def test_a_run_is_calibrated_on_its_val_split(tmp_path, monkeypatch):
     monkeypatch.setattr(calibrator, "FEWEST", 5)
     run = make_run(tmp_path)
-    asked = recipe(run, expectation=True, batch_size=64)
+    asked = recipe(run, soft_argmax=True, batch_size=64)
     with pytest.raises(RecipeError, match="none of stills has a val split"):
         calibrate_run(asked, run)
     write_data(run, val=[example(number) for number in range(8, 16)])

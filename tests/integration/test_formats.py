@@ -69,7 +69,7 @@ def test_a_release_of_questions(geochat, tmp_path):
 
 
 def test_tasks_questions_limits_and_sizes_are_kept(geochat, tmp_path):
-    wanted = config("geochat", geochat, tasks=["refer"], limit=3, picture_side=32)
+    wanted = config("geochat", geochat, tasks=["refer"], limit=3, image_size=32)
     prepare_dataset("g", wanted, tmp_path / "out", tmp_path)
     found = chips(tmp_path / "out", "train", "test")
     assert len(found) == 3

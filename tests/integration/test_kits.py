@@ -65,7 +65,7 @@ def test_denmark():
         11,
     )
     assert scene.georeference.crs == "EPSG:32632"
-    assert scene.fully_labelled
+    assert scene.exhaustively_labelled
     clipped = [parcel for parcel in scene.parcels if parcel.attributes.get("clipped")]
     assert 0 < len(clipped) < 60
     assert all(parcel.area_ha is None for parcel in clipped)
@@ -79,7 +79,7 @@ def test_denmark():
 
 def test_france():
     (scene,) = scenes("fr_s2_ts2018")
-    assert not scene.fully_labelled
+    assert not scene.exhaustively_labelled
     assert [frame.acquired for frame in scene.frames][:2] == [date(2018, 1, 23), date(2018, 1, 28)]
     assert len(scene.frames) == 9
     assert (scene.width, scene.height) == (232, 179)

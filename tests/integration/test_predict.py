@@ -81,7 +81,7 @@ def test_coordinates_are_well_formed_and_outlines_where_they_may_be(
 ) -> None:
     asked = answers(lambda chip, sample: (Box(0.1, 0.1, 0.5, 0.5),))
     predict_raster(checkpoint, image, question, tmp_path / "out.geojson")
-    assert asked == [Decoding(expectation=True, constrained=True, outlines=outlines)]
+    assert asked == [Decoding(soft_argmax=True, constrained_decoding=True, outlines=outlines)]
 
 
 def field_seen_by(field):
@@ -228,7 +228,7 @@ def test_a_model_is_told_what_it_was_told_in_training(checkpoint, image, answers
 
     answers(answer)
     recipe = checkpoint.parent.parent / "recipe.yaml"
-    stills = {"chip": 200, "picture_side": 100, "tasks": ["crop_boxes"], "language": "en",
+    stills = {"chip": 200, "image_size": 100, "tasks": ["crop_boxes"], "language": "en",
               "metadata": ["sensor", "gsd", "date", "location", "bands"]}  # fmt: skip
     recipe.write_text(
         yaml.safe_dump({"datasets": {"stills": stills, "other": {"chip": 64, "tasks": ["count"]}}})

@@ -6,6 +6,7 @@ from datetime import date
 
 import geopandas as gpd
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import rasterio
 import shapely
@@ -62,8 +63,8 @@ def farm(tmp_path_factory):
 def config(farm, **settings):
     return DatasetConfig.model_validate(
         {
-            "source": {"kind": "folder", "path": str(farm), "fully_labelled": True},
-            "tasks": ["crop_box", "field_at_point", "greenest", "count"],
+            "source": {"kind": "folder", "path": str(farm), "exhaustively_labelled": True},
+            "tasks": ["crop_box", "field_at_point", "peak_of_season", "count"],
             "chip": 128,
             "series": 4,
             "questions": 16,
@@ -87,7 +88,7 @@ def test_a_folder_becomes_a_store_with_right_answers(farm, tmp_path):
         answers = {(s.task, s.truth.get("crop")): s.answer for s in example.samples}
         assert answers["crop_box", "maize"][0] == pytest.approx((10 / 128, 10 / 128, 50 / 128, 50 / 128))
         assert answers["count", "wheat"] == ("1",)
-        assert example.chip.window.date_at(answers["greenest", "wheat"][0].t) == date(2022, 6, 15)
+        assert example.chip.window.date_at(answers["peak_of_season", "wheat"][0].t) == date(2022, 6, 15)
 
 
 def test_a_finished_folder_is_left_as_it_is_and_a_killed_run_continues(farm, tmp_path, monkeypatch):
@@ -105,6 +106,28 @@ def test_a_finished_folder_is_left_as_it_is_and_a_killed_run_continues(farm, tmp
 
     other = prepare_dataset("farm", config(farm, questions=1), tmp_path, tmp_path)
     assert other.splits["train"].samples == 2
+
+
+def test_what_was_prepared_before_names_changed_is_recognised_and_read(farm, tmp_path):
+    made = prepare_dataset("farm", config(farm), tmp_path, tmp_path)
+    before = content(tmp_path)
+    column = pq.read_table(tmp_path / "test-00000.parquet").column("samples").to_pylist()
+    stored = {(one["task"], one["id"].split("/")[-2]) for chip in column for one in chip}
+    assert ("greenest", "greenest") in stored, "data sets hold the names that tasks first had"
+    path = tmp_path / "manifest.json"
+    text = path.read_text().replace("peak_of_season", "greenest").replace("image_size", "picture_side")
+    path.write_text(text.replace("exhaustively_labelled", "fully_labelled"))
+    times = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    again = prepare_dataset(
+        "farm", config(farm, tasks=("crop_box", "field_at_point", "greenest", "count")), tmp_path, tmp_path
+    )
+    assert again == made
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == times
+    assert content(tmp_path) == before
+    store = read_store(tmp_path, "test")
+    assert "peak_of_season" in {sample.task for example in store for sample in example.samples}
+    assert all("greenest" not in tasks for tasks in store.tasks())
+    assert all(task != "greenest" for chip in store.truths() for task, _ in chip)
 
 
 def test_the_number_of_workers_does_not_change_a_byte(farm, tmp_path):
@@ -226,11 +249,11 @@ def test_a_simulated_scene_goes_the_same_road(tmp_path):
 FIELDS = {"field_at_point", "field_outline", "image_edges", "larger_field", "relative_position"}
 CROPS = {"crop_at_place", "crop_at_point", "crop_in_box"}
 ALL_LABELLED = {"count", "field_boxes", "neighbours", "region_description", "scene_description"}
-SEASON = {"field_and_span", "green_span", "green_up", "greenest"}
+SEASON = {"field_and_season", "growing_season", "green_up", "peak_of_season"}
 DENSE = {"series": 12, "composite": "ndvi", "questions": 60}
 # Kit -> everything that its labels allow to be asked, and how it is prepared.
 KITS = {
-    "us_naip_field_polygons": (FIELDS | ALL_LABELLED, {"chip": 512, "picture_side": 128, "limit": 60}),
+    "us_naip_field_polygons": (FIELDS | ALL_LABELLED, {"chip": 512, "image_size": 128, "limit": 60}),
     "dk_s2_lpis2016": (
         FIELDS | CROPS | ALL_LABELLED
         | {"absent_crop", "crop_area", "crop_box", "crop_boxes", "crop_present", "direction", "field_area",
@@ -247,11 +270,11 @@ KITS = {
         {"chip": 64, "series": 8},
     ),
     "br_cbers4_ndvi_2018_19": (
-        {"green_cycles", "green_span", "green_up", "greenest", "land_use_at_point"},
+        {"green_cycles", "growing_season", "green_up", "peak_of_season", "land_use_at_point"},
         {"split_by": "block", "limit": 8, **DENSE},
     ),
     "br_mt_modis_ts": (
-        {"crop_rotation", "crops_in_span", "double_cropping", "same_crop"}, {"split": (1, 0, 0), **DENSE},
+        {"crop_rotation", "crops_in_season", "double_cropping", "same_crop"}, {"split": (1, 0, 0), **DENSE},
     ),
     "eurosat_rgb_subset": ({"scene"}, {"chip": 64, "limit": 60, "series": 0}),
 }  # fmt: skip
@@ -300,9 +323,9 @@ def test_counts_and_absences_need_somebody_to_say_that_all_is_labelled(farm, tmp
     source, tasks = {"kind": "folder", "path": str(farm)}, ["field_at_point", "count"]
     with pytest.raises(RecipeError, match=r"asks count, which need.*25% lies in parcels") as told:
         prepare_dataset("farm", config(farm, source=source, tasks=tasks), tmp_path / "a", tmp_path)
-    assert "datasets.farm.source.fully_labelled" in told.value.remedy
+    assert "datasets.farm.source.exhaustively_labelled" in told.value.remedy
     for stated in (True, False):
-        said = config(farm, source={**source, "fully_labelled": stated}, tasks=tasks)
+        said = config(farm, source={**source, "exhaustively_labelled": stated}, tasks=tasks)
         manifest = prepare_dataset("farm", said, tmp_path / str(stated), tmp_path)
         asked = {task for counts in manifest.splits.values() for task in counts.tasks}
         assert ("count" in asked) == stated

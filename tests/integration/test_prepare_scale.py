@@ -27,7 +27,7 @@ from agrilape.sources import Observation, Parcel, PixelWindow, Scene, Zone
 
 SETTINGS = {
     "source": {"kind": "simulate", "scenes": 3, "size": 192, "dates": 4},
-    "tasks": ["field_at_point", "crop_in_box", "greenest"],
+    "tasks": ["field_at_point", "crop_in_box", "peak_of_season"],
     "chip": 64,
     "series": 4,
     "split": (0.6, 0.0, 0.4),
@@ -123,7 +123,7 @@ def test_a_scene_that_breaks_while_it_is_cut_is_listed_and_the_status_says_so(tm
 
     monkeypatch.setattr(from_scenes, "plan", breaking)
     dataset = SETTINGS | {
-        "source": {"kind": "folder", "path": str(tmp_path / "in"), "fully_labelled": True},
+        "source": {"kind": "folder", "path": str(tmp_path / "in"), "exhaustively_labelled": True},
         "series": 0,
         "tasks": ["count"],
     }

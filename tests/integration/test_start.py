@@ -55,7 +55,7 @@ def adapted(tmp_path_factory, data) -> Path:
 def going_on(run: Path, path: Path | str | None, lora: bool = False, **changes):
     """A recipe of the stage with LAPE alone, which says nothing of LAPE itself."""
     stage = case.recipe(run).stages[1].model_dump(mode="json")
-    stage["introduction"]["gate"] = "off"
+    stage["lape_schedule"]["gate"] = "off"
     if lora:
         stage["learning_rates"] = {"projector": 1e-3, "lora": 1e-3, "lape": 2e-3}
     model = {**LONG, "preset": None, "path": str(path), "lora_rank": 4 if lora else None}
@@ -163,7 +163,7 @@ def test_a_merged_model_may_also_go_on_without_lape(finished, tmp_path, data) ->
     save_checkpoint(tmp_path / "merged", merge(trained.model), trained.processor, trained.meta)
     stage = going_on(tmp_path, finished).stages[0].model_dump(mode="json")
     stage |= {"enable_lape": False, "learning_rates": {"llm": 1e-3}}
-    recipe = going_on(tmp_path / "run", tmp_path / "merged", coordinates="numerals", stages=[stage])
+    recipe = going_on(tmp_path / "run", tmp_path / "merged", coordinates="text", stages=[stage])
     train_recipe(recipe, tmp_path / "run", data)
     assert lape_of(load_checkpoint(tmp_path / "run").model) is None
 
@@ -222,7 +222,7 @@ def train_run_with(run: Path, data: Path, recipe) -> None:
 def test_what_is_kept_is_said_and_stands_in_the_resolved_recipe(finished, tmp_path, data, capsys) -> None:
     lape = {"initialisation": "mean"}
     stage = going_on(tmp_path, finished).stages[0].model_dump(mode="json")
-    stage["introduction"]["gate"] = "linear"
+    stage["lape_schedule"]["gate"] = "linear"
     train_run_with(tmp_path, data, going_on(tmp_path, finished, lape=lape, stages=[stage]))
     said = capsys.readouterr().out
     assert "20 spatial and 10 temporal" in said
@@ -251,7 +251,7 @@ def test_a_dry_run_says_what_is_kept(finished, adapted, tmp_path, data, capsys, 
 
 def test_a_learned_gate_begins_open(finished, tmp_path, data) -> None:
     stage = going_on(tmp_path, finished).stages[0].model_dump(mode="json")
-    stage["introduction"]["gate"] = "learned"
+    stage["lape_schedule"]["gate"] = "learned"
     prepared = opened(going_on(tmp_path, finished, stages=[stage]))
     trained = load_checkpoint(finished)
     after = logits(type(trained)(prepared.model.eval(), prepared.processor, prepared.lape), data)

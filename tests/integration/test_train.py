@@ -400,7 +400,7 @@ def test_bfloat16_learns_what_float32_learns_and_the_rows_stay_float32(
 
 def test_a_learned_gate_opens_by_itself_and_is_logged_and_kept(data, tmp_path) -> None:
     warm = case.recipe(tmp_path).stages[1].model_dump(mode="json")
-    warm["introduction"] |= {"gate": "learned", "schedule": "same"}
+    warm["lape_schedule"] |= {"gate": "learned", "schedule": "same"}
     *_, last = train_recipe(case.recipe(tmp_path, stages=[warm]), tmp_path, data)
     row = log_of(tmp_path, "1-warm")[-1]
     assert "gate" not in row
@@ -574,11 +574,11 @@ def test_loggers_that_are_not_installed_are_refused_before_training(data, tmp_pa
 
 
 def test_numerals_need_no_lape(data, tmp_path) -> None:
-    recipe = case.recipe(tmp_path, steps=2, coordinates="numerals", enable_lape=False)
+    recipe = case.recipe(tmp_path, steps=2, coordinates="text", enable_lape=False)
     folders = train_recipe(recipe, tmp_path, data)
     checkpoint = load_checkpoint(folders[-1])
     assert checkpoint.config is None
-    assert checkpoint.coordinates == "numerals"
+    assert checkpoint.coordinates == "text"
 
 
 def test_places_without_lape_are_refused(data, tmp_path) -> None:
@@ -598,7 +598,7 @@ def test_a_stage_needs_the_one_before_it(data, tmp_path) -> None:
 def test_a_logged_loss_is_that_of_each_next_token_by_the_whole_model(data, tmp_path) -> None:
     """Neither unshifted nor without the position tokens, as fused losses have it that know one matrix."""
     warm = case.recipe(tmp_path, steps=1).stages[1].model_dump(mode="json")
-    warm |= {"augment": False, "introduction": {**warm["introduction"], "gate": "off"}}
+    warm |= {"augment": False, "lape_schedule": {**warm["lape_schedule"], "gate": "off"}}
     changes = {"stages": [warm], "model": EXACT, "loss": {"targets": "hard", "spatial_pos_weight": 1.0}}
     recipe = case.recipe(tmp_path, steps=1, **changes)
     train_recipe(recipe, tmp_path, data)

@@ -89,7 +89,7 @@ def recipe(output: Path, steps: int = 6, **changes: Any) -> Recipe:
                 },
                 {
                     "name": "warm", "enable_lape": True, "learning_rates": {**rates, "lape": 2e-3},
-                    "introduction": {"lape_warmup_steps": 4, "gate": "linear"},
+                    "lape_schedule": {"lape_warmup_steps": 4, "gate": "linear"},
                     "mixture": {
                         "words": {"weight": 0.4, "datasets": ["fields"], "tasks": ["scene"]},
                         "boxes": {"weight": 0.6, "datasets": ["fields"], "tasks": ["crop_box"]},

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agrilape.cli.options import AsJson, Overwrite
+from agrilape.config.former_names import present_task
 from agrilape.console import err, out, printable, say
 from agrilape.files import require_writable
 
@@ -55,7 +56,7 @@ def show(
         if output is not None and len(found) > 1:
             place = output.with_name(f"{output.stem}-{one.name}{output.suffix}")
         require_writable(place or one / "samples.html", overwrite)
-        say(f"wrote {write_sheet(one, place, split, task or (), per_task)}")
+        say(f"wrote {write_sheet(one, place, split, [present_task(name) for name in task or ()], per_task)}")
 
 
 @group.command()

@@ -20,15 +20,16 @@ class LapeConfig(Settings):
     num_temporal_tokens: int = Field(50, ge=2, le=1000, description="Tokens on the time axis.")
     initialisation: Initialisation = Field(
         "smooth",
-        description="reference N(0,1); statistics, mean, numerals (from the LLM); smooth (1-D code).",
+        description="reference: N(0, 1); statistics, mean, numerals: from embeddings of the LLM; "
+        "smooth: a code that changes slowly along the axis.",
     )
     ntp: Literal["gradient", "value", "off"] = Field(
         "gradient",
-        description="Neighbouring-token propagation: of the gradient (reference), of the value, or none.",
+        description="Neighbouring-token propagation: of the gradient (as published), of the value, or none.",
     )
     injection: Literal["mean", "input", "off"] = Field(
         "mean",
-        description="What is added to visual features: mean of input and output rows, input rows, nothing.",
+        description="Added to visual features: mean of input and output embeddings, input alone, or nothing.",
     )
     injection_scale_height: float = Field(
         1.0, ge=0, description="Weight of the height axis in the injection."
@@ -40,17 +41,17 @@ class LapeConfig(Settings):
     injection_rms: float | None = Field(
         1.0,
         gt=0,
-        description="Start the injection at this share of the visual features' rms; null: as published.",
+        description="Initial RMS of the injection over that of the visual features; null: as published.",
     )
     gate: Literal["fixed", "learned"] = Field(
-        "fixed", description="The injection gate: set by the schedule, or a learned scalar per axis."
+        "fixed", description="Injection gate: set by the schedule, or a learned scalar per axis."
     )
     tied: bool | None = Field(
-        None, description="Share input and output rows; null: as the language model ties its own."
+        None, description="Tie input and output embeddings; null: as the language model ties its own."
     )
     resize: Literal["refuse", "interpolate"] = Field(
         "refuse",
-        description="Going on from a model with other numbers of tokens: refuse, or interpolate its rows.",
+        description="Starting from a model with other numbers of tokens: refuse, or interpolate them.",
     )
     token_ids: dict[Axis, tuple[int, ...]] | None = Field(
         None, description="Vocabulary ids of the position tokens, resolved by `add_position_tokens`."

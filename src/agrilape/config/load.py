@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from agrilape.config.former_names import KEYS, TASKS, present_coordinates, present_keys, present_tasks
 from agrilape.config.recipe import Recipe, StageConfig
+from agrilape.console import warn
 from agrilape.errors import RecipeError, did_you_mean
 from agrilape.files import write_text
 from agrilape.io.yaml_text import parse_yaml, read_yaml
@@ -20,11 +23,20 @@ _GROUPS = ("datasets", "model", "lape", "loss", "evaluation")
 STRATEGY_NAMES = {
     "num_spatial_tokens": "lape.num_spatial_tokens",
     "num_temporal_tokens": "lape.num_temporal_tokens",
-    "lape_warmup_steps": "stages.*.introduction.lape_warmup_steps",
-    "lape_lr_multiplier": "stages.*.introduction.lape_lr_multiplier",
+    "lape_warmup_steps": "stages.*.lape_schedule.lape_warmup_steps",
+    "lape_lr_multiplier": "stages.*.lape_schedule.lape_lr_multiplier",
     "spatial_pos_weight": "loss.spatial_pos_weight",
     "temporal_pos_weight": "loss.temporal_pos_weight",
 }
+
+_OWNERS = {
+    "datasets.*": "DatasetConfig",
+    "datasets.*.source": "FolderSource",
+    "stages.*": "StageConfig",
+    "evaluation": "EvaluationConfig",
+}
+"""Where the settings lie of which keys were called otherwise before, and the class of each."""
+_TASK_LISTS = ("datasets.*.tasks", "stages.*.mixture.*.tasks", "evaluation.tasks")
 
 RESOLVED, BESIDE = "recipe.yaml", "recipe.resolved.yaml"
 """What a run folder calls its recipe; and where a recipe of the user's own has the first name already."""
@@ -47,21 +59,69 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         RecipeError: The file cannot be read, a key is unknown, or a value is invalid.
     """
     file = _find(path)
-    raw = read_settings(file)
-    if file.name in {RESOLVED, BESIDE} and Path(path).is_dir():
+    raw = _read(file)
+    own = file.name in {RESOLVED, BESIDE} and Path(path).is_dir()
+    if own:
         _adopt(raw, file.parent, Path(path))
+    former = use_present_names(raw)
+    if not own:
+        _warn_of(former, str(file))
     _spread_strategy_names(raw, str(file))
     for override in overrides:
         _apply(raw, override)
+    _warn_of(use_present_names(raw), "--set")
     return parse_recipe(raw, str(file))
 
 
+def use_present_names(raw: dict[str, Any]) -> dict[str, str]:
+    """Put present names of settings, tasks and values in the place of former ones, in a recipe.
+
+    Returns:
+        The former names that were there, with the present ones.
+    """
+    found: dict[str, str] = {}
+    for path, owner in _OWNERS.items():
+        for node in (one for one in _values_at(raw, path.split(".")) if isinstance(one, dict)):
+            found |= {key: KEYS[owner][key] for key in KEYS[owner].keys() & node.keys()}
+            settings = present_keys(owner, node)
+            node.clear()
+            node.update(settings)
+    for path in _TASK_LISTS:
+        above, _, last = path.rpartition(".")
+        for node in _values_at(raw, above.split(".")):
+            if isinstance(node, dict) and isinstance(names := node.get(last), list | tuple):
+                found |= {name: TASKS[name] for name in names if isinstance(name, str) and name in TASKS}
+                node[last] = present_tasks(names)
+    if raw.get("coordinates") != (now := present_coordinates(raw.get("coordinates"))):
+        found[f"coordinates: {raw['coordinates']}"] = f"coordinates: {now}"
+        raw["coordinates"] = now
+    return found
+
+
+@lru_cache
+def _warn_once(text: str) -> None:
+    warn(text)
+
+
+def _warn_of(former: Mapping[str, str], origin: str) -> None:
+    """Say what a user had better write; once, though a study reads its recipe many times."""
+    if former:
+        names = ", ".join(f"{old} is now {new}" for old, new in sorted(former.items()))
+        _warn_once(f"{origin}: {names}; the former names will not be read after version 0.2")
+
+
 def read_settings(file: Path) -> dict[str, Any]:
-    """The settings of a recipe as its file has them, of the form that a recipe has but not validated.
+    """The settings of a recipe by their present names, of the form that a recipe has but not validated.
 
     Raises:
         RecipeError: The file cannot be read, or a part is of another kind than it must be.
     """
+    raw = _read(file)
+    use_present_names(raw)
+    return raw
+
+
+def _read(file: Path) -> dict[str, Any]:
     raw = read_yaml(file, RecipeError, "correct the recipe; recipes/quickstart.yaml shows the form")
     if not isinstance(raw, dict):
         raise RecipeError(f"the recipe {file} holds no settings", "see recipes/quickstart.yaml for the form")
@@ -101,11 +161,12 @@ def parse_recipe(raw: dict[str, Any], origin: str = "recipe") -> Recipe:
     """
     raw = copy.deepcopy(raw)
     _check_form(raw, origin)
+    use_present_names(raw)
     _spread_strategy_names(raw, origin)
     if raw.get("enable_lape") is False:
         stages = [{**stage, "enable_lape": False} for stage in raw.get("stages") or []]
-        raw |= {"coordinates": "numerals", "stages": stages}
-    if "learned" in _values_at(raw, ["stages", "*", "introduction", "gate"]):
+        raw |= {"coordinates": "text", "stages": stages}
+    if "learned" in _values_at(raw, ["stages", "*", "lape_schedule", "gate"]):
         raw["lape"] = {"gate": "learned", **(raw.get("lape") or {})}
     try:
         recipe = Recipe.model_validate(raw)
@@ -193,7 +254,20 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     except ValueError as error:
         raise RecipeError(f"the value of '{override}' is not YAML: {error}", "quote it") from error
     full = STRATEGY_NAMES.get(key.strip(), key.strip())
-    _set(raw, full.split("."), value, override)
+    _set(raw, _present_path(full.split(".")), value, override)
+
+
+def _present_path(keys: list[str]) -> list[str]:
+    """The path of a setting by its present name."""
+    for path, owner in _OWNERS.items():
+        above = path.split(".")
+        at = len(above)
+        if len(keys) <= at or any(step not in ("*", key) for step, key in zip(above, keys, strict=False)):
+            continue
+        if new := KEYS[owner].get(keys[at]):
+            _warn_of({keys[at]: new}, "--set")
+            return [*keys[:at], new, *keys[at + 1 :]]
+    return keys
 
 
 def _spread_strategy_names(raw: dict[str, Any], origin: str) -> None:
@@ -207,11 +281,12 @@ def _spread_strategy_names(raw: dict[str, Any], origin: str) -> None:
 
 
 def _values_at(node: Any, keys: list[str]) -> list[Any]:
-    """What settings hold at a path; `*` stands for every item of a list."""
+    """What settings hold at a path; `*` stands for every item of a list or of a mapping."""
     if not keys:
         return [node]
-    if isinstance(node, list) and keys[0] == "*":
-        return [value for item in node for value in _values_at(item, keys[1:])]
+    if isinstance(node, list | dict) and keys[0] == "*":
+        items = node if isinstance(node, list) else node.values()
+        return [value for item in items for value in _values_at(item, keys[1:])]
     return _values_at(node[keys[0]], keys[1:]) if isinstance(node, dict) and keys[0] in node else []
 
 
@@ -316,9 +391,9 @@ def _check_names(recipe: Recipe, origin: str) -> None:
     names = [stage.name for stage in recipe.stages]
     if len(set(names)) < len(names):
         raise RecipeError(f"{origin}: two stages share a name ({', '.join(names)})", "give each its own")
-    if recipe.coordinates == "numerals" and any(stage.enable_lape for stage in recipe.stages):
+    if recipe.coordinates == "text" and any(stage.enable_lape for stage in recipe.stages):
         raise RecipeError(
-            f"{origin}: coordinates are numerals, yet a stage enables LAPE",
+            f"{origin}: coordinates are text, yet a stage enables LAPE",
             "set enable_lape=false, or coordinates=position_tokens",
         )
     if (recipe.model.preset is None) == (recipe.model.path is None):
@@ -330,7 +405,7 @@ def _check_names(recipe: Recipe, origin: str) -> None:
 
 def _contradictions(stage: StageConfig, recipe: Recipe) -> Iterator[tuple[str, str]]:
     """What in a stage cannot be meant: problem and remedy."""
-    rates, introduction = stage.learning_rates, stage.introduction
+    rates, lape_schedule = stage.learning_rates, stage.lape_schedule
     peaks = [rate for rate in rates.model_dump().values() if rate is not None]
     lora = recipe.model.lora_rank is not None
     where = f"stages.{stage.name}"
@@ -345,11 +420,11 @@ def _contradictions(stage: StageConfig, recipe: Recipe) -> Iterator[tuple[str, s
             "the language model cannot train beside its LoRA",
             "give learning_rates.lora instead of llm, or set model.lora_rank=null",
         )
-    if stage.enable_lape and introduction.gate == "learned" and recipe.lape.gate != "learned":
+    if stage.enable_lape and lape_schedule.gate == "learned" and recipe.lape.gate != "learned":
         yield "its gate is learned, but LAPE's is fixed", "set lape.gate=learned, or leave it out"
-    opens = introduction.gate in ("linear", "cosine")
-    if stage.enable_lape and opens and introduction.lape_warmup_steps == 0:
+    opens = lape_schedule.gate in ("linear", "cosine")
+    if stage.enable_lape and opens and lape_schedule.lape_warmup_steps == 0:
         yield (
             "the gate opens over the LAPE warm-up, which has no steps",
-            f"set {where}.introduction.lape_warmup_steps, or gate=off",
+            f"set {where}.lape_schedule.lape_warmup_steps, or gate=off",
         )

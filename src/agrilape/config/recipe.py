@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from agrilape.config.base import Settings
+from agrilape.config.former_names import present_coordinates, present_tasks
 from agrilape.config.lape import LapeConfig
 from agrilape.errors import DataError
 from agrilape.files import check_name
@@ -52,7 +53,7 @@ class FolderSource(Settings):
         "**/*.gpkg",
         description="Glob of the vectors; where there is no GeoPackage, GeoJSON and others are found too.",
     )
-    fully_labelled: bool | None = Field(
+    exhaustively_labelled: bool | None = Field(
         None, description="Is every field of the images labelled? What a scene.json says goes before."
     )
 
@@ -81,7 +82,10 @@ class FormatSource(Settings):
 
 
 Fact = Literal["sensor", "gsd", "date", "location", "bands"]
-"""What may be told of an image before a question."""
+"""Metadata of an image that a question may begin with."""
+
+TaskNames = Annotated[tuple[str, ...], BeforeValidator(present_tasks)]
+"""Names of tasks, see docs/data.md."""
 
 Source = Annotated[SimulateSource | FolderSource | KitSource | FormatSource, Field(discriminator="kind")]
 
@@ -90,31 +94,33 @@ class DatasetConfig(Settings):
     """How one data set is made: from a source, cut into chips, asked about by tasks, and split."""
 
     source: Source = Field(description="Where images and labels come from; its `kind` says how.")
-    tasks: tuple[str, ...] = Field(
+    tasks: TaskNames = Field(
         (), description="Task names, see docs/data.md; none: all that a release of questions holds."
     )
     chip: int = Field(128, ge=32, description="Side of a chip in source pixels.")
     overlap: float = Field(
         0.25, ge=0, le=0.9, description="Least share of a chip that its neighbour repeats."
     )
-    picture_side: int | None = Field(
-        None, ge=32, description="Reduce stored pictures to so many pixels a side, for speed; null: as cut."
+    image_size: int | None = Field(
+        None, ge=32, description="Side in pixels to which stored images are reduced, for speed; null: as cut."
     )
     composite: str = Field("true_colour", description="true_colour, false_colour or an index (ndvi).")
-    series: int = Field(0, ge=0, description="Dates per chip for tasks about time; 0: still images only.")
+    series: int = Field(0, ge=0, description="Dates per chip, for tasks about time; 0: single-date images.")
     questions: int = Field(8, ge=1, description="Most questions about one chip.")
     language: str = Field("en", description="Language of questions and answers, see docs/data.md.")
     metadata: tuple[Fact, ...] = Field(
-        (), description="Facts of the image that every question begins with, as far as they are known."
+        (), description="Metadata of the image that every question begins with, as far as they are known."
     )
     split: tuple[float, float, float] = Field((0.8, 0.05, 0.15), description="Shares of train, val, test.")
     split_by: Literal["scene", "block", "year", "published"] = Field(
-        "scene", description="What a split never divides; published: as the release itself is divided."
+        "scene", description="What is never divided between splits; published: the release's own splits."
     )
     only_split: Literal["train", "val", "test"] | None = Field(
-        None, description="Of what is published as split, this split alone; null: all."
+        None, description="Of published splits, this one alone; null: all."
     )
-    buffer_m: float = Field(0.0, ge=0, description="Ground left out between blocks, in metres.")
+    buffer_m: float = Field(
+        0.0, ge=0, description="Width of the strip between blocks that no split uses, in metres."
+    )
     limit: int | None = Field(None, ge=1, description="Most chips; null: all.")
     seed: int = Field(0, ge=0, description="Seed of questions and splits.")
 
@@ -130,28 +136,26 @@ class DatasetConfig(Settings):
 class MixtureEntry(Settings):
     """One kind of data in a stage's mixture."""
 
-    weight: float = Field(gt=0, description="Share of the draws, relative to the other entries.")
+    weight: float = Field(gt=0, description="Share of the samples, relative to the other entries.")
     datasets: tuple[str, ...] = Field(min_length=1, description="Names of data sets.")
-    tasks: tuple[str, ...] | None = Field(
-        None, description="Only these tasks; null: all that the data sets hold."
-    )
+    tasks: TaskNames | None = Field(None, description="Only these tasks; null: all that the data sets hold.")
     balance: tuple[Literal["crop", "size"], ...] = Field(
-        (), description="Draw every crop, or every size of field, equally often, however rare it is."
+        (), description="Sample every crop, or every size of field, equally often, however rare it is."
     )
 
 
 class LearningRates(Settings):
     """Peak learning rate of each parameter group; a group that does not train needs none."""
 
-    vision: float | None = Field(None, gt=0, description="Of the vision tower; null: it stays as it is.")
-    projector: float | None = Field(None, gt=0, description="Of the projector; null: it stays as it is.")
-    llm: float | None = Field(None, gt=0, description="Of the language model; null: it stays as it is.")
+    vision: float | None = Field(None, gt=0, description="Of the vision tower; null: it is frozen.")
+    projector: float | None = Field(None, gt=0, description="Of the projector; null: it is frozen.")
+    llm: float | None = Field(None, gt=0, description="Of the language model; null: it is frozen.")
     lora: float | None = Field(None, gt=0, description="Of LoRA, where `model.lora_rank` is set.")
     lape: float | None = Field(None, gt=0, description="Base rate of LAPE; null: the largest of the others.")
 
 
-class LapeIntroduction(Settings):
-    """How LAPE comes in: its learning-rate schedule and its injection gate."""
+class LapeSchedule(Settings):
+    """Warm-up of LAPE in a stage: its learning-rate schedule and its injection gate."""
 
     schedule: Literal["stepped", "continuous", "same"] = Field(
         "continuous",
@@ -177,7 +181,7 @@ class StageConfig(Settings):
     steps: int = Field(ge=1, description="Optimiser steps.")
     batch_size: int = Field(16, ge=1, description="Chips per step and process.")
     questions_per_chip: int = Field(
-        8, ge=1, description="Questions packed into one sequence, blind to each other."
+        8, ge=1, description="Questions packed into one sequence, under a block-diagonal attention mask."
     )
     gradient_accumulation: int = Field(1, ge=1, description="Batches whose gradients make one step.")
     warmup_steps: int = Field(50, ge=0, description="Steps over which the rates rise to their peak.")
@@ -187,14 +191,15 @@ class StageConfig(Settings):
     weight_decay: float = Field(0.05, ge=0, description="Never of norms, biases and LAPE.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
     betas: tuple[float, float] = Field((0.9, 0.98), description="Decay of AdamW's two running means.")
-    introduction: LapeIntroduction = Field(LapeIntroduction(), description="How LAPE comes in.")
+    lape_schedule: LapeSchedule = Field(LapeSchedule(), description="Warm-up schedule of LAPE.")
     word_alignment: float = Field(
         0.0,
         ge=0,
-        description="Weight of drawing visual tokens towards the words for what they show (task layout).",
+        description="Weight of the loss that aligns visual tokens with the words for what they show "
+        "(task layout).",
     )
-    augment: bool = Field(True, description="Turn and mirror chips together with their coordinates.")
-    recolour: float = Field(
+    augment: bool = Field(True, description="Rotate and flip chips together with their coordinates.")
+    colour_jitter: float = Field(
         0.0, ge=0, le=3, description="Vary brightness and tint of training chips; 1: by 12 % and 4 %."
     )
     checkpoint_every: int = Field(200, ge=1, description="Steps between checkpoints to resume from.")
@@ -209,7 +214,8 @@ class LossConfig(Settings):
     """Loss on position tokens."""
 
     targets: Literal["hard", "two_hot", "gaussian"] = Field(
-        "two_hot", description="One bin; the two beside the true place by distance; a bell around it."
+        "two_hot",
+        description="hard: the nearest bin; two_hot: both neighbours, by distance; gaussian: a bell.",
     )
     gaussian_sigma: float = Field(1.0, gt=0, description="Width of gaussian targets, in bins.")
     spatial_pos_weight: float = Field(2.0, ge=0, description="Weight of the loss on height and width tokens.")
@@ -226,10 +232,10 @@ class ModelConfig(Settings):
     )
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the weights.")
     mixed_precision: Literal["auto", "off"] = Field(
-        "auto", description="auto: train with products in bfloat16 where the hardware is faster with it."
+        "auto", description="auto: train under bfloat16 autocast where the hardware is faster with it."
     )
     gradient_checkpointing: bool = Field(
-        False, description="Compute activations again in the backward pass: less memory, a third more time."
+        False, description="Recompute activations in the backward pass: less memory, a third more time."
     )
     tokens_at_once: int | None = Field(
         None,
@@ -250,18 +256,20 @@ class EvaluationConfig(Settings):
     suite: str | None = Field(
         None, description="A suite that ships (agri, quick) or a YAML file; what follows narrows it."
     )
-    tasks: tuple[str, ...] | None = Field(None, min_length=1, description="Only these tasks; null: all.")
+    tasks: TaskNames | None = Field(None, min_length=1, description="Only these tasks; null: all.")
     limit: int | None = Field(None, ge=1, description="Most samples per task; null: all.")
     fitted_on: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="Data sets whose train split the blind baselines learn from; null: each its own.",
+        description="Data sets whose train split the image-free baselines learn from; null: each its own.",
     )
     batch_size: int = Field(64, ge=1, description="Questions that are answered at once.")
-    expectation: bool = Field(
-        False, description="Read positions finer than a token, from their distribution."
+    soft_argmax: bool = Field(
+        False, description="Decode coordinates as the mean of their distribution, finer than a bin."
     )
-    constrained: bool = Field(False, description="Let the model write only well-formed coordinates.")
+    constrained_decoding: bool = Field(
+        False, description="Grammar-constrained decoding: only well-formed coordinates can be generated."
+    )
 
 
 Logger = Literal["tensorboard", "trackio", "wandb"]
@@ -275,11 +283,16 @@ class Recipe(Settings):
     """A whole run."""
 
     name: str = Field(description="What the run is called in logs and reports.")
-    seed: int = Field(0, ge=0, description="Seed of training: order and turns of chips, new rows, dropout.")
+    seed: int = Field(
+        0,
+        ge=0,
+        description="Seed of training: order and augmentation of chips, new position embeddings, dropout.",
+    )
     output: Path = Field(description="Run folder.")
-    enable_lape: bool = Field(True, description="False: no stage uses LAPE, and coordinates are numerals.")
-    coordinates: Literal["position_tokens", "numerals"] = Field(
-        "position_tokens", description="Spelling of places and times; numerals are the baseline without LAPE."
+    enable_lape: bool = Field(True, description="False: no stage uses LAPE, and coordinates are text.")
+    coordinates: Annotated[Literal["position_tokens", "text"], BeforeValidator(present_coordinates)] = Field(
+        "position_tokens",
+        description="How places and times are written; text (numbers as words) is the baseline without LAPE.",
     )
     model: ModelConfig = Field(ModelConfig(), description="The base model.")
     lape: LapeConfig = Field(LapeConfig(), description="The module of position tokens.")

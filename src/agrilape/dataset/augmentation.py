@@ -54,7 +54,7 @@ def dihedral(example: Example, k: int) -> Example:
     return Example(turned, tuple(_turn_sample(sample, k, words) for sample in example.samples))
 
 
-def recolour(example: Example, rng: np.random.Generator, strength: float) -> Example:
+def colour_jitter(example: Example, rng: np.random.Generator, strength: float) -> Example:
     """A chip in other light: brightness, contrast and tint differ, alike in all its pictures.
 
     Args:

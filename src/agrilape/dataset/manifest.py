@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path, PurePath
+from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from agrilape.config.base import Settings
+from agrilape.config.former_names import present_scores
 from agrilape.config.recipe import DatasetConfig
 from agrilape.dataset.split_notes import split_notes
 from agrilape.dataset.store import Store
@@ -62,7 +64,9 @@ class SplitCounts(Settings):
     chips: int
     pictures: int
     samples: int
-    tasks: dict[str, int] = Field(description="Samples of each task.")
+    tasks: Annotated[dict[str, int], BeforeValidator(present_scores)] = Field(
+        description="Samples of each task."
+    )
     groups: tuple[str, ...] = Field(description="Scenes or blocks of this split.")
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from agrilape.config.former_names import first_task, present_task
 from agrilape.dataset.lazy import LazyExamples
 from agrilape.dataset.serialization import (
     georeference_from_json,
@@ -188,7 +189,7 @@ class Store(LazyExamples):
         found: list[tuple[str, ...]] = []
         for file in self.files:
             column = _open(file).read(columns=["samples.list.element.task"], use_threads=False)["samples"]
-            found += [tuple(sample["task"] for sample in samples) for samples in column.to_pylist()]
+            found += [tuple(present_task(one["task"]) for one in samples) for samples in column.to_pylist()]
         return found
 
     def truths(self) -> list[list[tuple[str, dict[str, Any]]]]:
@@ -198,7 +199,8 @@ class Store(LazyExamples):
         for file in self.files:
             column = _open(file).read(columns=names, use_threads=False)["samples"]
             found += [
-                [(one["task"], json.loads(one["truth"])) for one in chip] for chip in column.to_pylist()
+                [(present_task(one["task"]), json.loads(one["truth"])) for one in chip]
+                for chip in column.to_pylist()
             ]
         return found
 
@@ -267,7 +269,7 @@ def _to_row(example: Example) -> dict[str, Any]:
         "samples": [
             {
                 "id": sample.id,
-                "task": sample.task,
+                "task": first_task(sample.task),
                 "question": _dump(parts_to_json(sample.question)),
                 "answer": _dump(parts_to_json(sample.answer)),
                 "truth": _dump(dict(sample.truth)),
@@ -315,7 +317,7 @@ def _samples(row: dict[str, Any]) -> tuple[Sample, ...]:
         Sample(
             id=sample["id"],
             chip=row["id"],
-            task=sample["task"],
+            task=present_task(sample["task"]),
             question=parts_from_json(json.loads(sample["question"])),
             answer=parts_from_json(json.loads(sample["answer"])),
             truth=json.loads(sample["truth"]),

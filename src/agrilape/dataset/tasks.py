@@ -13,8 +13,8 @@ from typing import Literal, TypeAlias
 from agrilape.errors import RecipeError, did_you_mean
 
 AnswerKind: TypeAlias = Literal[
-    "box", "boxes", "outline", "name", "grid", "number", "hectares", "percent", "stage", "instant", "span",
-    "box_and_span", "named_boxes", "refusal",
+    "box", "boxes", "outline", "name", "grid", "number", "hectares", "percent", "stage", "date", "interval",
+    "box_and_interval", "named_boxes", "refusal",
 ]  # fmt: skip
 """What an answer consists of; decides the metrics (`evaluate.scores`)."""
 
@@ -84,21 +84,21 @@ _TABLE: dict[str, dict[str, tuple[AnswerKind, str]]] = {
         "field_at_point": ("box", "which field is at a point"),
     },
     "rotation": {
-        "crops_in_span": ("name", "which crops were grown at a point in a season"),
+        "crops_in_season": ("name", "which crops were grown at a point in a season"),
         "crop_rotation": ("name", "which crops were grown at a point in two years"),
         "same_crop": ("name", "whether a point grew the same in two years"),
     },
     "season": {
-        "greenest": ("instant", "when a field is greenest"),
-        "green_up": ("instant", "when a field greens up"),
-        "harvest": ("instant", "when a field is harvested"),
-        "green_span": ("span", "between which dates a field is green"),
-        "green_cycles": ("number", "how often the land turns green"),
+        "peak_of_season": ("date", "when the season of a field peaks (greenest)"),
+        "green_up": ("date", "when a field greens up (start of season)"),
+        "harvest": ("date", "when a field is harvested"),
+        "growing_season": ("interval", "from when to when a field is green"),
+        "green_cycles": ("number", "number of green cycles, such as crops, in a year"),
         "double_cropping": ("name", "whether two crops follow each other in one season"),
     },
     "space_time": {
-        "field_and_span": ("box_and_span", "which field is at a point and when it is green"),
-        "crop_and_span": ("box_and_span", "where the one field of a crop is and when it is green"),
+        "field_and_season": ("box_and_interval", "which field is at a point and when it is green"),
+        "crop_and_season": ("box_and_interval", "where the one field of a crop is and when it is green"),
     },
     "stress": {
         "stress_zones": ("boxes", "where all stressed parts of fields are"),

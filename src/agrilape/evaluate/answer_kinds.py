@@ -76,7 +76,7 @@ ONE_BOX: Kind = (
     share("acc_70", _box_iou, 0.7),
     share("acc_75", _box_iou, 0.75),
     share("acc_90", _box_iou, 0.9),
-    Metric("ciou", lambda rows: np.stack(box_overlap(*answer_arrays.first_boxes(rows)), axis=1)),
+    Metric("cumulative_iou", lambda rows: np.stack(box_overlap(*answer_arrays.first_boxes(rows)), axis=1)),
     error("position_error_m", _centre_error_m, _has_ground),
 )
 SEVERAL_BOXES: Kind = (
@@ -200,7 +200,7 @@ def _exact_text(rows: Rows) -> Floats:
     return floats([text.exact_match(*pair) for pair in pairs])
 
 
-def _declined(rows: Rows) -> Floats:
+def _refused(rows: Rows) -> Floats:
     """Does an answer say something, and name no place or time? So must one about what is not there."""
     return floats(
         [bool(row.prediction) and all(isinstance(part, str) for part in row.prediction) for row in rows]
@@ -248,7 +248,7 @@ EXACT_WORDS: Kind = (
     mean("exact_match", _exact_text),
     Metric("accuracy", _margins, _of_margins(crops.overall_accuracy)),
 )
-REFUSAL: Kind = (mean("declined", _declined), mean("exact_match", _exact_text))
+REFUSAL: Kind = (mean("refusal_rate", _refused), mean("exact_match", _exact_text))
 GRID: Kind = (Metric("accuracy", _right_cells),)
 NUMBER: Kind = (
     mean("exact", _exact_number),
@@ -341,7 +341,7 @@ TUBE: Kind = (
 ANSWERS: Mapping[AnswerKind, Kind] = {
     "box": ONE_BOX, "boxes": SEVERAL_BOXES, "named_boxes": NAMED_BOXES, "outline": OUTLINE, "name": NAME,
     "refusal": REFUSAL, "grid": GRID, "number": NUMBER, "percent": PERCENT, "hectares": AREA,
-    "stage": GROWTH_STAGE, "instant": MOMENT, "span": PERIOD, "box_and_span": TUBE,
+    "stage": GROWTH_STAGE, "date": MOMENT, "interval": PERIOD, "box_and_interval": TUBE,
 }  # fmt: skip
 """The kind of each answer that a task may have (`prepare.tasks`)."""
 

@@ -40,7 +40,7 @@ def calibrate_run(recipe: Recipe, run: Path) -> Calibrator:
         )
     if missing := [name for name in names if name not in held]:
         say(f"{', '.join(missing)}: no val split, so that the other data sets speak for their answers")
-    asked = {"datasets": tuple(held), "split": SPLIT, "expectation": True, "constrained": True}
+    asked = {"datasets": tuple(held), "split": SPLIT, "soft_argmax": True, "constrained_decoding": True}
     settings = recipe.evaluation.model_copy(update=asked)
     subsets = asked_of(settings, run / "data")
     key = predictions_key(settings, run / "data", checkpoint)

@@ -13,6 +13,7 @@ import torch
 from accelerate import PartialState
 
 from agrilape import __version__
+from agrilape.config.former_names import in_digests
 from agrilape.config.recipe import EvaluationConfig
 from agrilape.console import Track, progress
 from agrilape.dataset import read_manifest
@@ -80,7 +81,7 @@ def predictions_key(settings: EvaluationConfig, data: Path, checkpoint: Path) ->
         "data": [read_manifest(data / name).key for name in settings.datasets],
         "checkpoint": [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files],
     }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(in_digests(facts), sort_keys=True).encode()).hexdigest()
 
 
 def _answer(

@@ -52,21 +52,21 @@ class Decoding(NamedTuple):
 
     Attributes:
         max_new_tokens: Longest answer in tokens; longer ones are cut and read as far as they go.
-        expectation: Read each position from the distribution over its axis instead of its likeliest token,
+        soft_argmax: Read each position from the distribution over its axis instead of its likeliest token,
             and how sure the model is of each answer.
-        constrained: Write only well-formed coordinates.
+        constrained_decoding: Write only well-formed coordinates.
         outlines: May an outline be among them?
     """
 
     max_new_tokens: int = MAX_NEW_TOKENS
-    expectation: bool = False
-    constrained: bool = False
+    soft_argmax: bool = False
+    constrained_decoding: bool = False
     outlines: bool = True
 
     @classmethod
     def of(cls, settings: EvaluationConfig) -> Decoding:
         """As an evaluation asks for."""
-        return cls(expectation=settings.expectation, constrained=settings.constrained)
+        return cls(soft_argmax=settings.soft_argmax, constrained_decoding=settings.constrained_decoding)
 
 
 GREEDY = Decoding()
@@ -154,21 +154,21 @@ class Answerer:
     """Asks a checkpoint's model, on the GPU if there is one.
 
     Args:
-        checkpoint: Model and processor; without LAPE, places are spelled as numerals.
+        checkpoint: Model and processor; without LAPE, places are written as text.
         decoding: How answers are generated and read.
     """
 
     def __init__(self, checkpoint: Checkpoint, decoding: Decoding = GREEDY) -> None:
         self.model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         config = checkpoint.config or LapeConfig()
-        coordinates = cast(Coordinates, checkpoint.coordinates) if checkpoint.config else "numerals"
+        coordinates = cast(Coordinates, checkpoint.coordinates) if checkpoint.config else "text"
         self.chat = Chat(checkpoint.processor, PositionCodec(config), coordinates)
         self.decoding = decoding
         self._positions = None
         if coordinates == "position_tokens" and config.token_ids is not None:
             self._positions = PositionIds(config.token_ids)
         self._rules = None
-        if decoding.constrained and self._positions is not None:
+        if decoding.constrained_decoding and self._positions is not None:
             corners = {} if decoding.outlines else {"max_vertices": 0}
             self._rules = CoordinateGrammar(self.chat.tokenizer, self._positions, **corners)
 
@@ -201,10 +201,10 @@ class Answerer:
                 pad_token_id=self.chat.stop_id,
                 logits_processor=self._grammar(length),
                 return_dict_in_generate=True,
-                output_scores=self.decoding.expectation,
+                output_scores=self.decoding.soft_argmax,
             )
         answers = output.sequences[:, length:]
-        if not self.decoding.expectation:
+        if not self.decoding.soft_argmax:
             return [Answer(*one) for one in read_answers(self.chat, answers)]
         return self._read(answers, output.scores)
 

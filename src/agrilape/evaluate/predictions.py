@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from agrilape.config.former_names import present_task
 from agrilape.dataset.serialization import (
     georeference_from_json,
     georeference_to_json,
@@ -162,7 +163,7 @@ class Prediction:
                 chip=str(row["chip"]),
                 scene=str(row["scene"]),
                 source=str(row["source"]),
-                task=str(row["task"]),
+                task=present_task(str(row["task"])),
                 question=parts_from_json(row["question_parts"]),
                 answer=answer,
                 prediction=parts_from_json(row["prediction"]),

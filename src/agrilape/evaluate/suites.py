@@ -6,11 +6,12 @@ A suite is a YAML file: one of those that ship in `recipes/suites`, or the user'
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from agrilape.config.base import Settings
+from agrilape.config.former_names import present_scores
 from agrilape.config.load import recipe_folder
 from agrilape.config.recipe import EvaluationConfig
 from agrilape.errors import RecipeError, did_you_mean
@@ -23,7 +24,7 @@ class Suite(Settings):
     """What is measured."""
 
     name: str = "all"
-    tasks: dict[str, tuple[str, ...]] | None = Field(
+    tasks: Annotated[dict[str, tuple[str, ...]] | None, BeforeValidator(present_scores)] = Field(
         None, description="Metrics of each task, the first standing for it; [] for all. Null: every task."
     )
     limit: int | None = Field(None, ge=1, description="Most samples per task; null: all.")

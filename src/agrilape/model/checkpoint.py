@@ -55,7 +55,7 @@ class Checkpoint:
         model: In evaluation mode, with LAPE attached if the checkpoint has it.
         processor: Its processor, with the position tokens.
         config: Settings of LAPE, attached or merged; None for a model without.
-        coordinates: `position_tokens` or `numerals`.
+        coordinates: `position_tokens` or `text`.
         meta: What was given to `save_checkpoint` as `extra`.
     """
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from agrilape.config.former_names import present_coordinates
 from agrilape.config.lape import LapeConfig
 from agrilape.errors import AgrilapeError, DataError, ModelError
 from agrilape.files import check_name, is_out_of_room
@@ -24,7 +25,7 @@ from agrilape.model.presets import NewModel, build_preset
 from agrilape.model.resolve import CONFIG, META, WEIGHTS, fetch, is_on_hub, locate, refuse_bare_adapter
 from agrilape.tokens.library_errors import explained
 
-COORDINATES = ("position_tokens", "numerals")
+COORDINATES = ("position_tokens", "text")
 
 _COPY = "copy or train it again"
 
@@ -111,6 +112,8 @@ def read_meta(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     meta = read_object(path)
+    if "coordinates" in meta:
+        meta["coordinates"] = present_coordinates(meta["coordinates"])
     for key, known in (("coordinates", COORDINATES), ("base", ())):
         value = meta.get(key)
         if value is not None and (not isinstance(value, str) or (known and value not in known)):

@@ -51,7 +51,7 @@ class Field:
         whole: Is all of the parcel visible?
         rows: Direction of the crop rows in the image: degrees anticlockwise from rightwards, in [0, 180).
         ndvi: Mean vegetation index in each picture of the chip; None where it is not known.
-        greenest: When it is greenest. This and what follows is known of clear fields alone.
+        peak_of_season: When it is greenest. This and what follows is known of clear fields alone.
         green_up: When it turns green.
         green: Between which dates a crop stands on it (recorded) or it is green (measured).
         harvest: When it is harvested.
@@ -69,7 +69,7 @@ class Field:
     whole: bool = False
     rows: float | None = None
     ndvi: tuple[float | None, ...] = ()
-    greenest: Timing | None = None
+    peak_of_season: Timing | None = None
     green_up: Timing | None = None
     green: Timing | None = None
     harvest: Timing | None = None
@@ -101,14 +101,14 @@ class LabelledPoint:
         kind: What is known of it, as `sources.scene.Observation.kind`.
         value: The label or number.
         when: Date or period of the label within the chip's window.
-        greenest: When its pixel is greenest; likewise green_up, green and cycles, as of a field.
+        peak_of_season: When its pixel is greenest; likewise green_up, green and cycles, as of a field.
     """
 
     point: Point
     kind: str
     value: str | float
     when: Instant | Span | None = None
-    greenest: Timing | None = None
+    peak_of_season: Timing | None = None
     green_up: Timing | None = None
     green: Timing | None = None
     cycles: int | None = None

@@ -142,7 +142,7 @@ class ChipCutter:
             fields=self._fields(window, area, dated, shown),
             spots=self._spots(window, area, dated, shown, chip.window),
             label=scene.label,
-            complete=scene.fully_labelled and (scene.region is None or scene.region.covers(area)),
+            complete=scene.exhaustively_labelled and (scene.region is None or scene.region.covers(area)),
             scene_crops=self._crops,
             stress=self._stress(window, area, shown),
         )
@@ -168,7 +168,7 @@ class ChipCutter:
             source=scene.source,
             pictures=tuple(
                 Picture(
-                    encode_png(look.frame.picture(window, self.config.composite), self.config.picture_side),
+                    encode_png(look.frame.picture(window, self.config.composite), self.config.image_size),
                     look.frame.acquired if series else None,
                 )
                 for look in shown
@@ -182,7 +182,7 @@ class ChipCutter:
         config = self.config
         ground = self.scene.georeference and self.scene.georeference.window(window)
         facts = shown_metadata(
-            self.scene, window, [look.frame for look in shown], config.composite, config.picture_side
+            self.scene, window, [look.frame for look in shown], config.composite, config.image_size
         )
         return {
             **facts,
@@ -422,7 +422,7 @@ def _recorded(parcel: Parcel, calendar: TimeWindow) -> dict[str, Any]:
     """What the records of a parcel say of its season, as attributes of `Field`."""
     season: dict[str, Any] = {}
     if parcel.peak:
-        season["greenest"] = _instant(calendar, parcel.peak, "recorded peak date", recorded=True)
+        season["peak_of_season"] = _instant(calendar, parcel.peak, "recorded peak date", recorded=True)
     if parcel.emergence and parcel.harvest:
         rule = "recorded emergence to harvest"
         season["green"] = _span(calendar, parcel.emergence, parcel.harvest, rule, recorded=True)
@@ -442,7 +442,7 @@ def _measured(
     found: dict[str, Any] = {"cycles": seasons.green_cycles(dates, curve)} if cycles else {}
     if course.top:
         rule = "date of the highest mean NDVI among the clear dates"
-        found["greenest"] = _instant(calendar, course.top, rule)
+        found["peak_of_season"] = _instant(calendar, course.top, rule)
     if course.span:
         found["green"] = _span(calendar, *course.span, "mean NDVI above the middle of its range")
         found["green_up"] = _instant(

@@ -58,7 +58,7 @@ def prepare_published(name: str, config: DatasetConfig, folder: Path, key: str) 
 
     Args:
         name: Name of the data set, for people.
-        config: What to make; of it count tasks, questions, limit, picture_side and how to split.
+        config: What to make; of it count tasks, questions, limit, image_size and how to split.
         folder: The data set's own folder.
         key: Hash of configuration and input.
 
@@ -146,7 +146,7 @@ def _used(config: DatasetConfig, omissions: SkippedRows, plan: ReleasePlan) -> I
             continue
         rng = random.Random(f"{config.seed}/{example.chip.id}")  # noqa: S311 - not for secrets
         samples = shuffled_by_turns(example.samples, lambda one: one.task, rng)[: config.questions]
-        pictures = tuple(_reduced(picture, config.picture_side) for picture in example.chip.pictures)
+        pictures = tuple(_reduced(picture, config.image_size) for picture in example.chip.pictures)
         yield Example(replace(example.chip, pictures=pictures), tuple(samples))
 
 

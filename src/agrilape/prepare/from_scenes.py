@@ -20,6 +20,7 @@ from pathlib import Path
 
 import rasterio
 
+from agrilape.config.former_names import in_digests
 from agrilape.config.recipe import DatasetConfig, FormatSource
 from agrilape.console import progress, say, warn
 from agrilape.dataset.digests import Digest, Digester, digest
@@ -170,13 +171,13 @@ def _require_statement(name: str, config: DatasetConfig, grounds: Sequence[Label
     )
     asked = [task for task in config.tasks if TASKS[task].exhaustive]
     if not asked:
-        say(f"{name}: {said}; whether every field is labelled is not stated (fully_labelled looks {likely})")
+        say(f"{name}: {said}; exhaustively_labelled is not stated (it looks {likely})")
         return
     raise RecipeError(
         f"data set {name} asks {', '.join(asked)}, which need every field of the images to be labelled, and "
         f"nothing says whether they are: {said}",
-        f"set datasets.{name}.source.fully_labelled to true or false (this looks like {likely}), or say it "
-        "in scene.json; false leaves these tasks out",
+        f"set datasets.{name}.source.exhaustively_labelled to true or false (this looks like {likely}), or "
+        "say it in scene.json; false leaves these tasks out",
     )
 
 
@@ -303,7 +304,7 @@ def _key(config: DatasetConfig) -> str:
     facts = {"format": FORMAT, "config": config.model_dump(mode="json"), "input": fingerprint(config.source)}
     if config.split_by == "published":
         facts["published"] = PUBLISHED
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(in_digests(facts), sort_keys=True).encode()).hexdigest()
 
 
 def _finished(folder: Path, key: str) -> Manifest | None:

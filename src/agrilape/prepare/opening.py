@@ -79,8 +79,8 @@ def parts_of(source: Source, cache: Path) -> list[Part]:
             return [Simulated(folder, source, index) for index in range(source.scenes)]
         case FolderSource():
             folders = find_image_folders(source.path.resolve(), source.images, source.parcels)
-            stated = source.fully_labelled
-            return [partial(open_image_folder, replace(one, fully_labelled=stated)) for one in folders]
+            stated = source.exhaustively_labelled
+            return [partial(open_image_folder, replace(one, exhaustively_labelled=stated)) for one in folders]
         case FormatSource():
             return [partial(open_format, source)]
         case _:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from agrilape.config import recipe_file
+from agrilape.config.former_names import present_scores, present_task
+from agrilape.config.load import use_present_names
 from agrilape.errors import DataError
 from agrilape.io.json_text import Line, json_lines, parse_json
 from agrilape.io.text import decode
@@ -70,10 +72,11 @@ def read_run(folder: Path) -> Run:
     """
     reader = _Reader(folder)
     recipe = reader.mapping(recipe_file(folder).name)
+    use_present_names(recipe)
     manifests = {path.parent.name: reader.mapping(path) for path in reader.find("data/*/manifest.json")}
     stages = _stages(reader, recipe)
-    metrics = reader.mapping("evaluation/metrics.json")
-    predictions = reader.lines("evaluation/predictions.jsonl")
+    metrics = present_scores(reader.mapping("evaluation/metrics.json"))
+    predictions = tuple(map(_by_present_task, reader.lines("evaluation/predictions.jsonl")))
     if not (recipe or manifests or any(stage.log for stage in stages) or metrics):
         raise DataError(
             f"{folder} holds no run", "give the folder that `agrilape train` or `quickstart` wrote"
@@ -95,6 +98,10 @@ def _stages(reader: _Reader, recipe: Mapping[str, Any]) -> tuple[Stage, ...]:
         )
         for name in names
     )
+
+
+def _by_present_task(row: Json) -> Json:
+    return {**row, "task": present_task(row["task"])} if isinstance(row.get("task"), str) else row
 
 
 def _flat(row: Json) -> Json:

@@ -109,7 +109,7 @@ def _seconds(stage: Stage) -> float | None:
 def _introduction(settings: Mapping[str, Any]) -> str:
     if not settings.get("enable_lape"):
         return "off"
-    how: Mapping[str, Any] = settings.get("introduction") or {}
+    how: Mapping[str, Any] = settings.get("lape_schedule") or {}
     warmup = how.get("lape_warmup_steps", 0)
     schedule, rate = how.get("schedule", "same"), f"{how.get('lape_lr_multiplier', 1)} x its rate"
     if schedule != "same":

@@ -32,7 +32,7 @@ METRICS: dict[str, Metric] = {
     "acc_70": Metric("Acc@0.7", "share of boxes with an IoU of at least 0.7"),
     "acc_75": Metric("Acc@0.75", "share of boxes with an IoU of at least 0.75"),
     "acc_90": Metric("Acc@0.9", "share of boxes with an IoU of at least 0.9"),
-    "ciou": Metric("cumulative IoU", "summed intersections over summed unions"),
+    "cumulative_iou": Metric("cumulative IoU", "summed intersections over summed unions"),
     "position_error_m": Metric(
         "centre error", "distance of the boxes' centres on the ground", "m", lower=True
     ),
@@ -77,7 +77,9 @@ METRICS: dict[str, Metric] = {
     "named_recall": Metric("named recall", "share of true boxes that are matched under their name"),
     "within_5": Metric("within 5 points", "share of percentages at most 5 points off"),
     "mae_points": Metric("error", "mean absolute error of the share", "points", lower=True),
-    "declined": Metric("declined", "share of questions about nothing that are answered without a place"),
+    "refusal_rate": Metric(
+        "refusal_rate", "share of questions about nothing that are answered without a place"
+    ),
     "word_f1": Metric("word F1", "words in common with the true description"),
     "rouge_l": Metric("ROUGE-L", "longest common subsequence of words"),
     "bleu": Metric("BLEU-4", "n-grams in common with the true description"),

@@ -103,7 +103,7 @@ def predict_raster(
         taught = replace(taught, side=tile)
     tiles = Tiles(scene, frames, asked, taught, overlap, composite or taught.composite)
     if model.config is None and model.coordinates == "position_tokens":
-        warn(f"{folder} has no LAPE: places and times are asked and answered in numerals")
+        warn(f"{folder} has no LAPE: places and times are asked and answered as text")
     for doubt in _doubts(tiles):
         warn(doubt)
     rows = _answers(model, tiles, batch_size)
@@ -172,7 +172,7 @@ def _decoding(tiles: Tiles) -> Decoding:
     """Coordinates that can be drawn, finer than a token, and boxes where the task was taught with boxes."""
     task = TASKS.get(tiles.question.task or "")
     boxes = task is not None and task.answer in ("box", "boxes")
-    return Decoding(expectation=True, constrained=True, outlines=not boxes)
+    return Decoding(soft_argmax=True, constrained_decoding=True, outlines=not boxes)
 
 
 def _summary(found: Found, tiles: Tiles, rows: Sequence[Prediction], path: Path) -> str:

@@ -81,7 +81,7 @@ class Tiles(LazyExamples):
             pictures=tuple(self._picture(frame, window) for frame in self.frames),
             georeference=self.georeference.window(window),
             window=self.scene.window if len(self.frames) > 1 else None,
-            meta=shown_metadata(self.scene, window, self.frames, self.composite, self.taught.picture_side),
+            meta=shown_metadata(self.scene, window, self.frames, self.composite, self.taught.image_size),
         )
         point = self._point(*self.question.place, window) if self.question.place else None
         preamble = told(chip, self.taught.metadata, load_phrasings(self.taught.language))

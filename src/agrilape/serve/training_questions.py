@@ -20,7 +20,7 @@ MOST_SCALE = 1.5
 
 _KINDS: dict[str, tuple[type, str]] = {
     "chip": (int, "a number of pixels"),
-    "picture_side": (int, "a number of pixels"),
+    "image_size": (int, "a number of pixels"),
     "metadata": (list, "a list"),
     "tasks": (list, "a list"),
     "language": (str, "a word"),
@@ -35,7 +35,7 @@ class TrainingQuestions:
 
     Attributes:
         side: Ground pixels that the model was shown at once, along a side.
-        picture_side: To how many pixels a side these were reduced; None for none.
+        image_size: To how many pixels a side these were reduced; None for none.
         metadata: Facts of the image that every question began with.
         language: Language of the questions.
         composite: How bands became colours.
@@ -44,7 +44,7 @@ class TrainingQuestions:
     """
 
     side: int
-    picture_side: int | None = None
+    image_size: int | None = None
     metadata: tuple[Fact, ...] = ()
     language: str = "en"
     composite: str = "true_colour"
@@ -70,7 +70,7 @@ def trained(folder: Path, checkpoint: Checkpoint, task: str | None, gsd: float) 
     data = _fitting(asked or cut, gsd)
     return TrainingQuestions(
         side=data["chip"],
-        picture_side=data.get("picture_side"),
+        image_size=data.get("image_size"),
         metadata=tuple(data.get("metadata") or ()),
         language=data.get("language") or "en",
         composite=data.get("composite") or "true_colour",

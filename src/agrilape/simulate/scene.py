@@ -99,7 +99,7 @@ class DrawnScene:
             "crs": self.grid.crs,
             "gsd_m": self.config.gsd,
             "window": {"start": first, "end": last},
-            "fully_labelled": True,
+            "exhaustively_labelled": True,
         }
 
 

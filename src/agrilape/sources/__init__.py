@@ -58,7 +58,7 @@ def load_scenes(source: FolderSource | KitSource) -> Iterator[Scene]:
     if isinstance(source, KitSource):
         yield from open_kit(source.name)
         return
-    opened = open_folder(source.path, source.images, source.parcels, source.fully_labelled)
+    opened = open_folder(source.path, source.images, source.parcels, source.exhaustively_labelled)
     for note in opened.notes:
         console.say(note)
     for problem in opened.problems:

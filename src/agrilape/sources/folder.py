@@ -43,7 +43,7 @@ class FolderContents:
 
 
 def open_folder(
-    path: Path, images: str = "**/*.tif", parcels: str = PARCELS, fully_labelled: bool | None = None
+    path: Path, images: str = "**/*.tif", parcels: str = PARCELS, exhaustively_labelled: bool | None = None
 ) -> FolderContents:
     """Find the scenes below a folder. One bad file never sinks the others.
 
@@ -64,7 +64,7 @@ def open_folder(
         images: Glob of GeoTIFFs (or JPEG 2000), NetCDF files, Zarr stores or STAC items and collections
             (`**/*.json`), or of PNG and JPEG pictures, which have no place on the map.
         parcels: Glob of parcel vectors.
-        fully_labelled: Is every field labelled, where no `scene.json` says it?
+        exhaustively_labelled: Is every field labelled, where no `scene.json` says it?
 
     Raises:
         DataError: The folder does not exist, or no file in it matches `images`.
@@ -73,7 +73,7 @@ def open_folder(
     problems: list[Problem] = []
     notes: list[str] = []
     for group in find_image_folders(path, images, parcels):
-        for found in open_image_folder(replace(group, fully_labelled=fully_labelled)):
+        for found in open_image_folder(replace(group, exhaustively_labelled=exhaustively_labelled)):
             match found:
                 case Scene():
                     scenes.append(found)
@@ -94,7 +94,7 @@ class ImageFolder:
         images: The images.
         vectors: Parcel files that may belong to them.
         notes: What is to be said of the whole source; the first of its folders has them.
-        fully_labelled: Is every field labelled, where no `scene.json` says it?
+        exhaustively_labelled: Is every field labelled, where no `scene.json` says it?
     """
 
     root: Path
@@ -102,7 +102,7 @@ class ImageFolder:
     images: tuple[Path, ...]
     vectors: tuple[Path, ...]
     notes: tuple[str, ...] = ()
-    fully_labelled: bool | None = None
+    exhaustively_labelled: bool | None = None
 
 
 def find_image_folders(path: Path, images: str = "**/*.tif", parcels: str = PARCELS) -> list[ImageFolder]:
@@ -166,8 +166,8 @@ def open_image_folder(group: ImageFolder) -> Iterator[Scene | Problem | str]:
     if isinstance(facts, AgrilapeError):
         yield Problem(group.folder, str(facts))
         return
-    if facts.fully_labelled is None:
-        facts = facts.model_copy(update={"fully_labelled": group.fully_labelled})
+    if facts.exhaustively_labelled is None:
+        facts = facts.model_copy(update={"exhaustively_labelled": group.exhaustively_labelled})
     yield from _on_map(group, facts)
     yield from _pictures(group, facts)
 

@@ -34,7 +34,7 @@ from agrilape.sources.zones import read_zones
 
 PARTLY = (
     "points, masks and boxes leave ground out: nothing is counted, listed or absent unless "
-    "`fully_labelled: true` is stated"
+    "`exhaustively_labelled: true` is stated"
 )
 CROPS_FILE = "crops.csv"
 PIXELS = Affine.identity()
@@ -112,16 +112,16 @@ def _with_coverage(scene: Scene, facts: SceneFacts, partly: bool, notes: list[st
     It is never assumed: where nobody states it, `meta["labelled_share"]` says what speaks for it. Points,
     masks and boxes leave ground out (`partly`), which is noted.
     """
-    if facts.fully_labelled is not None:
-        return replace(scene, fully_labelled=facts.fully_labelled)
+    if facts.exhaustively_labelled is not None:
+        return replace(scene, exhaustively_labelled=facts.exhaustively_labelled)
     if partly:
         notes.append(PARTLY)
-        return replace(scene, fully_labelled=False)
+        return replace(scene, exhaustively_labelled=False)
     image = shapely.box(0, 0, scene.width, scene.height)
     outlines = np.array([parcel.outline for parcel in scene.parcels], object)
     covered = shapely.union_all(shapely.intersection(outlines, image)).area if len(outlines) else 0.0
     meta = {**scene.meta, "labelled_share": round(covered / image.area, 3)}
-    return replace(scene, fully_labelled=False, meta=meta)
+    return replace(scene, exhaustively_labelled=False, meta=meta)
 
 
 def _year(scene: Scene) -> int | None:

@@ -123,7 +123,7 @@ class Scene:
         parcels: Fields.
         observations: Labelled points.
         label: Class of the whole scene (`pasture`); None if unknown.
-        fully_labelled: Is every field of the scene in `parcels`? If not, unlabelled ground is never a
+        exhaustively_labelled: Is every field of the scene in `parcels`? If not, unlabelled ground is never a
             negative and nothing is counted.
         region: Pixel polygon in which the labels hold; None for everywhere.
         meta: Sensor, gsd_m, licence, citation and the like, JSON-ready.
@@ -140,7 +140,7 @@ class Scene:
     parcels: tuple[Parcel, ...] = ()
     observations: tuple[Observation, ...] = ()
     label: str | None = None
-    fully_labelled: bool = True
+    exhaustively_labelled: bool = True
     region: Geometry | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     zones: tuple[Zone, ...] = ()

@@ -45,7 +45,7 @@ class SceneFacts(Reading):
     """A `scene.json`: how to read the images beside and below it, and what is known of them."""
 
     window: TimeWindow | None = Field(None, description="Calendar of the season: start and end.")
-    fully_labelled: bool | None = Field(
+    exhaustively_labelled: bool | None = Field(
         None, description="Is every field of the images labelled? Only then are fields counted, or absent."
     )
     crop_column: str | None = Field(None, description="Column of the parcels that holds the crop.")
@@ -66,13 +66,13 @@ class SceneFacts(Reading):
     version: str | None = Field(None, description="Version of the simulator that made the scene.")
     seed: int | None = Field(None, description="Its seed.")
     index: int | None = Field(None, description="Number of the scene among those of the seed.")
-    facts: dict[str, Any] | None = Field(None, description="Anything else, kept with the scene.")
+    metadata: dict[str, Any] | None = Field(None, description="Anything else, kept with the scene.")
 
     @property
     def meta(self) -> dict[str, Any]:
         """All that was stated, JSON-ready."""
         said = self.model_dump(mode="json", exclude_unset=True)
-        more = said.pop("facts", None) or {}
+        more = said.pop("metadata", None) or {}
         return {**more, **said}
 
 
@@ -97,7 +97,8 @@ def read_facts(root: Path, folder: Path) -> SceneFacts:
             known = ", ".join(SceneFacts.model_fields)
             remedy = did_you_mean(key, SceneFacts.model_fields, f"its keys are {known}")
             raise DataError(
-                f"{path}: unknown key {key!r}", f"{remedy}; what is not among its keys belongs into `facts`"
+                f"{path}: unknown key {key!r}",
+                f"{remedy}; what is not among its keys belongs into `metadata`",
             ) from error
         raise DataError(
             f"{path}: {key}: {wrong['msg']}",
@@ -119,4 +120,6 @@ def nearest(root: Path, folder: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _json_object(path: Path) -> dict[str, Any]:
-    return read_json_object(path, DataError, 'correct it; write something like {"fully_labelled": false}')
+    return read_json_object(
+        path, DataError, 'correct it; write something like {"exhaustively_labelled": false}'
+    )

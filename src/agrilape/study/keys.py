@@ -11,12 +11,13 @@ from typing import Any
 
 import agrilape
 from agrilape.config import Recipe
+from agrilape.config.former_names import in_digests
 from agrilape.config.recipe import DatasetConfig
 from agrilape.dataset.manifest import read_manifest
 from agrilape.study.plan import Curve
 
-MAKES_DATA = ("config", "geo", "sources", "simulate", "samples")
-MAKES_RUNS = ("config", "geo", "samples", "tokens", "model", "train", "evaluate", "study/single_run.py")
+MAKES_DATA = ("config", "geo", "sources", "simulate", "dataset", "prepare")
+MAKES_RUNS = ("config", "geo", "dataset", "tokens", "model", "train", "evaluate", "study/single_run.py")
 """Packages and modules on whose code the data, and what is learnt from them, depends."""
 
 
@@ -27,6 +28,7 @@ def code_key(parts: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
     for part in parts:
         place = root / part
+        assert place.exists(), f"there is no {part} any more"
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if file.suffix in (".py", ".yaml"):
                 digest.update(f"{file.relative_to(root).as_posix()}\0".encode() + file.read_bytes() + b"\0")
@@ -67,4 +69,4 @@ def stage_key(made_from: str, curve: Curve | None) -> str:
 
 def digest_of(facts: Any) -> str:
     """Digest of JSON-ready facts."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(in_digests(facts), sort_keys=True).encode()).hexdigest()[:16]

@@ -8,9 +8,10 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from agrilape.config.base import Settings
+from agrilape.config.former_names import present_score
 from agrilape.config.load import recipe_folder
 from agrilape.errors import RecipeError, did_you_mean
 from agrilape.io.yaml_text import read_yaml
@@ -25,6 +26,8 @@ def _as_list(given: Any) -> Any:
     return [as_override(key, value) for key, value in given.items()] if isinstance(given, dict) else given
 
 
+ScoreName: TypeAlias = Annotated[str, AfterValidator(present_score)]
+"""A score of a task, as field_at_point.miou."""
 Overrides: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 
 
@@ -64,7 +67,7 @@ class Tune(Settings):
         min_length=1,
         description="Candidates, all combinations; a factor for a key that ends in learning_rates.",
     )
-    on: str = Field(description="What decides, e.g. field_at_point.miou, on the val split.")
+    on: ScoreName = Field(description="What decides, e.g. field_at_point.miou, on the val split.")
     seeds: tuple[int, ...] = Field((99,), min_length=1, description="Seeds of the candidates' runs.")
     chosen: dict[str, Settling] = Field(
         {}, description="What it chose before, by variant: taken as it is, and no candidate is run."
@@ -84,7 +87,7 @@ class Search(Settings):
 
     parameters: dict[str, Range | tuple[Value, ...]] = Field(min_length=1)
     trials: int = Field(ge=1)
-    on: str = Field(description="What decides, on the val split.")
+    on: ScoreName = Field(description="What decides, on the val split.")
     sampler: Literal["tpe", "random"] = "tpe"
     prune: bool = Field(True, description="Stop trials whose position loss lags behind (median rule).")
     seed: int = Field(0, ge=0, description="Of the sampler and of the trials' runs.")
@@ -95,7 +98,7 @@ class Curve(Settings):
 
     every: int = Field(50, ge=1, description="Steps between looks.")
     samples: int = Field(100, ge=1, description="Samples per task.")
-    on: tuple[str, ...] = Field(
+    on: tuple[ScoreName, ...] = Field(
         min_length=1, description="Scores, the first for steps to reach the baseline."
     )
 
@@ -103,7 +106,7 @@ class Curve(Settings):
 class TakeOff(Settings):
     """When a run counts as having taken off."""
 
-    on: str = Field(description="A score, e.g. field_at_point.miou.")
+    on: ScoreName = Field(description="A score, e.g. field_at_point.miou.")
     above: float | None = Field(None, description="Threshold; null: the blind baseline's score.")
 
 
@@ -120,7 +123,7 @@ class StudyPlan(Settings):
         None, description="Variant that the others are compared with; null: the first."
     )
     seeds: Seeds = Seeds()
-    measure: tuple[str, ...] = Field(min_length=1, description="Scores that count, the first most.")
+    measure: tuple[ScoreName, ...] = Field(min_length=1, description="Scores that count, the first most.")
     tune: Tune | None = None
     search: Search | None = None
     curve: Curve | None = None

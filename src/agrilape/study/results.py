@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from agrilape.config.former_names import present_scores
 from agrilape.evaluate.answer_arrays import Rows
 from agrilape.evaluate.metric_sums import metric_named, scene_sums
 from agrilape.evaluate.scores import EVERY_METRIC, Wanted
@@ -135,7 +136,7 @@ def write_record(path: Path, record: Json) -> None:
 
 def read_record(path: Path) -> Json | None:
     """A record; None where there is none or it is damaged."""
-    return read_json_if_sound(path) or None
+    return present_scores(read_json_if_sound(path)) or None
 
 
 def score_of(record: Json, name: str) -> float | None:

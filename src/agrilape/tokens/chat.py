@@ -218,7 +218,7 @@ class Chat:
                 continue
             self._append_text(result, text)
             text = ""
-            if self.coordinates == "numerals":
+            if self.coordinates == "text":
                 for digit in piece.text:
                     self._append_text(result, digit)
             else:
@@ -246,7 +246,7 @@ class Chat:
             if found is None:
                 raise ModelError(
                     f"the tokenizer does not know the position token {token}",
-                    "Call add_position_tokens(processor, config) first, or spell coordinates as numerals.",
+                    "Call add_position_tokens(processor, config) first, or write coordinates as text.",
                 )
             self._position_ids[token] = found
         return self._position_ids[token]

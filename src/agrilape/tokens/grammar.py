@@ -22,7 +22,7 @@ from agrilape.config.lape import Axis, LapeConfig
 from agrilape.geo.shapes import Box, Instant, Part, Point, Polygon, Shape, Span
 from agrilape.tokens.codec import TOKEN_NAMES, PositionCodec, nearest
 
-Coordinates: TypeAlias = Literal["position_tokens", "numerals"]
+Coordinates: TypeAlias = Literal["position_tokens", "text"]
 NUMERAL_DIGITS = 3
 _NUMERAL_CODEC = PositionCodec(LapeConfig(num_spatial_tokens=1000, num_temporal_tokens=1000))
 
@@ -78,7 +78,7 @@ _NOTATIONS: dict[Coordinates, _Notation] = {
     "position_tokens": _Notation(
         TOKEN_NAMES, r"<(?P<name>WIDTH|HEIGHT|TEMP)-(?P<index>[0-9]{1,6})>", bare=True
     ),
-    "numerals": _Notation(
+    "text": _Notation(
         {"width": "x", "height": "y", "temporal": "t"}, r"(?P<name>[xyt])(?P<index>[0-9]{1,6})", bare=False
     ),
 }
@@ -116,9 +116,9 @@ def spell(
         else:
             yield Piece("[")
             for number, (axis, p) in enumerate(coordinates_of(part)):
-                if coordinates == "numerals":
+                if coordinates == "text":
                     u = _NUMERAL_CODEC.position(axis, p)
-                    yield Piece((" " if number else "") + _NOTATIONS["numerals"].names[axis])
+                    yield Piece((" " if number else "") + _NOTATIONS["text"].names[axis])
                     yield Piece(f"{nearest(u):0{NUMERAL_DIGITS}d}", axis, u)
                 else:
                     u = codec.position(axis, p)

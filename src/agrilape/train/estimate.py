@@ -253,8 +253,8 @@ def _outline(recipe: Recipe) -> tuple[Any, Any]:
 
 
 def _collator(recipe: Recipe, model: Any, processor: Any) -> Collator:
-    numerals = recipe.coordinates == "numerals"
-    lape = recipe.lape if numerals else add_position_tokens(processor, recipe.lape)
+    as_text = recipe.coordinates == "text"
+    lape = recipe.lape if as_text else add_position_tokens(processor, recipe.lape)
     return Collator(processor, PositionCodec(lape), recipe.coordinates, packing_of(model))
 
 

@@ -8,7 +8,7 @@ from hashlib import blake2s
 import numpy as np
 from torch.utils.data import Dataset
 
-from agrilape.dataset.augmentation import dihedral, recolour
+from agrilape.dataset.augmentation import colour_jitter, dihedral
 from agrilape.dataset.mixture import Mixture
 from agrilape.dataset.types import Example
 from agrilape.errors import DataError, RecipeError
@@ -25,14 +25,14 @@ class TrainingSamples(Dataset[TrainingItem]):
         length: How many chips the whole stage draws.
         seed: Seed of the augmentation.
         augment: Turn and mirror chips with their coordinates.
-        recolour: How strongly brightness and tint vary, see `agrilape.dataset.augmentation.recolour`.
+        colour_jitter: How strongly brightness and tint vary, see `dataset.augmentation.colour_jitter`.
     """
 
     def __init__(
-        self, mixture: Mixture, length: int, seed: int, augment: bool, recolour: float = 0.0
+        self, mixture: Mixture, length: int, seed: int, augment: bool, colour_jitter: float = 0.0
     ) -> None:
         self.mixture, self.length, self.seed = mixture, length, seed
-        self.augment, self.recolour = augment, recolour
+        self.augment, self.colour_jitter = augment, colour_jitter
 
     def __len__(self) -> int:
         """Chips in the stage."""
@@ -45,8 +45,8 @@ class TrainingSamples(Dataset[TrainingItem]):
         with suppress(DataError):  # a picture that cannot be decoded is left out, and named, by `in_parts`
             if self.augment:
                 asked = dihedral(asked, symmetry_of(self.seed, index))
-            if self.recolour:
-                asked = recolour(asked, np.random.default_rng([self.seed, index]), self.recolour)
+            if self.colour_jitter:
+                asked = colour_jitter(asked, np.random.default_rng([self.seed, index]), self.colour_jitter)
         return TrainingItem(asked, asked.samples)
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from agrilape.config.recipe import LapeIntroduction, StageConfig
+from agrilape.config.recipe import LapeSchedule, StageConfig
 
 Decay = Literal["cosine", "linear", "constant"]
 
@@ -49,32 +49,32 @@ def lape_factor(step: int, stage: StageConfig) -> float:
     Returns:
         Factor, at most the multiplier (`stepped`: at least 0.1 just before the jump).
     """
-    intro = stage.introduction
-    warmup = intro.lape_warmup_steps
-    if intro.schedule == "stepped":
-        return 0.1 * step / warmup if step < warmup else intro.lape_lr_multiplier
-    if intro.schedule == "same":
+    lape = stage.lape_schedule
+    warmup = lape.lape_warmup_steps
+    if lape.schedule == "stepped":
+        return 0.1 * step / warmup if step < warmup else lape.lape_lr_multiplier
+    if lape.schedule == "same":
         warmup = stage.warmup_steps
-    return intro.lape_lr_multiplier * main_factor(step, warmup, stage.steps, stage.schedule)
+    return lape.lape_lr_multiplier * main_factor(step, warmup, stage.steps, stage.schedule)
 
 
-def gate_factor(step: int, introduction: LapeIntroduction) -> float:
+def gate_factor(step: int, schedule: LapeSchedule) -> float:
     """Opening of the injection gate: 0 to 1 over LAPE's warm-up, or 1 throughout.
 
     A `learned` gate is parameters of LAPE (`Lape.axis_gates`), for which the schedule makes way.
 
     Args:
         step: Finished optimiser steps.
-        introduction: Shape and length of the opening.
+        schedule: Shape and length of the opening.
 
     Returns:
         Gate in [0, 1].
     """
-    warmup = introduction.lape_warmup_steps
-    if introduction.gate in ("off", "learned") or step >= warmup:
+    warmup = schedule.lape_warmup_steps
+    if schedule.gate in ("off", "learned") or step >= warmup:
         return 1.0
     share = step / warmup
-    return share if introduction.gate == "linear" else 0.5 * (1.0 - math.cos(math.pi * share))
+    return share if schedule.gate == "linear" else 0.5 * (1.0 - math.cos(math.pi * share))
 
 
 def factor_of(group: str, stage: StageConfig) -> Callable[[int], float]:

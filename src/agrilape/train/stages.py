@@ -22,6 +22,7 @@ from torch import Tensor
 from transformers import set_seed
 from transformers.utils import logging
 
+from agrilape.config.former_names import in_digests
 from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.console import progress, say, warn
 from agrilape.dataset.manifest import read_manifest, read_store
@@ -137,7 +138,7 @@ def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:
         facts = {
             "before": found[-1] if found else "",
             "stage": stage.model_dump(
-                mode="json", exclude={"checkpoint_every", "enable_lape", "introduction"}
+                mode="json", exclude={"checkpoint_every", "enable_lape", "lape_schedule"}
             ),
             "data": {name: data[name] for name in stage.datasets},
             **recipe.model_dump(
@@ -147,7 +148,7 @@ def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:
             ),
         }
         if met_lape:
-            facts |= stage.model_dump(mode="json", include={"introduction"})
+            facts |= stage.model_dump(mode="json", include={"lape_schedule"})
             facts |= recipe.model_dump(mode="json", include={"lape", "loss"})
             facts["lape_on"] = uses_lape(recipe, stage)
         else:
@@ -156,7 +157,7 @@ def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:
             facts["coordinates"] = recipe.coordinates
         if start is not None and not found:
             facts["start"] = start.made_from
-        found.append(hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16])
+        found.append(hashlib.sha256(json.dumps(in_digests(facts), sort_keys=True).encode()).hexdigest()[:16])
     return found
 
 
@@ -307,7 +308,7 @@ class StageRun:
         codec = PositionCodec(prepared.lape or self.recipe.lape)
         collator = Collator(prepared.processor, codec, self.recipe.coordinates, packing_of(prepared.model))
         arguments = trainer_arguments(self.recipe, stage, self.folder / RESUME, self.seed)
-        words_only = self.recipe.coordinates != "numerals" and not prepared.lape
+        words_only = self.recipe.coordinates != "text" and not prepared.lape
         data = self._draws(stage, processes, words_only)
         there = torch.device("cpu") if is_to_be_shared() else arguments.device  # whole, it may not fit there
         fix_scale(prepared.model, collator, data, there)
@@ -328,7 +329,7 @@ class StageRun:
     def _watcher(self, prepared: StageSetup, resumed: int) -> ValidationCallback | None:
         """Looks at a model that can spell places; one that knows only words so far has nothing to show."""
         coordinates = self.recipe.coordinates
-        if self.watch is None or (prepared.lape is None and coordinates != "numerals"):
+        if self.watch is None or (prepared.lape is None and coordinates != "text"):
             return None
         checkpoint = Checkpoint(prepared.model, prepared.processor, prepared.lape, coordinates)
         return ValidationCallback(self.watch, checkpoint, self.folder / CURVE, resumed)
@@ -347,7 +348,7 @@ class StageRun:
         if words_only:
             require_words_only(mixture, stage.name)
         chips = stage.steps * stage.batch_size * stage.gradient_accumulation * processes
-        return TrainingSamples(mixture, chips, self.seed, stage.augment, stage.recolour)
+        return TrainingSamples(mixture, chips, self.seed, stage.augment, stage.colour_jitter)
 
     def _save(self, prepared: StageSetup, folder: Path, state: Mapping[str, Tensor] | None) -> Path:
         facts = {"coordinates": self.recipe.coordinates, "stage": self.stage.name}

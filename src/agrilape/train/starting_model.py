@@ -30,7 +30,7 @@ class StartingModel:
         folder: Its checkpoint or adapter.
         lape: Settings of its LAPE, attached or merged; None without.
         merged: Was LAPE merged into the vocabulary?
-        coordinates: How it was trained to spell places: `position_tokens` or `numerals`.
+        coordinates: How it was trained to spell places: `position_tokens` or `text`.
         lora_rank: Of an adapter's LoRA; None without.
         made_from: Digest of all that a finished stage was made from; None where nothing says so.
     """
@@ -135,7 +135,7 @@ def _check_model(recipe: Recipe, start: StartingModel | None) -> None:
 def _contradictions(recipe: Recipe, start: StartingModel, trained: LapeConfig) -> Iterator[tuple[str, str]]:
     """What in a recipe would make another model of the trained one: problem and remedy."""
     if not wants_lape(recipe):
-        what = "coordinates are numerals" if recipe.coordinates == "numerals" else "no stage enables LAPE"
+        what = "coordinates are text" if recipe.coordinates == "text" else "no stage enables LAPE"
         yield (
             f"{what}, but the model was trained with LAPE",
             "enable it, or start from a model without LAPE (`agrilape merge` makes one)",
@@ -177,7 +177,7 @@ def describe(recipe: Recipe, start: StartingModel) -> Iterator[str]:
     elif start.lape is not None:
         yield from _describe_lape(recipe, start.lape, start.merged)
     elif recipe.coordinates == "position_tokens":
-        spelled = ", and was trained to write places as numerals" * (start.coordinates == "numerals")
+        spelled = ", and was trained to write places as text" * (start.coordinates == "text")
         yield f"it has no LAPE{spelled}: rows begin anew ({recipe.lape.initialisation})"
 
 
@@ -200,8 +200,8 @@ def _describe_lape(recipe: Recipe, trained: LapeConfig, merged: bool) -> Iterato
     for stage in recipe.stages:
         if not stage.enable_lape:
             yield f"stage {stage.name}: LAPE is off while it trains, and kept"
-        elif stage.introduction.gate in ("linear", "cosine"):
+        elif stage.lape_schedule.gate in ("linear", "cosine"):
             yield (
-                f"stage {stage.name}: introduction.gate shuts the trained injection and opens it again over "
-                f"{stage.introduction.lape_warmup_steps} steps; gate=off leaves it open"
+                f"stage {stage.name}: lape_schedule.gate shuts the trained injection and opens it again over "
+                f"{stage.lape_schedule.lape_warmup_steps} steps; gate=off leaves it open"
             )

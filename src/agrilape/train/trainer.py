@@ -287,8 +287,8 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
     def _settings_at(self, step: int) -> Row:
         """Learning rates and gate of the update at a step."""
         rates = {f"lr_{name}": peak * factor_of(name, self.stage)(step) for name, peak in self.peaks.items()}
-        scheduled = "lape" in self.peaks and self.stage.introduction.gate != "learned"
-        return {**rates, "gate": gate_factor(step, self.stage.introduction)} if scheduled else rates
+        scheduled = "lape" in self.peaks and self.stage.lape_schedule.gate != "learned"
+        return {**rates, "gate": gate_factor(step, self.stage.lape_schedule)} if scheduled else rates
 
     def _window(self, steps: int) -> Row:
         """What is known of the steps since the last log together: speed, mixture, LAPE."""
@@ -369,7 +369,7 @@ class _Introduction(TrainerCallback):  # type: ignore[misc]
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._lape is not None:
-            self._lape.gate = gate_factor(state.global_step, self.stage.introduction)
+            self._lape.gate = gate_factor(state.global_step, self.stage.lape_schedule)
             step = state.global_step + 1
             logged = step == args.max_steps or not (step % args.logging_steps and step % args.save_steps)
             self._lape.record = GradientRecord() if logged else None

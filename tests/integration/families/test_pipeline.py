@@ -36,7 +36,7 @@ def test_a_family_is_trained_and_answers(speaker, name, tmp_path):
         moved = [not value.equal(before[name]) for name, value in groups[group] if name in before]
         assert any(moved), group
     examples = [case.example(100), case.example(101)]
-    decoding = Decoding(constrained=True, max_new_tokens=24)
+    decoding = Decoding(constrained_decoding=True, max_new_tokens=24)
     answers = [
         answer
         for batch in predict_samples(trained, examples, batch_size=4, decoding=decoding)

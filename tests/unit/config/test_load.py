@@ -46,8 +46,8 @@ def test_strategy_names_reach_their_settings(recipe_file):
     )
     assert recipe.lape.num_spatial_tokens == 120
     assert recipe.loss.spatial_pos_weight == 3
-    assert {stage.introduction.lape_warmup_steps for stage in recipe.stages} == {7}
-    assert {stage.introduction.lape_lr_multiplier for stage in recipe.stages} == {0.25}
+    assert {stage.lape_schedule.lape_warmup_steps for stage in recipe.stages} == {7}
+    assert {stage.lape_schedule.lape_lr_multiplier for stage in recipe.stages} == {0.25}
 
 
 def test_strategy_names_may_stand_at_the_top_of_a_recipe(recipe_file):
@@ -56,7 +56,7 @@ def test_strategy_names_may_stand_at_the_top_of_a_recipe(recipe_file):
     recipe = load_recipe(recipe_file, ["num_spatial_tokens=90"])
     assert recipe == load_recipe(
         recipe_file,
-        ["lape.num_spatial_tokens=90", "stages.*.introduction.lape_warmup_steps=7"],
+        ["lape.num_spatial_tokens=90", "stages.*.lape_schedule.lape_warmup_steps=7"],
     )
     assert (recipe.lape.num_spatial_tokens, recipe.loss.temporal_pos_weight) == (90, 0.5)
     assert parse_recipe({**MINIMAL, **names}).lape.num_spatial_tokens == 120
@@ -72,7 +72,7 @@ def test_a_stage_is_skipped_by_null(recipe_file):
 
 
 def test_a_learned_gate_of_a_stage_makes_the_gate_of_lape_learned(recipe_file):
-    learned = "stages.domain.introduction.gate=learned"
+    learned = "stages.domain.lape_schedule.gate=learned"
     assert load_recipe(recipe_file).lape.gate == "fixed"
     assert load_recipe(recipe_file, [learned]).lape.gate == "learned"
     with pytest.raises(RecipeError, match=r"lape\.gate=learned"):
@@ -105,7 +105,7 @@ def test_stages_are_addressed_by_name_and_number(recipe_file):
 
 def test_master_switch_turns_lape_off_everywhere(recipe_file):
     recipe = load_recipe(recipe_file, ["enable_lape=false"])
-    assert recipe.coordinates == "numerals"
+    assert recipe.coordinates == "text"
     assert not any(stage.enable_lape for stage in recipe.stages)
 
 
@@ -117,14 +117,14 @@ def test_master_switch_turns_lape_off_everywhere(recipe_file):
         ("stages.lape.steps=3", "align, domain"),
         ("lape.num_spatial_tokens=1", "num_spatial_tokens"),
         ("model.preset=null", "preset or a path"),
-        ("coordinates=numerals", "enables LAPE"),
+        ("coordinates=text", "enables LAPE"),
         ("steps", "cannot read the override"),
         ("stages.1.name=align", "share a name"),
         ("stages.domain.learning_rates={}", "domain: nothing trains"),
         ("stages.align.learning_rates={lape: 1.0e-3}", "it is off"),
         ("stages.align.learning_rates.lora=1.0e-3", "set model.lora_rank"),
         ("model.lora_rank=8", "learning_rates.lora instead of llm"),
-        ("stages.domain.introduction={gate: linear, lape_warmup_steps: 0}", "has no steps"),
+        ("stages.domain.lape_schedule={gate: linear, lape_warmup_steps: 0}", "has no steps"),
     ],
 )
 def test_errors_name_the_field_and_the_remedy(recipe_file, override, said):

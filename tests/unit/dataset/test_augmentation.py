@@ -5,7 +5,7 @@ import pytest
 from affine import Affine
 from PIL import Image
 
-from agrilape.dataset.augmentation import dihedral, recolour, turn
+from agrilape.dataset.augmentation import colour_jitter, dihedral, turn
 from agrilape.dataset.prompt_templates import layout_text
 from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.geo.georeference import Georeference
@@ -100,7 +100,7 @@ def test_a_chip_is_left_as_it_is_if_words_hold_only_for_the_picture_as_it_is(k):
 def test_other_light_falls_alike_on_all_pictures_of_a_series():
     grey = Picture(encode_png(np.full((4, 4, 3), 100, np.uint8)))
     chip = Chip("c", "s", "fake", (grey, grey))
-    lit = recolour(Example(chip, ()), np.random.default_rng(3), 1.0).chip.pictures
+    lit = colour_jitter(Example(chip, ()), np.random.default_rng(3), 1.0).chip.pictures
     one, other = (np.asarray(Image.open(io.BytesIO(picture.data))) for picture in lit)
     assert (one == other).all()
     assert (one != 100).any()
@@ -109,5 +109,5 @@ def test_other_light_falls_alike_on_all_pictures_of_a_series():
 
 def test_no_light_changes_at_strength_zero():
     chip = Chip("c", "s", "fake", (Picture(encode_png(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))),))
-    lit = recolour(Example(chip, ()), np.random.default_rng(3), 0.0).chip.pictures[0]
+    lit = colour_jitter(Example(chip, ()), np.random.default_rng(3), 0.0).chip.pictures[0]
     assert (np.asarray(Image.open(io.BytesIO(lit.data))).ravel() == np.arange(48)).all()

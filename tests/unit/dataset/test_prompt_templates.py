@@ -68,7 +68,7 @@ def test_a_crop_that_is_not_there_is_asked_for_like_one_that_is(language):
 
 
 def test_answers_are_in_the_language_too():
-    from tests.unit.samples.tasks.conftest import questions
+    from tests.unit.prepare.tasks.conftest import questions
 
     box = Box(0.0, 0.0, 0.5, 0.3)
     view = ChipAnnotations(

@@ -45,8 +45,8 @@ def example(number, scene="a"):
     answers = {
         "field_at_point": (("Which field is at ", Point(x + 0.1, 0.5), "?"), (Box(x, 0.4, x + 0.2, 0.6),)),
         "crop_in_box": (("What grows in ", Box(x, 0.4, x + 0.2, 0.6), "?"), (("maize", "oats")[number % 2],)),
-        "greenest": (("When is it greenest?",), (Instant(0.4 + 0.01 * number),)),
-        "green_span": (("When is it green?",), (Span(0.3, 0.5 + 0.01 * number),)),
+        "peak_of_season": (("When is it greenest?",), (Instant(0.4 + 0.01 * number),)),
+        "growing_season": (("When is it green?",), (Span(0.3, 0.5 + 0.01 * number),)),
     }
     samples = [
         Sample(f"{chip.id}/{task}/0", chip.id, task, *texts, {"crop": "maize", "size": "small"})

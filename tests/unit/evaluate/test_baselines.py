@@ -30,7 +30,7 @@ def test_boxes(known, examples):
 def test_the_whole_chip_is_among_the_guesses(known, examples):
     """Answers that cover everything score on large fields; the model is compared with just that."""
     assert answer(known, "whole_chip", examples[0], "field_at_point") == (Box(0, 0, 1, 1),)
-    assert answer(known, "whole_chip", examples[0], "greenest") is None
+    assert answer(known, "whole_chip", examples[0], "peak_of_season") is None
 
 
 def asked(known_answer):
@@ -57,16 +57,16 @@ def test_words_and_times(known, examples):
     assert answer(known, "majority", examples[1], "crop_in_box") == (
         "maize",
     )  # a tie: the first in the alphabet
-    assert answer(known, "mean_date", examples[0], "greenest")[0].t == pytest.approx(0.425)
-    assert answer(known, "mean_date", examples[0], "green_span")[0] == pytest.approx(Span(0.3, 0.525))
+    assert answer(known, "mean_date", examples[0], "peak_of_season")[0].t == pytest.approx(0.425)
+    assert answer(known, "mean_date", examples[0], "growing_season")[0] == pytest.approx(Span(0.3, 0.525))
 
 
 def test_nearest_date_is_an_acquisition(known, examples):
     dated = [Picture(b"", date(2021, month, 1)) for month in (2, 6, 9)]
     chip = dataclasses.replace(examples[0].chip, pictures=tuple(dated))
     example = dataclasses.replace(examples[0], chip=chip)
-    assert answer(known, "nearest_date", example, "greenest") == (Instant(151 / 364),)
-    assert answer(known, "nearest_date", examples[0], "greenest") is None
+    assert answer(known, "nearest_date", example, "peak_of_season") == (Instant(151 / 364),)
+    assert answer(known, "nearest_date", examples[0], "peak_of_season") is None
 
 
 def test_random_is_repeatable_and_drawn_from_training(known, examples):
@@ -89,5 +89,5 @@ def test_no_baseline_looks_at_the_answer_or_the_image(known, examples):
 
 def test_what_does_not_fit_is_left_out(known, examples):
     assert answer(known, "centre_box", examples[0], "crop_in_box") is None
-    assert answer(known, "mean_box_at_point", examples[0], "greenest") is None
-    assert answer({}, "random", examples[0], "greenest") is None
+    assert answer(known, "mean_box_at_point", examples[0], "peak_of_season") is None
+    assert answer({}, "random", examples[0], "peak_of_season") is None

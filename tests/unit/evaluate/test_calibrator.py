@@ -78,8 +78,8 @@ def test_each_truth_is_found_once_and_what_was_not_named_is_missed(make_row):
         ("absent_crop", ["There is no maize here."], [WRONG], [0]),
         ("crop_boxes", [TRUE], ["There is no maize here."], []),
         ("green_span", [Span(0.2, 0.6)], [Span(0.2, 0.5)], [1]),
-        ("greenest", [Instant(0.5)], [Instant(0.52)], [1]),
-        ("greenest", [Instant(0.5)], [Instant(0.7)], [0]),
+        ("peak_of_season", [Instant(0.5)], [Instant(0.52)], [1]),
+        ("peak_of_season", [Instant(0.5)], [Instant(0.7)], [0]),
     ],
 )
 def test_what_counts_as_right(make_row, task, wanted, given, right):

@@ -30,8 +30,8 @@ def whole_files(make_row):
     answers = {
         "crop_box": Box(0, 0, 0.5, 0.5),
         "count": "3",
-        "greenest": Instant(0.5),
-        "green_span": Span(0, 1),
+        "peak_of_season": Instant(0.5),
+        "growing_season": Span(0, 1),
     }
     return {
         "agrilape": (

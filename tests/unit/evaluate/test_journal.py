@@ -82,7 +82,7 @@ def test_subset_spreads_the_limit_over_chips(examples):
     subset = Subset("stills", examples, limit=3)
     asked = [sample for example in subset for sample in example.samples]
     assert len(asked) == 3 * 4
-    chips = [sample.chip for sample in asked if sample.task == "greenest"]
+    chips = [sample.chip for sample in asked if sample.task == "peak_of_season"]
     assert chips == ["stills/c0", "stills/c2", "stills/c5"]
     assert {sample.chip for example in subset for sample in example.samples} == {e.chip.id for e in subset}
 

@@ -31,7 +31,7 @@ def rows(make_row, sigma, claimed, n=300):
         off, late = box + rng.normal(0, sigma, 4), moment + rng.normal(0, sigma, 1)
         yield make_row("crop_box", ["at ", Box(*box)], ["it is at ", Box(*off)], id=f"b{number}", scene=scene,
                        intervals=(stated(off, claimed),))  # fmt: skip
-        yield make_row("greenest", [Instant(*moment)], [Instant(*late)], id=f"t{number}", scene=scene,
+        yield make_row("peak_of_season", [Instant(*moment)], [Instant(*late)], id=f"t{number}", scene=scene,
                        intervals=(stated(late, claimed),))  # fmt: skip
 
 

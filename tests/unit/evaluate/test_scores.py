@@ -88,8 +88,8 @@ def test_counts(make_row):
 
 def test_dates(make_row):
     found = scores(
-        make_row("greenest", [Instant(0.5)], [Instant(0.5 + 15 / SEASON.days)], window=SEASON),
-        make_row("greenest", [Instant(0.5)], ["in June"], window=SEASON),
+        make_row("peak_of_season", [Instant(0.5)], [Instant(0.5 + 15 / SEASON.days)], window=SEASON),
+        make_row("peak_of_season", [Instant(0.5)], ["in June"], window=SEASON),
     )
     assert found["days"] == pytest.approx((15 + SEASON.days) / 2)
     assert (found["within_10_days"], found["within_20_days"]) == (0, 0.5)
@@ -97,8 +97,8 @@ def test_dates(make_row):
 
 def test_spans(make_row):
     found = scores(
-        make_row("green_span", [Span(0.2, 0.6)], [Span(0.4, 0.8)], window=SEASON),
-        make_row("green_span", [Span(0.2, 0.6)], [Instant(0.4)], window=SEASON),
+        make_row("growing_season", [Span(0.2, 0.6)], [Span(0.4, 0.8)], window=SEASON),
+        make_row("growing_season", [Span(0.2, 0.6)], [Instant(0.4)], window=SEASON),
     )
     assert found["tiou"] == pytest.approx(1 / 6)
     assert found["recall_30"] == 0.5
@@ -182,10 +182,10 @@ def test_hcat_credit_where_the_truth_has_codes(make_row):
 
 
 def test_the_way_round_the_year_is_measured_where_a_suite_asks_for_it(make_row):
-    row = make_row("greenest", [Instant(2 / 364)], [Instant(362 / 364)], window=SEASON)
-    assert list(score_tasks([row])["greenest"]) == ["days", "within_10_days", "within_20_days"]
-    wanted = {"greenest": ["days_circular", "days"]}
-    found = score_tasks([row], wanted)["greenest"]
+    row = make_row("peak_of_season", [Instant(2 / 364)], [Instant(362 / 364)], window=SEASON)
+    assert list(score_tasks([row])["peak_of_season"]) == ["days", "within_10_days", "within_20_days"]
+    wanted = {"peak_of_season": ["days_circular", "days"]}
+    found = score_tasks([row], wanted)["peak_of_season"]
     assert found["days_circular"].value == pytest.approx(365.2425 - 360)
     assert found["days"].value == pytest.approx(360)
 
@@ -212,9 +212,9 @@ def test_unknown_tasks_are_measured_by_their_answers(make_row, answer, first):
 
 
 def test_agreement_ranks_answers(make_row):
-    assert agreement(make_row("greenest", [Instant(0.5)], [Instant(0.75)], window=SEASON)) == pytest.approx(
-        0.75
-    )
+    assert agreement(
+        make_row("peak_of_season", [Instant(0.5)], [Instant(0.75)], window=SEASON)
+    ) == pytest.approx(0.75)
     assert agreement(make_row("crop_box", [TRUE], [])) == 0
 
 
@@ -241,10 +241,10 @@ def test_summary(make_row):
             zip("abbcdef", ["maize", "oats", "oats", *["maize"] * 4], strict=True)
         )
     ]
-    rows.append(make_row("greenest", [Instant(0.5)], [], id="t", window=SEASON))
+    rows.append(make_row("peak_of_season", [Instant(0.5)], [], id="t", window=SEASON))
     wrong = [make_row("crop_box", [TRUE], [Box(0, 0, 1, 1)], id=row.id, scene=row.scene) for row in rows[:7]]
     baselines = {"whole image": [*wrong, None], "silent": [None] * 8}
-    rivals = {"crop_box": "whole image", "greenest": "silent", "count": "silent"}
+    rivals = {"crop_box": "whole image", "peak_of_season": "silent", "count": "silent"}
     found = summarise(rows, baselines, rivals)
     assert found["tasks"]["crop_box"]["acc_90"] == {
         "value": 1, "low": 1, "high": 1, "n": 7, "scenes": 6,
@@ -257,7 +257,7 @@ def test_summary(make_row):
     assert (versus["metric"], versus["baseline"], versus["n"]) == ("miou", "whole image", 7)
     assert versus["value"] == pytest.approx(1 - TRUE.area)
     assert versus["p"] == 2 / 64
-    assert "greenest" not in found["versus_baseline"]
+    assert "peak_of_season" not in found["versus_baseline"]
 
 
 def test_which_name_is_taken_for_which(make_row):
@@ -274,11 +274,11 @@ def test_the_rival_is_chosen_where_the_model_is_not_judged(make_row):
 
     near, far, box = Instant(0.5), Instant(0.9), TRUE
     rehearsal = {
-        "early": [*rows("greenest", near, [near, near]), *rows("crop_box", box, [None, None])],
-        "late": [*rows("greenest", near, [far, far]), *rows("crop_box", box, [Box(0, 0, 1, 1)] * 2)],
-        "partial": [*rows("greenest", near, [None, None]), *rows("crop_box", box, [box, None])],
+        "early": [*rows("peak_of_season", near, [near, near]), *rows("crop_box", box, [None, None])],
+        "late": [*rows("peak_of_season", near, [far, far]), *rows("crop_box", box, [Box(0, 0, 1, 1)] * 2)],
+        "partial": [*rows("peak_of_season", near, [None, None]), *rows("crop_box", box, [box, None])],
     }
-    assert choose_rivals(rehearsal) == {"greenest": "early", "crop_box": "late"}
+    assert choose_rivals(rehearsal) == {"peak_of_season": "early", "crop_box": "late"}
 
 
 def test_every_answer_of_a_task_has_its_kind():
@@ -313,7 +313,7 @@ def test_a_place_for_what_is_not_there_is_wrong(make_row):
         make_row("absent_crop", answer, ["There is no rice here. ", TRUE]),
         make_row("absent_crop", answer, []),
     )
-    assert (found["declined"], found["exact_match"]) == (0.5, 0.5)
+    assert (found["refusal_rate"], found["exact_match"]) == (0.5, 0.5)
 
 
 def test_shares_and_areas(make_row):
@@ -327,7 +327,7 @@ def test_shares_and_areas(make_row):
 
 def test_where_and_when_are_scored_together(make_row):
     answer = [TRUE, Span(0.2, 0.6)]
-    found = scores(make_row("field_and_span", answer, [TRUE, Span(0.4, 0.8)], window=SEASON))
+    found = scores(make_row("field_and_season", answer, [TRUE, Span(0.4, 0.8)], window=SEASON))
     assert (found["miou"], found["viou"]) == (1, pytest.approx(1 / 3))
 
 

@@ -113,13 +113,13 @@ def test_a_series_is_dated_and_spread(config, make_scene):
 def test_recorded_dates_go_before_measured_ones(config, maize, make_scene):
     images = seasonal(0.2, 0.3, 0.5, 0.8, 0.7, 0.5, 0.3, 0.2)
     (one,) = ChipCutter(make_scene(parcels=[maize], ndvi=images), config(series=4)).cut(CORNER).fields
-    assert one.greenest.when == Instant(SEASON.position(SEASON.start + timedelta(days=90)))
-    assert not one.greenest.recorded
+    assert one.peak_of_season.when == Instant(SEASON.position(SEASON.start + timedelta(days=90)))
+    assert not one.peak_of_season.recorded
     recorded = replace(
         maize, peak=SEASON.date_at(0.5), emergence=SEASON.date_at(-0.2), harvest=SEASON.date_at(0.75)
     )
     (one,) = ChipCutter(make_scene(parcels=[recorded], ndvi=images), config(series=4)).cut(CORNER).fields
-    assert one.greenest.when.t == pytest.approx(0.5, abs=1 / 365)
+    assert one.peak_of_season.when.t == pytest.approx(0.5, abs=1 / 365)
     assert one.green.when == pytest.approx(Span(0.0, 0.75), abs=1 / 365)
     assert one.green.recorded
 
@@ -131,11 +131,11 @@ def test_labelled_points_get_their_place_and_pixel(config, make_scene):
         ChipCutter(make_scene(ndvi=images, observations=tuple(seen)), config(series=4)).cut(CORNER).spots
     )
     assert (spot.point, spot.value) == ((0.5, 0.25), "cropland")
-    assert spot.greenest is not None
+    assert spot.peak_of_season is not None
 
 
 def test_pictures_are_reduced_on_request(config, make_scene):
-    chip = ChipCutter(make_scene(), config(picture_side=32)).cut(WHOLE).chip
+    chip = ChipCutter(make_scene(), config(image_size=32)).cut(WHOLE).chip
     assert Image.open(io.BytesIO(chip.pictures[0].data)).size == (32, 32)
 
 

@@ -15,7 +15,7 @@ def table():
     """The tasks by subject, as the page should show them."""
     lines = ["| task | what is asked | answer | |", "| --- | --- | --- | --- |"]
     for task in sorted(TASKS.values(), key=lambda one: (one.subject, one.name)):
-        needs = ["a series"] * task.dated + ["words only"] * (not task.positions)
+        needs = ["a time series"] * task.dated + ["words only"] * (not task.positions)
         answer = task.answer.replace("_", " ")
         lines.append(f"| `{task.name}` | {task.description} | {answer} | {', '.join(needs)} |")
     return "\n".join(lines) + "\n"

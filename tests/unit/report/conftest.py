@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 CROPS = ("maize", "winter wheat", "rapeseed", "sugar beet", "grass")
-TASKS = ("crop_box", "crop_boxes", "field_at_point", "crop_in_box", "green_span", "greenest")
+TASKS = ("crop_box", "crop_boxes", "field_at_point", "crop_in_box", "growing_season", "peak_of_season")
 STAGES = (("align", False), ("lape_warmup", True), ("domain", True))
 
 
@@ -47,7 +47,7 @@ def recipe() -> dict:
             "name": name, "enable_lape": lape, "steps": 200, "batch_size": 32, "questions_per_chip": 8,
             "learning_rates": {"vision": None if lape else 2e-3, "projector": 2e-3, "llm": 1.5e-3,
                                "lape": 1.5e-3 if lape else None},
-            "introduction": {"schedule": "continuous", "lape_warmup_steps": 60, "lape_lr_multiplier": 0.5,
+            "lape_schedule": {"schedule": "continuous", "lape_warmup_steps": 60, "lape_lr_multiplier": 0.5,
                              "gate": "linear"},
             "mixture": {"remote_sensing_general": {"weight": 0.4}, "agricultural_images": {"weight": 0.4},
                         "spatial_reasoning_tasks": {"weight": 0.2}},
@@ -62,7 +62,7 @@ def recipe() -> dict:
 
 def manifest() -> dict:
     def split(chips: int) -> dict:
-        tasks = {"crop_box": 3 * chips, "crop_in_box": 2 * chips, "green_span": chips}
+        tasks = {"crop_box": 3 * chips, "crop_in_box": 2 * chips, "growing_season": chips}
         return {
             "chips": chips,
             "pictures": chips,
@@ -138,9 +138,9 @@ def wanted(task: str, crop: str, true: list, box: list, number: int) -> tuple[li
     if task == "crop_in_box":
         said = crop if number % 3 else "grass"
         return [crop], [said], said, []
-    if task == "green_span":
+    if task == "growing_season":
         return [{"span": [0.2, 0.6]}], [{"span": [0.2 + number / 30, 0.65]}], "[<TEMP-010><TEMP-032>]", []
-    if task == "greenest":
+    if task == "peak_of_season":
         return [{"instant": 0.45}], [{"instant": 0.45 + number / 40}], "[<TEMP-022>]", []
     more = [{"box": [0.6, 0.62, 0.95, 0.93]}] if task == "crop_boxes" else []
     return [{"box": true}, *more], [{"box": box}, *more], "[<WIDTH-012>...]", []
@@ -174,22 +174,25 @@ def metrics() -> dict:
             "crop_box": box(0.61),
             "field_at_point": box(0.4),
             "crop_in_box": {"accuracy": score(0.83, n=60)},
-            "greenest": {"days": score(9.2, 1.4)},
-            "green_span": {"tiou": score(0.51, 0.05)},
+            "peak_of_season": {"days": score(9.2, 1.4)},
+            "growing_season": {"tiou": score(0.51, 0.05)},
             "scene": {"accuracy": {"value": 0.5, "low": None, "high": None, "n": 8, "scenes": 1}},
         },
         "baselines": {
             "mean_box": {"crop_box": box(0.24)},
             "mean_box_at_point": {"field_at_point": box(0.42)},
             "majority": {"crop_in_box": {"accuracy": score(0.31)}},
-            "mean_date": {"greenest": {"days": score(21.0, 2.0)}, "green_span": {"tiou": score(0.62)}},
+            "mean_date": {
+                "peak_of_season": {"days": score(21.0, 2.0)},
+                "growing_season": {"tiou": score(0.62)},
+            },
         },
         "versus_baseline": {
             "crop_box": versus("miou", "mean_box", 0.37),
             "field_at_point": versus("miou", "mean_box_at_point", -0.02),
             "crop_in_box": versus("accuracy", "majority", 0.52),
-            "greenest": versus("days", "mean_date", -11.8, 2.0),
-            "green_span": versus("tiou", "mean_date", -0.11),
+            "peak_of_season": versus("days", "mean_date", -11.8, 2.0),
+            "growing_season": versus("tiou", "mean_date", -0.11),
         },
         "by": {"crop": {crop: {"crop_box": {"miou": score(0.5, n=90)}} for crop in CROPS}},
         "calibration": {

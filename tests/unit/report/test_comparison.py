@@ -41,16 +41,16 @@ def test_a_difference_counts_if_it_is_significant_among_all_tasks(runs):
     assert (crops.own, crops.other, crops.gain.value, crops.outcome) == (1, 0, 1, "ahead")
     # Nine scenes: of 512 exchanges two are as extreme; six tasks.
     assert crops.p == pytest.approx(6 * 2 / 512)
-    assert tasks["greenest"].outcome == "level"
+    assert tasks["peak_of_season"].outcome == "level"
     (turned,) = compare_runs(runs[1], [runs[0]])
     assert [row.outcome for row in turned.tasks if row.task == "crop_in_box"] == ["behind"]
 
 
 def test_samples_of_only_one_run_are_left_out_and_said(runs):
-    rewrite(runs[1], lambda row: row if row["task"] != "greenest" else None)
+    rewrite(runs[1], lambda row: row if row["task"] != "peak_of_season" else None)
     (found,) = compare_runs(runs[0], [runs[1]])
     assert (found.shared, found.left_out) == (45, 9)
-    assert "greenest" not in {row.task for row in found.tasks}
+    assert "peak_of_season" not in {row.task for row in found.tasks}
 
 
 def test_the_page_and_the_markdown_show_it(runs, tmp_path):
@@ -69,7 +69,9 @@ def test_rows_of_any_other_model_are_a_run_too(runs, tmp_path):
     (whole,) = compare_runs(runs[0], [theirs])
     assert (whole.name, whole.tasks) == ("bad", expected.tasks)
     rows = [json.loads(line) for line in theirs.read_text().splitlines()]
-    few = [{"id": row["id"], "prediction": row["prediction"]} for row in rows if row["task"] != "greenest"]
+    few = [
+        {"id": row["id"], "prediction": row["prediction"]} for row in rows if row["task"] != "peak_of_season"
+    ]
     path = tmp_path / "other_model.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in few))
     (found,) = compare_runs(runs[0], [path])

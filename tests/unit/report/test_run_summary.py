@@ -14,13 +14,13 @@ def run(**facts):
     [
         ({"enable_lape": False}, "off"),
         (
-            {"enable_lape": True, "introduction": {"schedule": "same", "lape_lr_multiplier": 0.5}},
+            {"enable_lape": True, "lape_schedule": {"schedule": "same", "lape_lr_multiplier": 0.5}},
             "on; 0.5 x its rate; gate open",
         ),
         (
             {
                 "enable_lape": True,
-                "introduction": {"schedule": "stepped", "lape_warmup_steps": 60, "gate": "linear"},
+                "lape_schedule": {"schedule": "stepped", "lape_warmup_steps": 60, "gate": "linear"},
             },
             "on; stepped up to 1 x its rate after 60 steps; gate linear over 60 steps",
         ),

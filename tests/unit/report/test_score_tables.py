@@ -99,7 +99,7 @@ def test_blocks_of_few_scenes_are_told_from_scenes():
 
 def test_the_verdict_counts_tasks_and_names_the_clearest_with_its_interval():
     together = metrics(0.3, low=0.25, high=0.35)
-    worse = metrics(5.0, "days", "greenest", low=4.0, high=6.0)
+    worse = metrics(5.0, "days", "peak_of_season", low=4.0, high=6.0)
     for key in ("tasks", "versus_baseline"):
         together[key] |= worse[key]
     together["baselines"]["mean_box"] |= worse["baselines"]["mean_box"]
@@ -108,7 +108,7 @@ def test_the_verdict_counts_tasks_and_names_the_clearest_with_its_interval():
         "The model beats the best blind baseline in 1 of 2 tasks: clearest in crop box"
     )
     assert "30.0 points better (95 % interval +25.0 to +35.0, p = 0.02)" in sentence
-    assert "1 worse, most in greenest" in sentence
+    assert "1 worse, most in peak of season" in sentence
     assert "5.0 days worse (95 % interval −6.0 to −4.0, p = 0.02)" in sentence
 
 
@@ -143,8 +143,10 @@ def test_an_unknown_metric_gets_a_plain_name():
 @given(st.floats(0, 1), st.floats(0, 50))
 def test_marks_stay_on_the_axis(own, rival):
     (table,) = task_scores({
-        "tasks": {"greenest": {"days": {"value": own, "low": None, "high": None, "n": 3}}},
-        "baselines": {"mean_date": {"greenest": {"days": {"value": rival, "low": 0, "high": rival, "n": 3}}}},
+        "tasks": {"peak_of_season": {"days": {"value": own, "low": None, "high": None, "n": 3}}},
+        "baselines": {
+            "mean_date": {"peak_of_season": {"days": {"value": rival, "low": 0, "high": rival, "n": 3}}},
+        },
     })  # fmt: skip
     assert 0 <= table.share(own) <= 100
     assert 0 <= table.share(rival) <= 100

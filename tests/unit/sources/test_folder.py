@@ -30,7 +30,7 @@ def test_one_folder_is_one_scene_in_order_of_date(write_raster, write_parcels, t
         json.dumps(
             {
                 "window": {"start": "2021-02-01", "end": "2021-10-31"},
-                "fully_labelled": False,
+                "exhaustively_labelled": False,
                 "region": "Jutland",
             }
         )
@@ -45,7 +45,7 @@ def test_one_folder_is_one_scene_in_order_of_date(write_raster, write_parcels, t
     ]
     assert (only.window.start, only.window.end) == (date(2021, 2, 1), date(2021, 10, 31))
     assert [parcel.crop for parcel in only.parcels] == ["winter wheat", "maize"]
-    assert not only.fully_labelled
+    assert not only.exhaustively_labelled
     assert (only.meta["region"], only.meta["group"]) == ("Jutland", "scene_0000")
     assert only.meta["gsd_m"] == pytest.approx(10, rel=1e-3)
 
@@ -295,17 +295,17 @@ def test_an_unknown_key_of_scene_json_is_refused_with_the_nearest(write_raster, 
     (tmp_path / "scene.json").write_text('{"fuly_labelled": true}')
     (problem,) = open_folder(tmp_path).problems
     assert "unknown key 'fuly_labelled'" in problem.reason
-    assert "did you mean 'fully_labelled'?" in problem.reason
+    assert "did you mean 'exhaustively_labelled'?" in problem.reason
 
 
 def test_nobody_assumes_that_all_is_labelled(write_raster, write_parcels, tmp_path):
     write_raster("a.tif")
     write_parcels("parcels.gpkg")
     (scene,) = open_folder(tmp_path).scenes
-    assert not scene.fully_labelled
+    assert not scene.exhaustively_labelled
     assert 0 < scene.meta["labelled_share"] < 1
-    (stated,) = open_folder(tmp_path, fully_labelled=True).scenes
-    assert stated.fully_labelled
+    (stated,) = open_folder(tmp_path, exhaustively_labelled=True).scenes
+    assert stated.exhaustively_labelled
     assert "labelled_share" not in stated.meta
 
 

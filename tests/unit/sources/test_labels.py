@@ -75,7 +75,7 @@ def test_observations_of_a_table_in_degrees(write_raster, tmp_path, stage):
         ("harvest", "", date(2021, 8, 1)),
     ]
     assert (scene.observations[0].x, scene.observations[0].y) == pytest.approx((10.5, 20.5), abs=1e-3)
-    assert not scene.fully_labelled  # points say nothing about the ground between them
+    assert not scene.exhaustively_labelled  # points say nothing about the ground between them
     assert "observations.csv: left out 1 observations without a date" in opened.notes
     assert "observations.csv: left out 1 rows without a place" in opened.notes
 
@@ -156,10 +156,10 @@ def test_picture_with_a_mask_or_boxes(tmp_path):
     (box,) = two.parcels
     assert (box.crop, box.outline.bounds, box.area_ha) == ("winter wheat", (1, 2, 11, 12), None)
     assert box.attributes == {"box_only": True}
-    assert not one.fully_labelled  # a mask's 0 and the ground beside boxes may be anything
-    assert not two.fully_labelled
-    (tmp_path / "scene.json").write_text('{"fully_labelled": true}')
-    assert all(scene.fully_labelled for scene in open_folder(tmp_path, images="*.png").scenes)
+    assert not one.exhaustively_labelled  # a mask's 0 and the ground beside boxes may be anything
+    assert not two.exhaustively_labelled
+    (tmp_path / "scene.json").write_text('{"exhaustively_labelled": true}')
+    assert all(scene.exhaustively_labelled for scene in open_folder(tmp_path, images="*.png").scenes)
     assert opened.notes == (PARTLY, "2 pictures have no place on the map: pixels only")
 
 

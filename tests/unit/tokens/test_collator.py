@@ -34,7 +34,7 @@ def answers(batch, processor):
 
 
 @pytest.mark.parametrize("packing", [torch.bool, None])
-@pytest.mark.parametrize("coordinates", ["position_tokens", "numerals"])
+@pytest.mark.parametrize("coordinates", ["position_tokens", "text"])
 def test_exactly_the_answers_are_learnt(positioned, codec, items, packing, coordinates):
     processor, _ = positioned
     batch = Collator(processor, codec, coordinates, packing)(items)
@@ -55,7 +55,7 @@ def test_targets_are_the_exact_positions(positioned, codec, items):
 
 def test_numerals_have_no_targets_and_single_digits(positioned, codec, still):
     processor, _ = positioned
-    batch = Collator(processor, codec, "numerals")([TrainingItem(still, still.samples[:1])])
+    batch = Collator(processor, codec, "text")([TrainingItem(still, still.samples[:1])])
     assert batch["position_targets"].isnan().all()
     labels = [t for t in batch["labels"][0].tolist() if t >= 0]
     digits = [processor.tokenizer.decode([t]) for t in labels]

@@ -11,7 +11,7 @@ from agrilape.tokens import PositionCodec, parse, render
 from agrilape.tokens.grammar import coordinates_of, spell
 
 CODEC = PositionCodec(LapeConfig(num_spatial_tokens=150, num_temporal_tokens=50))
-NOTATIONS = pytest.mark.parametrize("coordinates", ["position_tokens", "numerals"])
+NOTATIONS = pytest.mark.parametrize("coordinates", ["position_tokens", "text"])
 unit = st.floats(0, 1)
 points = st.builds(Point, unit, unit)
 words = st.text(st.characters(exclude_characters="[]<>", exclude_categories=["Cs"]), min_size=1)
@@ -57,7 +57,7 @@ def test_what_is_written_is_read_back_to_half_a_token(coordinates, parts):
             assert part == want
             continue
         for (axis, read), (same, written) in zip(coordinates_of(part), coordinates_of(want), strict=True):
-            bins = 1000 if coordinates == "numerals" else CODEC.bins(axis)
+            bins = 1000 if coordinates == "text" else CODEC.bins(axis)
             assert axis == same
             assert abs(read - written) <= 0.5 / (bins - 1) + 1e-12
 
@@ -81,7 +81,7 @@ def test_exact_positions_give_the_exact_shapes_back(parts):
 def test_spelling_is_the_documented_one():
     parts = ("At ", Point(0.0, 1.0), ", ", Span(0.0, 1.0))
     assert render(parts, CODEC) == "At [<WIDTH-000><HEIGHT-149>], [<TEMP-000><TEMP-049>]"
-    assert render(parts, CODEC, "numerals") == "At [x000 y999], [t000 t999]"
+    assert render(parts, CODEC, "text") == "At [x000 y999], [t000 t999]"
     assert render((Box(0, 0, 0.5, 1),), CODEC) == "[<WIDTH-000><HEIGHT-000><WIDTH-075><HEIGHT-149>]"
 
 
@@ -121,7 +121,7 @@ def test_a_malformed_place_is_reported_and_the_sound_one_before_it_kept(text, pr
     ],
 )
 def test_malformed_numerals_are_reported(text, problem):
-    parsed = parse(f"[t999] {text}", CODEC, "numerals")
+    parsed = parse(f"[t999] {text}", CODEC, "text")
     assert problem in "".join(parsed.problems)
     assert parsed.shapes == (Instant(1.0),)
 
@@ -133,7 +133,7 @@ def test_blanks_inside_brackets_do_no_harm():
 def test_plain_brackets_and_words_stay_text():
     text = "maize [sic] at x12, t3 [about]"
     assert parse(text, CODEC).parts == (text,)
-    assert parse(text, CODEC, "numerals").parts == (text,)
+    assert parse(text, CODEC, "text").parts == (text,)
 
 
 def test_positions_that_cross_within_one_token_are_put_in_order():

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from agrilape.config.recipe import LapeIntroduction, LearningRates, MixtureEntry, StageConfig
+from agrilape.config.recipe import LapeSchedule, LearningRates, MixtureEntry, StageConfig
 from agrilape.train.schedule import factor_of, gate_factor, lape_factor, main_factor
 
 STEPS, WARMUP, LAPE_WARMUP = 100, 10, 40
@@ -19,7 +19,7 @@ def stage(**introduction) -> StageConfig:
         mixture={"all": MixtureEntry(weight=1, datasets=("d",))},
         steps=STEPS,
         warmup_steps=WARMUP,
-        introduction=LapeIntroduction(lape_warmup_steps=LAPE_WARMUP, **introduction),
+        lape_schedule=LapeSchedule(lape_warmup_steps=LAPE_WARMUP, **introduction),
     )
 
 
@@ -66,7 +66,7 @@ def test_no_warmup_starts_at_the_peak() -> None:
 def test_gate_opens_over_the_warmup() -> None:
     for step in range(STEPS):
         share = min(step / LAPE_WARMUP, 1)
-        assert gate_factor(step, stage(gate="off").introduction) == 1
-        assert gate_factor(step, stage(gate="linear").introduction) == pytest.approx(share)
+        assert gate_factor(step, stage(gate="off").lape_schedule) == 1
+        assert gate_factor(step, stage(gate="linear").lape_schedule) == pytest.approx(share)
         wanted = (1 - math.cos(math.pi * share)) / 2
-        assert gate_factor(step, stage(gate="cosine").introduction) == pytest.approx(wanted)
+        assert gate_factor(step, stage(gate="cosine").lape_schedule) == pytest.approx(wanted)

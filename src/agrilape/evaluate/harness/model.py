@@ -31,25 +31,29 @@ class Agrilape(lmms):  # type: ignore[misc]  # lmms-eval is untyped
     Args:
         checkpoint: A checkpoint, or a run folder, of which the last stage is taken.
         batch_size: Questions per batch.
-        constrained: Write only well-formed coordinates.
-        expectation: Read each position from the distribution over its axis.
+        constrained_decoding: Write only well-formed coordinates.
+        soft_argmax: Read each position from the distribution over its axis.
     """
 
     def __init__(
         self,
         checkpoint: str,
         batch_size: int | str = 16,
-        constrained: bool = False,
-        expectation: bool = False,
+        constrained_decoding: bool = False,
+        soft_argmax: bool = False,
         **ignored: Any,
     ) -> None:
         super().__init__()
+        soft_argmax = soft_argmax or bool(ignored.get("expectation"))  # as it was called before 0.2
+        constrained_decoding = constrained_decoding or bool(ignored.get("constrained"))
         process = processes()
         self._rank, self._world_size = process.process_index, process.num_processes
         if self._world_size > 1:
             self.accelerator = Accelerator()
         self._batch_size = int(batch_size)
-        self._decoding = Decoding(expectation=bool(expectation), constrained=bool(constrained))
+        self._decoding = Decoding(
+            soft_argmax=bool(soft_argmax), constrained_decoding=bool(constrained_decoding)
+        )
         self._answerer = Answerer(load_checkpoint(find_checkpoint(Path(checkpoint))), self._decoding)
 
     def generate_until(self, requests: list[Instance]) -> list[str]:

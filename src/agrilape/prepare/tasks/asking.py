@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from agrilape.config.former_names import first_task
 from agrilape.config.recipe import Fact
 from agrilape.dataset.metadata import told
 from agrilape.dataset.prompt_templates import Phrasings, fill, joined, load_phrasings
@@ -63,7 +64,7 @@ def _worded(
 ) -> Sample:
     form = f"{task}.{draft.form}" if draft.form else task
     return Sample(
-        id=f"{view.chip.id}/{task}/{number}",
+        id=f"{view.chip.id}/{first_task(task)}/{number}",
         chip=view.chip.id,
         task=task,
         question=joined((preamble, *fill(rng.choice(phrasings.questions[form]), draft.values))),

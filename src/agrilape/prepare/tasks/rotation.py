@@ -24,7 +24,7 @@ class Season(NamedTuple):
 
 
 @builder
-def crops_in_span(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def crops_in_season(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The labelled crop sequence of one season."""
     for season in _seasons(view):
         values: dict[str, Part] = {"point": season.point, "span": season.span}

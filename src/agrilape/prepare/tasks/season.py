@@ -16,9 +16,9 @@ FALLOW = "fallow"  # in a labelled sequence; it is no crop
 
 
 @builder
-def greenest(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def peak_of_season(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The moment of the season's peak."""
-    return _moments(view, rng, lambda one: one.greenest)
+    return _moments(view, rng, lambda one: one.peak_of_season)
 
 
 @builder
@@ -42,7 +42,7 @@ def harvest(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> 
 
 
 @builder
-def green_span(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def growing_season(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The green part of the season, or the time a crop stands on the field where its dates were recorded."""
     for values, form, one in pointed_at(view, rng):
         if one.green:

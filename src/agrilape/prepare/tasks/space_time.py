@@ -13,14 +13,14 @@ from agrilape.prepare.tasks.shared import facts, random_point, unambiguous
 
 
 @builder
-def field_and_span(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def field_and_season(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The box of the field at a point, and its green span."""
     for one in view.clear_fields:
         yield from _answered(one, {"point": random_point(one.interior, rng)})
 
 
 @builder
-def crop_and_span(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def crop_and_season(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The box of a crop that has exactly one field here, and its green span."""
     for crop, fields in unambiguous(view):
         if len(fields) == 1:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from agrilape.config.former_names import present_scores
 from agrilape.errors import DataError, did_you_mean
 from agrilape.evaluate.metrics.arrays import Floats
 from agrilape.io.json_text import read_json_object
@@ -130,4 +131,5 @@ def _trials(folder: Path) -> Iterator[Json]:
 
 
 def _read(file: Path) -> Json:
-    return read_json_object(file, DataError, "remove it, and run the study again")
+    content: Json = present_scores(read_json_object(file, DataError, "remove it, and run the study again"))
+    return content

@@ -120,7 +120,9 @@ def _scene(folder: Path, files: Sequence[RasterFile], vectors: Sequence[Path]) -
         "notes": [*series.notes, *table.notes],
     }
     name = files[0].path.relative_to(folder).with_suffix("").as_posix()
-    return series_scene(name, "eurocrops", series, parcels=table.parcels, fully_labelled=False, meta=meta)
+    return series_scene(
+        name, "eurocrops", series, parcels=table.parcels, exhaustively_labelled=False, meta=meta
+    )
 
 
 def _parcels(folder: Path, vectors: Sequence[Path], place: Georeference) -> ParcelTable:

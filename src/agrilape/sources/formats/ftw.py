@@ -63,7 +63,7 @@ def _scene(image: Path, mask: Path, country: str, window: str, split: str | None
     }
     return series_scene(
         f"{country}/{mask.stem}/{window}", "ftw", series, parcels=tuple(_parcels(mask, series.grid)),
-        fully_labelled=country not in PARTLY_LABELLED, meta=meta,
+        exhaustively_labelled=country not in PARTLY_LABELLED, meta=meta,
     )  # fmt: skip
 
 

@@ -149,7 +149,8 @@ def _scene(folder: Path, record: Mapping[str, Any], footprint: shapely.Geometry,
         frames=tuple(ArrayFrame(str(path), index, days[index], stretch) for index in order),
         width=width, height=height, georeference=place,
         window=TimeWindow(min(days), max(days)) if len(set(days)) > 1 else None,
-        parcels=tuple(_parcels(folder, patch, classes, place)), fully_labelled=not (classes == VOID).any(),
+        parcels=tuple(_parcels(folder, patch, classes, place)),
+        exhaustively_labelled=not (classes == VOID).any(),
         meta=meta,
     )  # fmt: skip
 

@@ -40,7 +40,7 @@ def cbers4_ndvi(folder: Path) -> Iterator[Scene]:
     }
     yield series_scene(
         "br/west-bahia", folder.name, series, window=window, observations=tuple(observations),
-        fully_labelled=False, meta=meta,
+        exhaustively_labelled=False, meta=meta,
     )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def _mato_grosso(
     name = f"br/mato-grosso-{first.year}" + (f"-{last.year}" if len(seasons) > 1 else "")
     return series_scene(
         name, source, assemble([_between(file, first, last) for file in files]),
-        window=TimeWindow(first, last), observations=observations, fully_labelled=False, meta=meta,
+        window=TimeWindow(first, last), observations=observations, exhaustively_labelled=False, meta=meta,
     )  # fmt: skip
 
 

@@ -30,5 +30,5 @@ def sentinel2_2018(folder: Path) -> Iterator[Scene]:
     }
     yield series_scene(
         "fr/languedoc", folder.name, series, window=TimeWindow(date(2018, 1, 1), date(2018, 12, 31)),
-        parcels=table.parcels, fully_labelled=False, meta=meta,
+        parcels=table.parcels, exhaustively_labelled=False, meta=meta,
     )  # fmt: skip

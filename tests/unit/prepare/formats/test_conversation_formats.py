@@ -197,7 +197,7 @@ def test_a_box_among_words_is_grounding_for_geochat(tmp_path, omissions):
 
 def test_a_series_is_written_for_llava_with_its_dates(tmp_path, omissions):
     example = made(series=True)
-    moment = Sample("m", example.chip.id, "greenest", ("When is it greenest?",), (Instant(0.5),))
+    moment = Sample("m", example.chip.id, "peak_of_season", ("When is it greenest?",), (Instant(0.5),))
     example = replace(example, samples=(*example.samples, moment))
     WRITERS["llava"]([example], tmp_path, omissions)
     (row,) = json.loads((tmp_path / "llava.json").read_text())

@@ -81,7 +81,7 @@ def test_geochat_bench_is_written_as_it_is_read(tmp_path, omissions):
         ("identify", ("What is at ", Box(0.25, 0.25, 0.5, 0.75), "?"), ("maize",)),
         ("crop_in_box", ("What grows in ", Box(0.25, 0.25, 0.5, 0.75), "?"), ("maize",)),
         ("vqa", ("Is it rural?",), ("yes",)),
-        ("greenest", ("When is it greenest?",), (Instant(0.5),)),
+        ("peak_of_season", ("When is it greenest?",), (Instant(0.5),)),
         ("field_outline", ("Where is it?",), (Polygon((Point(0, 0), Point(1, 0), Point(1, 1))),)),
         ("field_at_point", ("Which field is at ", Point(0.5, 0.5), "?"), (Box(0.25, 0.25, 0.5, 0.75),)),
     ]  # fmt: skip

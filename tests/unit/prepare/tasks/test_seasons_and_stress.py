@@ -8,7 +8,7 @@ from agrilape.prepare.annotations import ChipAnnotations, LabelledPoint, Stress,
 from .conftest import CHIP, crop_field, questions
 
 MAIZE = {
-    "greenest": Timing(Instant(0.5), "measured"),
+    "peak_of_season": Timing(Instant(0.5), "measured"),
     "green_up": Timing(Instant(0.4), "measured"),
     "green": Timing(Span(0.3, 0.7), "recorded", True),
     "harvest": Timing(Instant(0.7), "recorded", True),
@@ -20,9 +20,9 @@ def test_moments_of_a_season():
     view = ChipAnnotations(
         CHIP, (crop_field("m", "maize", 0, 0, 0.5, 0.5, **MAIZE), crop_field("w", "oats", 0.6, 0, 1, 1))
     )
-    said = {one.task: one for one in questions(view, "greenest", "green_up", "harvest", "green_cycles")}
+    said = {one.task: one for one in questions(view, "peak_of_season", "green_up", "harvest", "green_cycles")}
     assert {task: one.answer for task, one in said.items()} == {
-        "greenest": (Instant(0.5),),
+        "peak_of_season": (Instant(0.5),),
         "green_up": (Instant(0.4),),
         "harvest": (Instant(0.7),),
         "green_cycles": ("1",),
@@ -72,12 +72,12 @@ def test_rotation_from_year_to_year():
 def test_where_and_when_in_one_answer():
     one, other = crop_field("m", "maize", 0, 0, 0.5, 0.5, **MAIZE), crop_field("o", "oats", 0.6, 0, 1, 1)
     view = ChipAnnotations(CHIP, (one, other))
-    (at_point,) = questions(view, "field_and_span")
-    (of_crop,) = questions(view, "crop_and_span")
+    (at_point,) = questions(view, "field_and_season")
+    (of_crop,) = questions(view, "crop_and_season")
     assert at_point.answer == of_crop.answer == (one.box, Span(0.3, 0.7))
     assert "stand" in "".join(part for part in of_crop.question if isinstance(part, str))
     two = ChipAnnotations(CHIP, (one, crop_field("n", "maize", 0.6, 0, 1, 1)))
-    assert questions(two, "crop_and_span") == ()
+    assert questions(two, "crop_and_season") == ()
 
 
 def zone(parcel, left, top, right, bottom, clear=True, cause="pest", share=0.2):

@@ -18,7 +18,7 @@ from agrilape.tokens.grammar import parse, render
 
 # One season, one crop per field, no points, no class of the scene: what a simulated scene cannot know.
 UNKNOWN = {
-    "crop_rotation", "crops_in_span", "double_cropping", "growth_stage", "land_use_at_point", "same_crop",
+    "crop_rotation", "crops_in_season", "double_cropping", "growth_stage", "land_use_at_point", "same_crop",
     "scene",
 }  # fmt: skip
 

@@ -101,13 +101,18 @@ def test_layout_names_each_cell_row_by_row():
 
 
 def test_time_is_asked_with_the_wording_of_its_rule():
-    season = {"greenest": Timing(Instant(0.4), "measured"), "green": Timing(Span(0.2, 0.6), "recorded", True)}
-    spot = LabelledPoint(Point(0.5, 0.5), "land_use", "cropland", greenest=Timing(Instant(0.7), "measured"))
+    season = {
+        "peak_of_season": Timing(Instant(0.4), "measured"),
+        "green": Timing(Span(0.2, 0.6), "recorded", True),
+    }
+    spot = LabelledPoint(
+        Point(0.5, 0.5), "land_use", "cropland", peak_of_season=Timing(Instant(0.7), "measured")
+    )
     view = ChipAnnotations(CHIP, (crop_field("m", "maize", 0, 0, 1, 1, **season),), (spot,))
-    field_peak, spot_peak = sorted(questions(view, "greenest"), key=lambda sample: sample.answer)
+    field_peak, spot_peak = sorted(questions(view, "peak_of_season"), key=lambda sample: sample.answer)
     assert field_peak.answer == (Instant(0.4),)
     assert "land" in spot_peak.question[0]
-    (span,) = questions(view, "green_span")
+    (span,) = questions(view, "growing_season")
     assert span.answer == (Span(0.2, 0.6),)
     assert "stand" in span.question[0]
     assert span.provenance == {"rule": "recorded", "parcels": ["m"]}
@@ -124,7 +129,7 @@ def test_labelled_points():
     assert {sample.task: sample.answer for sample in found} == {
         "land_use_at_point": ("pasture",),
         "growth_stage": ("31",),
-        "crops_in_span": ("soybean, then maize",),
+        "crops_in_season": ("soybean, then maize",),
         "double_cropping": ("yes",),
     }
 

@@ -90,7 +90,7 @@ def test_pastis_patches_are_series_with_parcels(tmp_path, omissions):
     assert wheat.outline.equals(shapely.box(4, 4, 40, 20))
     assert maize.outline.area == 2 * 16 * 10
     assert wheat.area_ha == pytest.approx(16 * 36 / 100, rel=0.01)
-    assert first.fully_labelled
+    assert first.exhaustively_labelled
     assert first.meta["fold"] == 3
 
 
@@ -115,7 +115,7 @@ def test_pastis_void_parcels_have_no_known_crop(tmp_path, omissions):
     pastis(tmp_path, void=True)
     scene = read("pastis", tmp_path, omissions)[0]
     assert [p.crop for p in scene.parcels] == ["winter wheat", None]
-    assert not scene.fully_labelled, "with unknown crops nothing is counted"
+    assert not scene.exhaustively_labelled, "with unknown crops nothing is counted"
 
 
 def test_pastis_leaves_out_a_damaged_patch(tmp_path, omissions):
@@ -193,7 +193,7 @@ def test_fields_of_the_world(tmp_path, omissions):
     assert {p.crop for p in scene.parcels} == {None}
     assert scene.meta["split"] == "test"
     assert scene.meta["group"] == scenes["france/g2/window_a"].meta["group"]
-    assert scene.fully_labelled
+    assert scene.exhaustively_labelled
 
 
 def test_fields_of_the_world_knows_partly_labelled_countries_and_misses_no_window(tmp_path, omissions):
@@ -201,7 +201,7 @@ def test_fields_of_the_world_knows_partly_labelled_countries_and_misses_no_windo
     (tmp_path / "kenya/s2_images/window_a/g1.tif").unlink()
     scenes = read("fields_of_the_world", tmp_path, omissions)
     assert len(scenes) == 3
-    assert not any(scene.fully_labelled for scene in scenes)
+    assert not any(scene.exhaustively_labelled for scene in scenes)
     assert sum(omissions.counts.values()) == 1
 
 
@@ -251,7 +251,7 @@ def test_eurocrops_by_the_names_of_its_hierarchy(tmp_path, omissions):
     assert [p.crop for p in scene.parcels] == ["spring wheat", "potatoes", "grain maize", None]
     assert scene.parcels[0].outline.bounds == pytest.approx((5, 5, 15, 20))
     assert scene.parcels[0].area_ha == pytest.approx(1.5, rel=0.01)
-    assert not scene.fully_labelled
+    assert not scene.exhaustively_labelled
     assert not omissions.counts
 
 
