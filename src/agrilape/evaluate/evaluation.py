@@ -13,7 +13,7 @@ from agrilape.dataset import Store, read_store
 from agrilape.dataset.recipe_leakage import check_apart
 from agrilape.dataset.tasks import refuse_unknown_tasks
 from agrilape.errors import RecipeError
-from agrilape.evaluate import baselines
+from agrilape.evaluate.baselines import image_free
 from agrilape.evaluate.calibrator import read_calibrator
 from agrilape.evaluate.collect import collect, predictions_key, processes
 from agrilape.evaluate.journal import Journal
@@ -144,16 +144,16 @@ def _guesses(recipe: Recipe, run: Path, subsets: Sequence[Subset]) -> tuple[Answ
     Each is fitted on the train split of the data set that it is asked about, or of those that the recipe
     names.
     """
-    guesses: Answers = {name: [] for name in baselines.BASELINES}
-    rehearsal: Answers = {name: [] for name in baselines.BASELINES}
+    guesses: Answers = {name: [] for name in image_free.BASELINES}
+    rehearsal: Answers = {name: [] for name in image_free.BASELINES}
     for dataset, subset in zip(recipe.evaluation.datasets, subsets, strict=True):
         sources = recipe.evaluation.fitted_on or (dataset,)
         train = Store([f for name in sources for f in read_store(run / "data" / name, "train").files])
-        known = baselines.fit(train)
+        known = image_free.fit(train)
         for answers, examples in ((guesses, subset), (rehearsal, Subset(dataset, train, REHEARSAL))):
             for example in examples:
                 for name, rows in answers.items():
-                    rows += [baselines.guess(known, name, example.chip, one) for one in example.samples]
+                    rows += [image_free.guess(known, name, example.chip, one) for one in example.samples]
     return guesses, rehearsal
 
 

@@ -4,7 +4,7 @@ from datetime import date
 import pytest
 
 from agrilape.dataset.types import Chip, Example, Picture, Sample
-from agrilape.evaluate.baselines import BASELINES, fit, guess
+from agrilape.evaluate.baselines.image_free import BASELINES, fit, guess
 from agrilape.geo.shapes import Box, Instant, Point, Polygon, Span
 
 
