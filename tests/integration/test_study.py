@@ -184,9 +184,9 @@ def test_another_baseline_turns_the_comparison_round(finished) -> None:
     ]
     assert gains[0] == pytest.approx(-gains[1])
     assert theirs.baseline.variant == "smooth"
-    decided = {effect.variant for outcome in ("ahead", "behind") for effect in theirs.decided(outcome)}
+    decided = {effect.variant for outcome in ("better", "worse") for effect in theirs.decided(outcome)}
     assert decided == {
-        e.variant for e in theirs.effects if e.outcome in ("ahead", "behind") and e.variant != "blind"
+        e.variant for e in theirs.effects if e.outcome in ("better", "worse") and e.variant != "blind"
     }
     with pytest.raises(DataError, match="no variant 'smoth'"):
         read_study(study.output, "smoth")

@@ -195,7 +195,7 @@ def evaluate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict on the places kept out of training, and score beside blind baselines."""
+    """Predict on the test split, and score beside image-free baselines."""
     from agrilape.pipeline import evaluate_run
 
     chosen = [f"evaluation.suite={suite}"] if suite else []

@@ -22,7 +22,7 @@ def print_facts(facts: Mapping[str, Any]) -> None:
 
 
 def print_scores(metrics: Mapping[str, Any]) -> None:
-    """Print the deciding score of every task; where it was compared, beside the best blind baseline.
+    """Print the deciding score of every task; where it was compared, beside the best image-free baseline.
 
     Args:
         metrics: As `metrics.json` holds them.
@@ -39,7 +39,7 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
     against = {one.task: one for one in comparisons(metrics)}
     table = Table("task", "n", "metric", "model", box=None, pad_edge=False)
     if against:
-        table.add_column("best blind baseline")
+        table.add_column("best image-free baseline")
         table.add_column("")
     for scores in task_scores(metrics):
         task, metric = scores.task, scores.metrics[0]
@@ -51,7 +51,7 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
     out.print(table)
     failed = (metrics.get("parse_failures") or {}).get("total") or {}
     if failed.get("n"):
-        out.print(f"unreadable answers, counted as wrong: {failed['count']:,} of {failed['n']:,}")
+        out.print(f"unparsable answers, counted as wrong: {failed['count']:,} of {failed['n']:,}")
     if against:
         out.print(verdict(list(against.values())))
 

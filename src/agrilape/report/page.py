@@ -20,8 +20,8 @@ from agrilape.report.run_folder import Run, read_run
 from agrilape.report.run_summary import data_sets, limits, stage_rows, steadiness
 from agrilape.report.score_map import error_maps
 from agrilape.report.score_tables import (
+    OUTCOMES,
     RULE,
-    TALLY,
     breakdowns,
     comparisons,
     confusions,
@@ -103,7 +103,7 @@ def _render(template: str, run: Run, compare: Sequence[Path], **extra: Any) -> s
         recipe=yaml.safe_dump(dict(run.recipe), sort_keys=False, allow_unicode=True) if run.recipe else "",
         side=SIDE,
         rule=RULE,
-        tally=TALLY,
+        tally=OUTCOMES,
         **extra,
     )
 

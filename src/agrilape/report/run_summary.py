@@ -79,7 +79,7 @@ def _stage_row(stage: Stage) -> StageRow:
     return StageRow(
         stage.name,
         tuple(rates),
-        _introduction(settings),
+        _lape_schedule(settings),
         f"{settings.get('steps', len(stage.log))} steps of {batch} chips x {questions} questions",
         tuple(
             (name, entry.get("weight", 0) / total, drawn.get(f"mixture/{name}"))
@@ -106,7 +106,7 @@ def _seconds(stage: Stage) -> float | None:
     return seconds if speeds else None
 
 
-def _introduction(settings: Mapping[str, Any]) -> str:
+def _lape_schedule(settings: Mapping[str, Any]) -> str:
     if not settings.get("enable_lape"):
         return "off"
     how: Mapping[str, Any] = settings.get("lape_schedule") or {}
@@ -214,6 +214,6 @@ def _limits(run: Run, tables: Sequence[TaskScores]) -> Iterator[str]:
     if bins:
         yield f"A place is named to within 1/{2 * (bins - 1)} of a chip's side, and a field by its box."
     yield (
-        "The baselines are blind: they see no pixel. The one to beat is the best on the train split, not the "
+        "The image-free baselines see no pixel. The one to beat is the best on the train split, not the "
         "luckiest on these samples; to beat it is the least that a model must do."
     )

@@ -27,7 +27,7 @@ class Metric(NamedTuple):
 
 
 METRICS: dict[str, Metric] = {
-    "miou": Metric("mean IoU", "overlap of predicted and true box, an unreadable answer as 0"),
+    "miou": Metric("mean IoU", "overlap of predicted and true box, an unparsable answer as 0"),
     "acc_50": Metric("Acc@0.5", "share of boxes with an IoU of at least 0.5"),
     "acc_70": Metric("Acc@0.7", "share of boxes with an IoU of at least 0.7"),
     "acc_75": Metric("Acc@0.75", "share of boxes with an IoU of at least 0.75"),
@@ -86,12 +86,15 @@ METRICS: dict[str, Metric] = {
     "start_days": Metric("start error", "mean absolute error of the first date", "days", lower=True),
     "end_days": Metric("end error", "mean absolute error of the last date", "days", lower=True),
 }
-TALLY: Mapping[Outcome, str] = {
-    "ahead": "ahead", "level": "level", "behind": "behind", "unknown": "too few scenes",
-}  # fmt: skip
-"""Outcomes as they are counted on the page."""
+OUTCOMES: Mapping[Outcome, str] = {
+    "better": "significantly better",
+    "similar": "no significant difference",
+    "worse": "significantly worse",
+    "unknown": "too few scenes",
+}
+"""Outcomes as the page words them."""
 RULE = (
-    "Ahead or behind takes two things: the interval of the paired difference excludes zero, and p is below "
+    "Significant takes two things: the interval of the paired difference excludes zero, and p is below "
     f"{LEVEL} in a permutation test over scenes, or over blocks of fewer than {FEWEST} scenes, adjusted for "
     f"the number of tasks (Holm). Fewer than {FEWEST} of them allow neither."
 )
@@ -210,7 +213,7 @@ class TaskScores:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The model against the best blind baseline of a task, on the deciding metric.
+    """The model against the best image-free baseline of a task, on the deciding metric.
 
     Attributes:
         task: Task name.
@@ -297,7 +300,7 @@ class Confusion(NamedTuple):
 def label(said: Outcome, gain: Score) -> str:
     """An outcome as it is shown."""
     if said != "unknown":
-        return said
+        return OUTCOMES[said]
     if gain.units is None:
         return "too few scenes"
     return "one block decides" if gain.blocks and gain.blocks >= FEWEST else f"only {gain.within}"
@@ -390,44 +393,45 @@ def confusions(metrics: Mapping[str, Any]) -> list[Confusion]:
     return found
 
 
+UNKNOWN = "Whether the model beats the image-free baselines cannot be told"
+
+
 def verdict(found: Sequence[Comparison]) -> str:
-    """One sentence, computed: does the model beat the blind baselines, by how much, with the interval?"""
+    """One sentence, computed: does the model beat the image-free baselines, by how much, how surely?"""
     if not found:
         return "No scores were found beside a baseline, so nothing can be said about this model yet."
-    ahead, behind, level, unknown = (
-        [c for c in found if c.outcome == said] for said in ("ahead", "behind", "level", "unknown")
+    better, worse, similar, unknown = (
+        [c for c in found if c.outcome == said] for said in ("better", "worse", "similar", "unknown")
     )
     if len(unknown) == len(found):
         if all(one.gain.blocks and one.gain.blocks >= FEWEST for one in found):
-            return (
-                "Whether the model beats the blind baselines cannot be told: in each task one block decides."
-            )
+            return f"{UNKNOWN}: in each task one block decides."
         return (
-            "Whether the model beats the blind baselines cannot be told: a comparison takes samples from at "
-            f"least {FEWEST} scenes, or blocks with a buffer between them, and no task has them."
+            f"{UNKNOWN}: a comparison takes samples from at least {FEWEST} scenes, or blocks with a buffer "
+            "between them, and no task has them."
         )
     clauses = []
-    if ahead:
-        best = max(ahead, key=lambda c: c.clarity)
+    if better:
+        best = max(better, key=lambda c: c.clarity)
         clauses.append(f"clearest in {words(best.task)}, {best.sentence}")
-    if level:
-        clauses.append(f"{len(level)} cannot be told apart")
-    if behind:
-        worst = min(behind, key=lambda c: c.clarity)
-        clauses.append(f"{len(behind)} worse, most in {words(worst.task)}, {worst.sentence}")
+    if similar:
+        clauses.append(f"{len(similar)} without a significant difference")
+    if worse:
+        worst = min(worse, key=lambda c: c.clarity)
+        clauses.append(f"{len(worse)} worse, most in {words(worst.task)}, {worst.sentence}")
     if unknown:
         clauses.append(f"{len(unknown)} with too few scenes to tell")
     own = " This is about the ground of these scenes, not about others." * any(c.gain.blocks for c in found)
-    return f"{_headline(len(ahead), len(found))}: {'; '.join(clauses)}.{own}"
+    return f"{_headline(len(better), len(found))}: {'; '.join(clauses)}.{own}"
 
 
-def _headline(ahead: int, tasks: int) -> str:
-    if not ahead:
-        return "The model does not beat the best blind baseline in any task"
-    if ahead == tasks:
+def _headline(better: int, tasks: int) -> str:
+    if not better:
+        return "The model does not beat the best image-free baseline in any task"
+    if better == tasks:
         every = f"all {tasks} tasks" if tasks > 1 else "its one task"
-        return f"The model beats the best blind baseline in {every}"
-    return f"The model beats the best blind baseline in {ahead} of {tasks} tasks"
+        return f"The model beats the best image-free baseline in {every}"
+    return f"The model beats the best image-free baseline in {better} of {tasks} tasks"
 
 
 def _scores(record: Mapping[str, Any], metrics: Iterable[str]) -> tuple[Score | None, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_eval_context, select_autoescape
 from jinja2.nodes import EvalContext
 
-from agrilape.report.score_tables import describe, show, words
+from agrilape.report.score_tables import OUTCOMES, describe, show, words
 
 _MARKDOWN = str.maketrans({"|": "&#124;", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "})
 
@@ -22,7 +22,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=_in_markdown,
     )
-    found.filters |= {"words": words, "show": show, "describe": describe, "number": number}
+    found.filters |= {
+        "words": words,
+        "show": show,
+        "describe": describe,
+        "number": number,
+        "outcome": OUTCOMES.__getitem__,
+    }
     return found
 
 

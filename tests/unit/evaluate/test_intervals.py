@@ -129,23 +129,23 @@ def test_six_scenes_that_all_gain_are_ahead_and_turned_behind():
     gain = per_sample(np.array([0.1, 0.2, 0.3, 0.1, 0.2, 0.3]))
     ahead = compare(per_sample(np.zeros(6)), gain, list("abcdef"))
     behind = compare(gain, per_sample(np.zeros(6)), list("abcdef"))
-    assert [outcome(one.low, one.high, one.p) for one in (ahead, behind)] == ["ahead", "behind"]
+    assert [outcome(one.low, one.high, one.p) for one in (ahead, behind)] == ["better", "worse"]
 
 
 @given(st.lists(st.floats(-0.5, 1), min_size=FEWEST, max_size=9))
 def test_what_is_said_contradicts_neither_the_test_nor_the_interval(gains):
     found = compare(per_sample(np.zeros(len(gains))), per_sample(gains), [str(i) for i in range(len(gains))])
     said = outcome(found.low, found.high, found.p)
-    assert (said in ("ahead", "behind")) == (found.p < LEVEL and not found.low <= 0 <= found.high)
-    assert said != "ahead" or found.value > 0
-    assert said != "behind" or found.value < 0
+    assert (said in ("better", "worse")) == (found.p < LEVEL and not found.low <= 0 <= found.high)
+    assert said != "better" or found.value > 0
+    assert said != "worse" or found.value < 0
 
 
 @pytest.mark.parametrize(
     ("low", "high", "p", "said"),
     [
-        (0.1, 0.2, 0.5, "level"),
-        (-0.1, 0.2, 0.01, "level"),
+        (0.1, 0.2, 0.5, "similar"),
+        (-0.1, 0.2, 0.01, "similar"),
         (0.1, 0.2, None, "unknown"),
         (None, None, 0.01, "unknown"),
     ],

@@ -90,7 +90,7 @@ def test_no_interval_where_one_block_decides(make_row):
 def test_a_model_that_is_better_in_every_block_is_ahead(make_row):
     own = rows(make_row, blocks=6, right=lambda number: number % 4 < 2 + number // 4 % 2)
     gain = ACCURACY.difference(rows(make_row, blocks=6, right=lambda number: False), own)
-    assert outcome(gain.low, gain.high, gain.p) == "ahead"
+    assert outcome(gain.low, gain.high, gain.p) == "better"
     assert (gain.scenes, gain.blocks) == (1, 6)
 
 

@@ -38,12 +38,12 @@ def test_a_difference_counts_if_it_is_significant_among_all_tasks(runs):
     tasks = {row.task: row for row in found.tasks}
     assert (found.shared, found.left_out) == (54, 0)
     crops = tasks["crop_in_box"]
-    assert (crops.own, crops.other, crops.gain.value, crops.outcome) == (1, 0, 1, "ahead")
+    assert (crops.own, crops.other, crops.gain.value, crops.outcome) == (1, 0, 1, "better")
     # Nine scenes: of 512 exchanges two are as extreme; six tasks.
     assert crops.p == pytest.approx(6 * 2 / 512)
-    assert tasks["peak_of_season"].outcome == "level"
+    assert tasks["peak_of_season"].outcome == "similar"
     (turned,) = compare_runs(runs[1], [runs[0]])
-    assert [row.outcome for row in turned.tasks if row.task == "crop_in_box"] == ["behind"]
+    assert [row.outcome for row in turned.tasks if row.task == "crop_in_box"] == ["worse"]
 
 
 def test_samples_of_only_one_run_are_left_out_and_said(runs):

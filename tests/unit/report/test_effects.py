@@ -21,8 +21,8 @@ def test_the_outcome_agrees_with_the_interval_and_with_its_test(shift):
     found = effect(np.random.default_rng(0).normal(shift, 0.05, (5, 12)))
     excludes_zero = not found.gain.low <= 0 <= found.gain.high
     assert excludes_zero == (found.gain.p < 0.05)
-    expected = ("ahead" if shift > 0 else "behind") if excludes_zero else "level"
-    assert found.outcome == found.beats_blind == expected
+    expected = ("better" if shift > 0 else "worse") if excludes_zero else "similar"
+    assert found.outcome == found.beats_image_free == expected
     assert excludes_zero or abs(shift) < 0.1
 
 
@@ -32,4 +32,4 @@ def test_one_seed_or_one_scene_tells_nothing(shape):
 
 
 def test_runs_that_answer_alike_are_level():
-    assert effect(np.zeros((5, 12))).outcome == "level"
+    assert effect(np.zeros((5, 12))).outcome == "similar"

@@ -57,7 +57,7 @@ def test_the_page_is_whole_and_needs_no_network(run):
 
 def test_the_page_begins_with_the_verdict_and_says_what_people_ask_for(run):
     text = " ".join(" ".join(read(write_report(run)).text).split())
-    assert "The model beats the best blind baseline in 3 of 5 tasks" in text
+    assert "The model beats the best image-free baseline in 3 of 5 tasks" in text
     headings = (
         "Scores",
         "Answers",
@@ -111,11 +111,14 @@ def test_two_scenes_that_both_gain_are_not_called_ahead(run):
         )
     path.write_text(json.dumps(metrics))
     for text in (write_report(run).read_text(), write_markdown(run).read_text()):
-        assert "does not beat the best blind baseline in any task: 2 cannot be told apart" in text
+        assert (
+            "does not beat the best image-free baseline in any task: 2 without a significant difference"
+            in text
+        )
         assert "3 with too few scenes to tell" in text
         assert "only 2 scenes" in text
-        assert 'class="ahead">ahead' not in text
-        assert "| ahead |" not in text
+        assert 'class="better">significantly better' not in text
+        assert "| significantly better |" not in text
         assert "Fewer than 6 scenes in scene: neither interval nor verdict" in text
 
 
@@ -184,10 +187,12 @@ def test_logs_of_groups_are_read_flat(run_folder):
 
 def test_markdown_has_one_row_per_task_and_the_verdict(run):
     text = write_markdown(run).read_text()
-    assert text.startswith("# trial\n\nThe model beats the best blind baseline in 3 of 5 tasks")
+    assert text.startswith("# trial\n\nThe model beats the best image-free baseline in 3 of 5 tasks")
     rows = [line for line in text.splitlines() if line.startswith("| crop box ")]
     assert rows == [
-        "| crop box | mean IoU | 61.0 % (57.0 – 65.0) | 24.0 % (20.0 – 28.0) mean box | ahead | 480 | 30 |"
+        "| crop box | mean IoU | 61.0 % (57.0 – 65.0) | 24.0 % (20.0 – 28.0) mean box "
+        "| significantly better | "
+        "480 | 30 |"
     ]
     columns = {line.count("|") for line in text.split("\n\n")[2].splitlines() if line.startswith("|")}
     assert columns == {8}

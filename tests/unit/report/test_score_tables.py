@@ -28,11 +28,11 @@ def metrics(gain, metric="miou", task="crop_box", low=None, high=None, p=0.01):
 @pytest.mark.parametrize(
     ("metric", "low", "high", "outcome"),
     [
-        ("miou", 0.1, 0.2, "ahead"),
-        ("miou", -0.2, -0.1, "behind"),
-        ("miou", -0.1, 0.1, "level"),
-        ("days", -4.0, -2.0, "ahead"),
-        ("days", 2.0, 4.0, "behind"),
+        ("miou", 0.1, 0.2, "better"),
+        ("miou", -0.2, -0.1, "worse"),
+        ("miou", -0.1, 0.1, "similar"),
+        ("days", -4.0, -2.0, "better"),
+        ("days", 2.0, 4.0, "worse"),
         ("miou", None, None, "unknown"),
     ],
 )
@@ -63,7 +63,7 @@ def test_many_tasks_are_tested_at_once_and_each_p_is_adjusted():
         together["baselines"]["mean_box"] |= more["baselines"]["mean_box"]
     found = comparisons(together)
     assert [one.p for one in found] == [pytest.approx(0.08)] * 4
-    assert {one.outcome for one in found} == {"level"}
+    assert {one.outcome for one in found} == {"similar"}
     assert "p = 0.08)" in found[0].sentence
 
 
@@ -73,9 +73,9 @@ def test_too_few_scenes_are_said_and_claim_nothing():
     assert found.label == "too few scenes"  # an earlier version's file does not say how few
     alone["versus_baseline"]["crop_box"]["scenes"] = 2
     assert comparisons(alone)[0].label == "only 2 scenes"
-    assert verdict([found]).startswith("Whether the model beats the blind baselines cannot be told")
+    assert verdict([found]).startswith("Whether the model beats the image-free baselines cannot be told")
     (clear,) = comparisons(metrics(0.3, low=0.25, high=0.35))
-    assert verdict([found, clear]).startswith("The model beats the best blind baseline in 1 of 2 tasks")
+    assert verdict([found, clear]).startswith("The model beats the best image-free baseline in 1 of 2 tasks")
     assert verdict([found, clear]).endswith("; 1 with too few scenes to tell.")
 
 
@@ -92,7 +92,7 @@ def test_blocks_of_few_scenes_are_told_from_scenes():
     assert found.sentence.endswith("(no interval: one block decides)")
     clear = metrics(0.3, low=0.25, high=0.35)
     clear["versus_baseline"]["crop_box"] |= {"scenes": 1, "blocks": 9}
-    assert comparisons(clear)[0].label == "ahead"
+    assert comparisons(clear)[0].label == "significantly better"
     assert verdict(comparisons(clear)).endswith("about the ground of these scenes, not about others.")
     assert verdict([found]).endswith("in each task one block decides.")
 
@@ -105,7 +105,7 @@ def test_the_verdict_counts_tasks_and_names_the_clearest_with_its_interval():
     together["baselines"]["mean_box"] |= worse["baselines"]["mean_box"]
     sentence = verdict(comparisons(together))
     assert sentence.startswith(
-        "The model beats the best blind baseline in 1 of 2 tasks: clearest in crop box"
+        "The model beats the best image-free baseline in 1 of 2 tasks: clearest in crop box"
     )
     assert "30.0 points better (95 % interval +25.0 to +35.0, p = 0.02)" in sentence
     assert "1 worse, most in peak of season" in sentence

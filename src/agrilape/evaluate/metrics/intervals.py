@@ -32,7 +32,7 @@ from agrilape.evaluate.metrics.arrays import Floats, divide, floats
 
 Statistic: TypeAlias = Callable[[Floats], Floats]
 """Score of sums: `[..., K]` to `[...]`."""
-Outcome: TypeAlias = Literal["ahead", "behind", "level", "unknown"]
+Outcome: TypeAlias = Literal["better", "worse", "similar", "unknown"]
 LEVEL = 0.05
 """P-value below which a difference counts."""
 MOST = 1000
@@ -75,10 +75,10 @@ DECIDES = 0.75
 
 
 def outcome(low: float | None, high: float | None, p: float | None) -> Outcome:
-    """What may be said of a gain: the one rule behind every `ahead` and `behind`.
+    """What may be said of a gain: the one rule behind every `better` and `worse`.
 
     Its interval must exclude zero *and* the paired test must reject. The two are made differently, so either
-    alone may be fooled; where they disagree, the gain is `level`.
+    alone may be fooled; where they disagree, the gain is `similar`.
 
     Args:
         low: Lower end of the gain's interval, turned so that positive is better.
@@ -91,8 +91,8 @@ def outcome(low: float | None, high: float | None, p: float | None) -> Outcome:
     if low is None or high is None or p is None:
         return "unknown"
     if p >= LEVEL or low <= 0 <= high:
-        return "level"
-    return "ahead" if low > 0 else "behind"
+        return "similar"
+    return "better" if low > 0 else "worse"
 
 
 def ratio(sums: Floats) -> Floats:

@@ -20,11 +20,11 @@ class Effect:
     """One variant on one score.
 
     Attributes:
-        variant: Its name; `blind` for the blind baseline.
+        variant: Its name; `blind` for the image-free baseline.
         score: Its score over seeds and scenes.
         gain: The score less that of the study's baseline on the same seeds and scenes, turned so that
             positive is better; None for the baseline itself.
-        over_blind: Likewise, less the blind baseline's.
+        over_image_free: Likewise, less the image-free baseline's.
         spread: Standard deviation over seeds; None of a single one.
         n: Samples of each run.
         paired: Seeds on which it was compared.
@@ -33,20 +33,20 @@ class Effect:
     variant: str
     score: Crossed
     gain: Crossed | None
-    over_blind: Crossed | None
+    over_image_free: Crossed | None
     spread: float | None
     n: int
     paired: tuple[int, ...]
 
     @property
     def outcome(self) -> Outcome:
-        """`ahead`, `behind` or `level` with the baseline; `unknown` from one seed or one scene."""
+        """`better` or `worse` than the baseline, or `similar`; `unknown` from one seed or one scene."""
         return _outcome(self.gain)
 
     @property
-    def beats_blind(self) -> Outcome:
-        """Likewise of the blind baseline."""
-        return _outcome(self.over_blind)
+    def beats_image_free(self) -> Outcome:
+        """Likewise of the image-free baseline."""
+        return _outcome(self.over_image_free)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Comparison:
         return None if effect.gain is None or not base else effect.gain.value / abs(base)
 
     def decided(self, outcome: str) -> list[Effect]:
-        """Variants that are surely `ahead` of the baseline, or `behind`; the largest effect first."""
+        """Variants that are `better` than the baseline, or `worse`; the largest effect first."""
         found = [effect for effect in self.effects if effect.outcome == outcome and effect.variant != BLIND]
         return sorted(found, key=lambda effect: -abs(effect.gain.value) if effect.gain else 0.0)
 
@@ -99,7 +99,7 @@ def _outcome(gain: Crossed | None) -> Outcome:
     if gain is None:
         return "unknown"
     if gain.value == 0 and gain.low is None and min(gain.seeds, gain.scenes) > 1:
-        return "level"  # the same answers in all runs
+        return "similar"  # the same answers in all runs
     return outcome(gain.low, gain.high, gain.p)
 
 
@@ -201,15 +201,15 @@ def verdict(comparisons: Sequence[Comparison]) -> str:
     relative = first.relative(best)
     more = f", {100 * relative:+.0f} %" if relative is not None else ""
     said = {
-        "ahead": f"On {how}, {best.variant} does best: {amount(best.gain, first.metric)}{more}, "
+        "better": f"On {how}, {best.variant} does best: {amount(best.gain, first.metric)}{more}, "
         f"against {base}",
-        "level": f"On {how}, no variant is surely better than {base}; the best guess is {best.variant} with "
-        f"{amount(best.gain, first.metric)}{more}",
+        "similar": f"On {how}, no variant is significantly better than {base}; the best guess is "
+        f"{best.variant} with {amount(best.gain, first.metric)}{more}",
         "unknown": f"On {how}, one seed or one scene cannot tell any variant from {base}; the best guess is "
         f"{best.variant} with {amount(best.gain, first.metric)}{more}",
-        "behind": f"On {how}, every variant is worse than {base}",
+        "worse": f"On {how}, every variant is worse than {base}",
     }[best.outcome]
-    blind = [effect for effect in first.effects if effect.variant != BLIND and effect.beats_blind == "ahead"]
+    beating = [one for one in first.effects if one.variant != BLIND and one.beats_image_free == "better"]
     seeds = f"{len(best.paired)} seeds, {best.score.scenes} scenes"
     total = sum(effect.variant != BLIND for effect in first.effects)
-    return f"{said} ({seeds}). {len(blind)} of {total} variants surely beat the blind baseline."
+    return f"{said} ({seeds}). {len(beating)} of {total} variants significantly beat the image-free baseline."
