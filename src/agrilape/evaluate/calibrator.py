@@ -38,6 +38,7 @@ FEWEST = 50
 """Answers that a curve of its own takes; a task with fewer shares that of its kind of answer, or of all."""
 NEAR_DAYS = 10.0
 _ALL = "all"
+_OBJECTS = ("box", "boxes", "named_boxes", "outline", "box_and_span")
 _SHAPES: tuple[type[Shape], ...] = (Box, Polygon, Span, Instant, Point)
 
 
@@ -102,8 +103,11 @@ class Calibrator(Settings):
         return floats(confidence) if curve is None else curve(confidence)
 
     def threshold(self, task: str | None) -> float:
-        """Calibrated confidence from which on answers to a task are best kept; 0 if that is not known."""
-        curve = self.tasks.get(task or "")
+        """Calibrated confidence from which on answers to a task are best kept; 0 if that is not known.
+
+        Only objects are left out: of a count, a name or a date something must be said.
+        """
+        curve = self.tasks.get(task or "") if task in TASKS and TASKS[task].answer in _OBJECTS else None
         return curve.threshold if curve else 0.0
 
     def write(self, folder: Path) -> None:
