@@ -122,14 +122,21 @@ class DatasetConfig(Settings):
         0.0, ge=0, description="Width of the strip between blocks that no split uses, in metres."
     )
     limit: int | None = Field(None, ge=1, description="Most chips; null: all.")
+    longest_list: int = Field(8, ge=1, description="Most boxes in an answer; longer ones are not asked for.")
+    partial_fields: bool = Field(
+        False,
+        description="Ask for lists also where the chip's edge cuts fields to parts too small to be listed, "
+        "and for one field of a crop in the words for several: as tiles of a map are asked.",
+    )
     seed: int = Field(0, ge=0, description="Seed of questions and splits.")
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what came later and is not used: all that is prepared already would be stale."""
         content: dict[str, Any] = dump(self)
-        if self.only_split is None:
-            content.pop("only_split", None)
+        for name in ("only_split", "longest_list", "partial_fields"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                content.pop(name, None)
         return content
 
 

@@ -109,6 +109,8 @@ _TABLE: dict[str, dict[str, tuple[AnswerKind, str]]] = {
     "unanswerable": {
         "absent_crop": ("refusal", "where a crop is that is not there"),
         "crop_present": ("name", "whether a crop is there"),
+        "no_field_at_point": ("refusal", "which field is at a point where there is none"),
+        "no_fields": ("refusal", "where the fields are, of ground without any"),
     },
     "words": {
         "scene": ("name", "name the scene"),
@@ -123,6 +125,7 @@ _DATED = ("growth", "rotation", "season", "space_time")
 _IN_WORDS = ("words",)
 _EXHAUSTIVE = {
     "absent_crop", "count", "crop_area", "crop_boxes", "crop_present", "field_boxes", "layout", "neighbours",
+    "no_field_at_point", "no_fields",
     "region_description", "scene_description", "stress_zones",
 }  # fmt: skip
 

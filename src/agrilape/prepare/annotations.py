@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -148,6 +148,8 @@ class ChipAnnotations:
         complete: Is every field in the chip labelled? Only then may one count, ask for all, or say "none".
         scene_crops: Crops of the whole scene, for questions whose answer is "none".
         stress: Stressed parts of fields, on the dates that are shown.
+        longest_list: Most boxes in an answer.
+        partial_fields: May fields be listed where parts too small to be listed reach into the chip?
     """
 
     chip: Chip
@@ -157,6 +159,8 @@ class ChipAnnotations:
     complete: bool = True
     scene_crops: tuple[str, ...] = ()
     stress: tuple[Stress, ...] = ()
+    longest_list: int = 8
+    partial_fields: bool = False
 
     @property
     def crops_known(self) -> bool:
@@ -167,6 +171,13 @@ class ChipAnnotations:
     def clear_fields(self) -> list[Field]:
         """Fields that may be answers, by left edge, then top edge."""
         return sorted((field for field in self.fields if field.clear), key=lambda field: field.box)
+
+    def listed(self, fields: Sequence[Field]) -> list[Field]:
+        """Those of some fields that a list of them names; none if the list would be doubtful or too long."""
+        clear = [one for one in fields if one.clear]
+        doubtful = len(clear) < len(fields) and not self.partial_fields
+        told = not any(one.of_other_split for one in fields)
+        return clear if told and not doubtful and len(clear) <= self.longest_list else []
 
     @property
     def clear_stress(self) -> list[Stress]:

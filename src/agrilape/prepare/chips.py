@@ -145,6 +145,8 @@ class ChipCutter:
             complete=scene.exhaustively_labelled and (scene.region is None or scene.region.covers(area)),
             scene_crops=self._crops,
             stress=self._stress(window, area, shown),
+            longest_list=self.config.longest_list,
+            partial_fields=self.config.partial_fields,
         )
 
     def _choose(self, looks: Sequence[ChipAcquisition], rng: random.Random) -> list[ChipAcquisition]:

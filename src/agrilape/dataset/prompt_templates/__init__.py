@@ -31,6 +31,7 @@ class Phrasings:
         none: None of the edges.
         field: A field of unknown crop.
         absent: The answer to a question about a crop that is not there, with `{crop}`.
+        no_field: The answer to a question about a field where there is none.
         then: Between the crops of one season.
         compass: Eight compass points from north, clockwise.
         rows: Directions of crop rows: across, rising, up and down, falling.
@@ -48,6 +49,7 @@ class Phrasings:
     none: str
     field: str
     absent: str
+    no_field: str
     then: str
     compass: tuple[str, ...]
     rows: tuple[str, ...]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from agrilape.dataset.prompt_templates import Phrasings
 from agrilape.prepare.annotations import ChipAnnotations
 from agrilape.prepare.tasks.builder import Draft, builder
-from agrilape.prepare.tasks.shared import MAX_BOXES, facts, ids, points_in, unambiguous
+from agrilape.prepare.tasks.shared import facts, ids, points_in, unambiguous
 
 
 @builder
@@ -22,8 +22,10 @@ def crop_box(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) ->
 @builder
 def crop_boxes(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The boxes of a crop that has several fields here."""
-    for crop, fields in unambiguous(view):
-        if 2 <= len(fields) <= MAX_BOXES:
+    least = 1 if view.partial_fields else 2
+    for crop, every in view.by_crop.items() if view.crops_known else ():
+        fields = view.listed(every)
+        if len(fields) >= least:
             truth = {"crop": crop, "count": len(fields), "sizes": [one.size for one in fields]}
             yield Draft({"crop": crop}, tuple(one.box for one in fields), truth, {"parcels": ids(fields)})
 
@@ -31,8 +33,8 @@ def crop_boxes(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) 
 @builder
 def field_boxes(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
     """The boxes of all fields."""
-    fields = view.clear_fields
-    if view.complete and len(fields) == len(view.fields) and 1 <= len(fields) <= MAX_BOXES:
+    fields = sorted(view.listed(view.fields), key=lambda one: one.box)
+    if view.complete and fields:
         truth = {"count": len(fields), "sizes": [one.size for one in fields]}
         yield Draft({}, tuple(one.box for one in fields), truth, {"parcels": ids(fields)})
 

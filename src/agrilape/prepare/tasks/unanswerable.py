@@ -5,14 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+import shapely
+
 from agrilape.dataset.prompt_templates import Phrasings
 from agrilape.prepare.annotations import ChipAnnotations
 from agrilape.prepare.tasks.builder import Draft, builder
-from agrilape.prepare.tasks.shared import ids, surely_absent
+from agrilape.prepare.tasks.shared import POINTS_PER_FIELD, ids, random_points, surely_absent
 
 ELSEWHERE = ("rice", "cotton", "sugar cane", "soybean", "vineyard", "olives", "sunflower", "hops")
 """Crops to ask for where the scene has too few of its own."""
 ABSENT = 2  # crops asked for that are not there, in a chip
+NEAR_FIELD = 0.02
+"""Share of the image within which a point may be taken for one in the field nearby."""
+LEAST_GROUND = 0.01
+"""Share of the image that must surely hold no field, for points on it to be asked about."""
 RULE = "every field is labelled"
 
 
@@ -43,8 +49,31 @@ def crop_present(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings
         yield Draft({"crop": crop}, (phrasings.no,), {"crop": crop, "yes": False}, {"rule": RULE})
 
 
+@builder
+def no_field_at_point(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+    """Points on woods, roads, water or villages; asked with the wordings of `field_at_point`."""
+    if not view.complete:
+        return
+    fields = shapely.union_all([one.outline for one in view.fields])
+    ground = shapely.difference(shapely.box(0, 0, 1, 1), shapely.buffer(fields, NEAR_FIELD))
+    wide = shapely.buffer(shapely.buffer(ground, -NEAR_FIELD), NEAR_FIELD)
+    if wide.area >= LEAST_GROUND:
+        for point in random_points(wide, rng, POINTS_PER_FIELD):
+            yield Draft({"point": point}, (phrasings.no_field,), {"absent": True}, {"rule": RULE})
+
+
+@builder
+def no_fields(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+    """A chip without fields; asked with the wordings of `field_boxes`."""
+    if view.complete and not (view.fields if not view.partial_fields else view.clear_fields):
+        yield Draft({}, (phrasings.no_field,), {"absent": True}, {"rule": RULE})
+
+
 def absent_crops(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> list[str]:
     """Some crops that surely do not grow here: of the scene's own first, then of far away."""
-    own = surely_absent(view, view.scene_crops)
-    far = [crop for crop in surely_absent(view, map(phrasings.crop, ELSEWHERE)) if crop not in own]
+    if view.partial_fields and view.complete and not view.fields:  # a tile of a map, and nothing grows on it
+        own, far = list(view.scene_crops), []
+    else:
+        own = surely_absent(view, view.scene_crops)
+        far = [crop for crop in surely_absent(view, map(phrasings.crop, ELSEWHERE)) if crop not in own]
     return (rng.sample(own, len(own)) + rng.sample(far, len(far)))[:ABSENT]

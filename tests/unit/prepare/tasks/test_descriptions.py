@@ -1,8 +1,9 @@
 """Descriptions, and questions about what is not there."""
 
 import pytest
+import shapely
 
-from agrilape.geo.shapes import Box
+from agrilape.geo.shapes import Box, Point
 from agrilape.prepare.annotations import ChipAnnotations
 
 from .conftest import CHIP, crop_field, questions
@@ -77,3 +78,50 @@ def test_compound_names_are_understood():
 def test_nothing_is_denied_where_something_is_unknown(view):
     assert questions(view, "absent_crop", "crop_present") == ()
     assert all(one.truth["crop"] is None for one in questions(view, "count"))
+
+
+def test_ground_beside_fields_is_said_to_hold_none():
+    asked = questions(ChipAnnotations(CHIP, (MAIZE,)), "no_field_at_point")
+    assert len(asked) == 3
+    for one in asked:
+        point = next(part for part in one.question if isinstance(part, Point))
+        assert MAIZE.outline.distance(shapely.Point(point)) > 0.015
+        assert one.answer == ("There is no field here.",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "complete", "asked"), [((), True, 1), ((), False, 0), ((MAIZE,), True, 0)], ids=str
+)
+def test_fields_are_denied_where_there_are_surely_none(fields, complete, asked):
+    view = ChipAnnotations(CHIP, fields, complete=complete)
+    assert len(questions(view, "no_fields")) == asked
+    assert not complete or len(questions(view, "no_field_at_point")) == 3
+    assert complete or not questions(view, "no_field_at_point")
+
+
+def many(count, *more):
+    """Strips of maize side by side."""
+    return (
+        tuple(crop_field(f"m{i}", "maize", i / count, 0, (i + 0.9) / count, 0.8) for i in range(count)) + more
+    )
+
+
+def test_lists_are_as_long_and_as_partial_as_is_asked_for():
+    sliver = crop_field("s", "maize", 0, 0.9, 1, 1, clear=False)
+    cases = {
+        (8, 8, False): 8, (9, 8, False): 0, (9, 25, False): 9, (26, 25, False): 0,
+        (1, 8, False): 0, (1, 8, True): 1,
+    }  # fmt: skip
+    for (count, longest, partial), listed in cases.items():
+        view = ChipAnnotations(CHIP, many(count), longest_list=longest, partial_fields=partial)
+        (boxes,) = [one.answer for one in questions(view, "crop_boxes")] or [()]
+        assert len(boxes) == listed
+    for partial in (False, True):
+        view = ChipAnnotations(CHIP, many(3, sliver), partial_fields=partial)
+        (boxes,) = [one.answer for one in questions(view, "field_boxes")] or [()]
+        assert len(boxes) == (3 if partial else 0)
+
+
+def test_nothing_grows_on_a_tile_of_a_map_without_fields():
+    view = ChipAnnotations(CHIP, partial_fields=True, scene_crops=("maize",))
+    assert [one.answer for one in questions(view, "absent_crop")] == [("There is no maize here.",)]

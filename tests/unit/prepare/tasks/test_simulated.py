@@ -19,7 +19,7 @@ from agrilape.tokens.grammar import parse, render
 # One season, one crop per field, no points, no class of the scene: what a simulated scene cannot know.
 UNKNOWN = {
     "crop_rotation", "crops_in_season", "double_cropping", "growth_stage", "land_use_at_point", "same_crop",
-    "scene",
+    "scene", "no_fields",
 }  # fmt: skip
 
 
