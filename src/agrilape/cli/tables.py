@@ -39,14 +39,14 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
     against = {one.task: one for one in comparisons(metrics)}
     table = Table("task", "n", "metric", "model", box=None, pad_edge=False)
     if against:
-        table.add_column("best baseline")
-        table.add_column("significantly")
+        table.add_column("best image-free baseline")
+        table.add_column("")
     for scores in task_scores(metrics):
         task, metric = scores.task, scores.metrics[0]
         row: list[str | Text] = [words(task), f"{scores.n:,}", describe(metric).label]
         row.append(said(scores.rows[0][1][0], metric))
         if rival := against.get(task):
-            short = {"better": "better", "worse": "worse", "similar": "neither"}.get(
+            short = {"better": "better", "worse": "worse", "similar": "similar"}.get(
                 rival.outcome, rival.label
             )
             row += [f"{show(rival.reference.value, metric)} {words(rival.baseline)}", short]
