@@ -39,7 +39,7 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
     against = {one.task: one for one in comparisons(metrics)}
     table = Table("task", "n", "metric", "model", box=None, pad_edge=False)
     if against:
-        table.add_column("best image-free baseline")
+        table.add_column("best baseline")
         table.add_column("")
     for scores in task_scores(metrics):
         task, metric = scores.task, scores.metrics[0]
