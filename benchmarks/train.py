@@ -97,7 +97,7 @@ def small_recipe(options: argparse.Namespace, folder: Path) -> Recipe:
     """Stage `domain` of the quickstart, on few scenes."""
     data = [
         f"datasets.{name}.{setting}"
-        for name in ("stills", "seasons")
+        for name in ("single_date", "time_series")
         for setting in (
             f"source.scenes={options.scenes}",
             f"source.size={options.size}",

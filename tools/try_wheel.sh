@@ -16,7 +16,7 @@ export PATH="$place/venv/bin:$PATH"
 agrilape --version
 agrilape quickstart --output run \
   --set stages.align.steps=2 --set stages.lape_warmup.steps=2 --set stages.domain.steps=2 \
-  --set datasets.stills.source.scenes=6 --set datasets.seasons.source.scenes=6
+  --set datasets.single_date.source.scenes=6 --set datasets.time_series.source.scenes=6
 test -s run/report.html
 agrilape simulate scenes --size 256 --dates 1
 agrilape predict scenes/*/*.tif "where are the fields?" -o fields.geojson

@@ -169,7 +169,10 @@ def test_scores_are_printed_beside_the_baseline_to_beat(capsys):
     [
         ("evaluation.tasks=[crop_bxo]", "evaluation.tasks names the unknown task 'crop_bxo'"),
         ("stages.domain.mixture.fields.tasks=[crop_bxo]", "stages.domain.mixture.fields.tasks names"),
-        ("datasets.stills.tasks=[crop_bxo]", "datasets.stills.tasks names the unknown task 'crop_bxo'"),
+        (
+            "datasets.single_date.tasks=[crop_bxo]",
+            "datasets.single_date.tasks names the unknown task 'crop_bxo'",
+        ),
     ],
 )
 def test_a_misspelt_task_is_refused_before_anything_is_made(tmp_path, setting, said):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LISTED = 20  # findings of one data set that are printed
 
 commands = typer.Typer()
-group = typer.Typer(no_args_is_help=True, help="Look at prepared data sets: draw, count, check, export.")
+group = typer.Typer(no_args_is_help=True, help="Inspect prepared data sets: show, count, check, export.")
 commands.add_typer(group, name="data", rich_help_panel="Look inside")
 
 Folder = Annotated[
@@ -84,7 +84,7 @@ def stats(
 
 @group.command()
 def check(folder: Folder, as_json: AsJson = False) -> None:
-    """Check that data sets are whole, sound and free of leaks; status 1 if anything is wrong."""
+    """Check that data sets are complete, valid and free of leaks; status 1 if anything is wrong."""
     from agrilape.dataset.integrity import check_data_set, find_prepared
 
     found = {str(one): check_data_set(one) for one in find_prepared(folder)}

@@ -200,7 +200,7 @@ def _limits(run: Run, tables: Sequence[TaskScores]) -> Iterator[str]:
         )
     bare = {words(table.task) for table in tables if table.units is not None and table.units < FEWEST}
     if bare:
-        yield f"Fewer than {FEWEST} scenes in {', '.join(sorted(bare))}: neither interval nor verdict."
+        yield f"Fewer than {FEWEST} scenes in {', '.join(sorted(bare))}: neither interval nor significance."
     if any(table.by_block for table in tables):
         yield (
             "Intervals from blocks of fewer than six scenes are about the ground of these scenes, of which "

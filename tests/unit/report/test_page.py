@@ -119,7 +119,7 @@ def test_two_scenes_that_both_gain_are_not_called_ahead(run):
         assert "only 2 scenes" in text
         assert 'class="better">significantly better' not in text
         assert "| significantly better |" not in text
-        assert "Fewer than 6 scenes in scene: neither interval nor verdict" in text
+        assert "Fewer than 6 scenes in scene: neither interval nor significance" in text
 
 
 def test_a_breakdown_shows_n_also_where_its_first_score_is_undefined(run):

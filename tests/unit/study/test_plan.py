@@ -157,7 +157,8 @@ def test_mistakes_are_named(tmp_path, changes, said):
 
 def test_training_on_test_scenes_by_another_name_is_refused(tmp_path):
     changes = {"datasets.more": {"source": {"kind": "simulate", "seed": 7}, "tasks": ["layout"]},
-               "datasets.stills.source.seed": 7, "stages.align.mixture.words.datasets": ["more"]}  # fmt: skip
+               "datasets.single_date.source.seed": 7,
+               "stages.align.mixture.words.datasets": ["more"]}  # fmt: skip
     plan, base = load_plan(write(tmp_path, set=changes))
     with pytest.raises(RecipeError, match="same seed 7"):
         recipe_of(plan, base, Run("a", 0), tmp_path)
