@@ -68,7 +68,7 @@ def progress(title: str, total: int, unit: str = "items") -> Iterator[Track]:
         A function to call after each item.
     """
     if not is_first():
-        yield _silent
+        yield silent
     elif sys.stderr.isatty() and not _state["quiet"]:
         with _bar(title, total, unit) as track:
             yield track
@@ -97,7 +97,7 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Track]:
         yield track
 
 
-def _silent(advance: int = 1, note: str = "") -> None:
+def silent(advance: int = 1, note: str = "") -> None:
     """Show nothing."""
 
 

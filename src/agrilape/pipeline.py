@@ -81,11 +81,16 @@ def train_run(recipe: Recipe, only: Collection[str] = (), resume: bool = True) -
 
 
 def evaluate_run(recipe: Recipe) -> dict[str, Any]:
-    """Predict and score with the last stage's checkpoint; returns the metrics."""
+    """Predict and score with the last stage's checkpoint, whole maps too if wanted; returns the metrics."""
     from agrilape.evaluate import evaluate_run as evaluate
+    from agrilape.evaluate.suites import map_tasks
 
     with run_locked(recipe.output):
-        return evaluate(recipe, recipe.output)
+        if not map_tasks(recipe.evaluation):
+            return evaluate(recipe, recipe.output)
+        from agrilape.maps import ask_maps
+
+        return evaluate(recipe, recipe.output, ask_maps(recipe, recipe.output))
 
 
 def calibrate_run(recipe: Recipe) -> Any:

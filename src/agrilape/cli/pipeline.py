@@ -193,12 +193,19 @@ def evaluate(
         str | None,
         typer.Option(metavar="SUITE", help="What is measured: agri, quick, or your own YAML file."),
     ] = None,
+    maps: Annotated[
+        bool,
+        typer.Option(
+            "--maps", help="Ask whole scenes too, as predict does, and score them against all parcels."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Predict on the test split, and score beside image-free baselines."""
     from agrilape.pipeline import evaluate_run
 
     chosen = [f"evaluation.suite={suite}"] if suite else []
+    chosen += ["evaluation.maps=true"] if maps else []
     loaded = open_recipe(recipe, [*(overrides or []), *chosen], output)
     metrics = evaluate_run(loaded)
     if as_json:

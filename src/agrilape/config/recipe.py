@@ -270,6 +270,12 @@ class EvaluationConfig(Settings):
         min_length=1,
         description="Data sets whose train split the image-free baselines learn from; null: each its own.",
     )
+    maps: bool = Field(
+        False, description="Ask whole scenes too, as `predict` does, and score them against all parcels."
+    )
+    crops_per_map: int = Field(
+        3, ge=0, description="Most crops that each scene is asked for, and most that it does not have."
+    )
     batch_size: int = Field(64, ge=1, description="Questions that are answered at once.")
     soft_argmax: bool = Field(
         False, description="Decode coordinates as the mean of their distribution, finer than a bin."
@@ -277,6 +283,15 @@ class EvaluationConfig(Settings):
     constrained_decoding: bool = Field(
         False, description="Grammar-constrained decoding: only well-formed coordinates can be generated."
     )
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what came later and is not used: results that are there already would be stale."""
+        content: dict[str, Any] = dump(self)
+        for name in ("maps", "crops_per_map"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                content.pop(name, None)
+        return content
 
 
 Logger = Literal["tensorboard", "trackio", "wandb"]

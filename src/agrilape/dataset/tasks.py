@@ -138,6 +138,13 @@ TASKS: dict[str, Task] = {
 }
 """Every task by name."""
 
+MAP_TASKS: dict[str, str] = {
+    "map_fields": "all fields of a whole scene, against all its parcels",
+    "map_crop": "the fields of a crop in a whole scene",
+    "map_absent_crop": "the fields of a crop that the whole scene has none of",
+}
+"""What is asked of whole scenes (`agrilape evaluate --maps`), with what is asked, for people."""
+
 
 def find_task(name: str) -> Task:
     """The task of a name.

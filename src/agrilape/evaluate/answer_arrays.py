@@ -10,6 +10,7 @@ import shapely
 from shapely import Geometry
 from shapely.geometry import Polygon as ShapelyPolygon
 
+from agrilape.dataset.tasks import MAP_TASKS
 from agrilape.evaluate.metrics.arrays import Floats, floats
 from agrilape.evaluate.metrics.boxes import as_boxes
 from agrilape.evaluate.metrics.text import exact_match, find_name, find_number, normalised
@@ -117,7 +118,12 @@ def window_days(rows: Rows) -> Floats:
 
 
 def is_readable(row: Prediction) -> bool:
-    """Does the answer hold at least one part of every kind that was asked for (box, moment, text...)?"""
+    """Does the answer hold at least one part of every kind that was asked for (box, moment, text...)?
+
+    A whole map is put together from many answers; that it shows nothing is an answer, too.
+    """
+    if row.task in MAP_TASKS:
+        return True
     given = {type(part) for part in row.prediction}
     if any(type(part) not in given for part in row.answer if not isinstance(part, str)):
         return False

@@ -23,7 +23,7 @@ from agrilape.evaluate.journal import Journal
 from agrilape.evaluate.subset import Subset
 from agrilape.model import load_checkpoint
 
-WHICH_SAMPLES = {"batch_size", "suite", "tasks", "limit", "fitted_on"}
+WHICH_SAMPLES = {"batch_size", "suite", "tasks", "limit", "fitted_on", "maps", "crops_per_map"}
 """Settings of an evaluation on which no single prediction depends."""
 LONGEST_WAIT = timedelta(days=7)
 """For the slowest process, and for the first one's scores: the default of minutes ends long evaluations."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from agrilape.config import Recipe
 from agrilape.config.recipe import EvaluationConfig
@@ -23,8 +23,8 @@ from agrilape.evaluate.scores import TASK_METRICS, agreement, by_task
 from agrilape.evaluate.subset import Subset
 from agrilape.evaluate.suites import Suite, suite_of
 from agrilape.evaluate.summary import choose_rivals, summarise
-from agrilape.files import path_inside, write_json
-from agrilape.io.json_text import read_json_object
+from agrilape.files import path_inside, write_json, write_text
+from agrilape.io.json_text import read_json_object, to_json
 from agrilape.io.pictures import as_rgb
 from agrilape.model import is_checkpoint
 from agrilape.train.stage_order import successor
@@ -34,7 +34,24 @@ REHEARSAL = 500
 """Most samples of each task and data set, of the train split, on which the best baseline is chosen."""
 
 
-def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
+class MapAnswers(NamedTuple):
+    """What was answered about whole maps (`agrilape.maps`).
+
+    Attributes:
+        rows: The model's rows.
+        baselines: Each baseline's rows to the same questions in the same order; None where it has no answer.
+        left_out: Number of maps that were left out, by reason.
+    """
+
+    rows: list[Prediction]
+    baselines: Answers
+    left_out: dict[str, int]
+
+
+NO_MAPS = MapAnswers([], {}, {})
+
+
+def evaluate_run(recipe: Recipe, run: Path, maps: MapAnswers = NO_MAPS) -> dict[str, Any]:
     """Predict with the last stage's checkpoint on the split kept for it, and score beside blind baselines.
 
     Writes `evaluation/predictions.jsonl`, `metrics.json` and `images/`; killed, it goes on where it stopped.
@@ -44,6 +61,7 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
     Args:
         recipe: What the run was made from; `recipe.evaluation` says what is measured.
         run: Run folder with `data/` and `stages/`.
+        maps: What was answered about whole maps, to be scored with the rest.
 
     Returns:
         The content of `metrics.json`, see `summarise`.
@@ -59,7 +77,7 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
     suite = suite_of(recipe.evaluation)
     subsets = asked_of(recipe.evaluation, run / "data")
     refuse_repeats(names := [one.id for subset in subsets for example in subset for one in example.samples])
-    if not names:
+    if not names and not maps.rows:
         raise RecipeError(
             f"no samples {'of these tasks ' * bool(suite.tasks)}in the {recipe.evaluation.split} split of "
             f"{', '.join(recipe.evaluation.datasets)}",
@@ -73,7 +91,8 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
         facts = {"suite": suite.name, "checkpoint": str(checkpoint.relative_to(run))}
         calibrator = read_calibrator(checkpoint)
         sure = confidence_calibration(list(journal.rows.values()), calibrator)
-        metrics = facts | _score(recipe, run, journal, subsets, suite) | {"confidence": sure}
+        metrics = facts | _score(recipe, run, journal, subsets, suite, maps) | {"confidence": sure}
+        write_text(folder / "maps.jsonl", "".join(to_json(row.to_json()) + "\n" for row in maps.rows))
         write_json(folder / "metrics.json", metrics)
     process.wait_for_everyone()
     content: dict[str, Any] = read_json_object(folder / "metrics.json")
@@ -81,7 +100,7 @@ def evaluate_run(recipe: Recipe, run: Path) -> dict[str, Any]:
 
 
 def _score(
-    recipe: Recipe, run: Path, journal: Journal, subsets: Sequence[Subset], suite: Suite
+    recipe: Recipe, run: Path, journal: Journal, subsets: Sequence[Subset], suite: Suite, maps: MapAnswers
 ) -> dict[str, Any]:
     """Scores of a run's predictions, and the pictures of those that the report shows."""
     rows = list(journal.rows.values())
@@ -90,13 +109,29 @@ def _score(
     rivals = choose_rivals(rehearsal, suite.metrics)
     shown = {journal.rows[name].chip for picks in examples.values() for name in picks.values()}
     _keep_pictures(run / "evaluation" / "images", shown, subsets)
+    everything, answers, rivals = _with_maps(rows, guesses, rivals, maps)
     return {
-        **summarise(rows, guesses, rivals, suite.metrics, suite.breakdowns),
+        **summarise(everything, answers, rivals, suite.metrics, suite.breakdowns),
         "split": recipe.evaluation.split,
         "datasets": list(recipe.evaluation.datasets),
         "samples_per_second": journal.samples_per_second,
         "examples": examples,
+        "maps_left_out": maps.left_out,
     }
+
+
+def _with_maps(
+    rows: list[Prediction], guesses: Answers, rivals: Mapping[str, str], maps: MapAnswers
+) -> tuple[list[Prediction], Answers, dict[str, str]]:
+    """Rows, baselines and rivals of chips and maps together; neither's baselines answer the other's."""
+    beside = {name: [*given, *[None] * len(maps.rows)] for name, given in guesses.items()}
+    beside |= {name: [*[None] * len(rows), *given] for name, given in maps.baselines.items()}
+    asked = {row.task for row in maps.rows}
+    return (
+        [*rows, *maps.rows],
+        beside,
+        {**rivals, **{task: name for name in maps.baselines for task in asked}},
+    )
 
 
 def asked_of(settings: EvaluationConfig, data: Path) -> list[Subset]:

@@ -12,6 +12,7 @@ from agrilape.dataset.tasks import TASKS
 from agrilape.errors import RecipeError, did_you_mean
 from agrilape.evaluate.answer_arrays import Rows
 from agrilape.evaluate.answer_kinds import ANSWERS, CAPTION, EXACT_WORDS, Kind, kind_of
+from agrilape.evaluate.map_metrics import MAP_METRICS
 from agrilape.evaluate.metric import Metric
 from agrilape.evaluate.metrics import quantities
 from agrilape.evaluate.metrics.arrays import Floats
@@ -25,7 +26,10 @@ Wanted: TypeAlias = Mapping[str, Sequence[str]]
 """Names of the metrics that are wanted of a task."""
 EVERY_METRIC: Wanted = {}
 
-TASK_METRICS: Mapping[str, Kind] = {name: ANSWERS[task.answer] for name, task in TASKS.items()}
+TASK_METRICS: Mapping[str, Kind] = {
+    **{name: ANSWERS[task.answer] for name, task in TASKS.items()},
+    **MAP_METRICS,
+}
 """Metrics of each task, the one that stands for it first."""
 PUBLISHED_METRICS: Mapping[str, Kind] = {
     "vqa": EXACT_WORDS, "choice": EXACT_WORDS, "yes_no": EXACT_WORDS, "classify": EXACT_WORDS,

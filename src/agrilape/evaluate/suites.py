@@ -14,6 +14,7 @@ from agrilape.config.base import Settings
 from agrilape.config.former_names import present_scores
 from agrilape.config.load import recipe_folder
 from agrilape.config.recipe import EvaluationConfig
+from agrilape.dataset.tasks import MAP_TASKS
 from agrilape.errors import RecipeError, did_you_mean
 from agrilape.evaluate.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWNS
 from agrilape.evaluate.scores import TASK_METRICS, metrics_of
@@ -45,15 +46,24 @@ def suite_of(settings: EvaluationConfig) -> Suite:
     suite = load_suite(settings.suite) if settings.suite else Suite()
     limits = [limit for limit in (suite.limit, settings.limit) if limit]
     tasks = suite.tasks
+    if tasks is not None and settings.maps:
+        tasks = {**dict.fromkeys(MAP_TASKS, ()), **tasks}
     if settings.tasks is not None:
-        known = suite.tasks if suite.tasks is not None else dict.fromkeys(settings.tasks, ())
-        tasks = {task: known[task] for task in settings.tasks if task in known}
+        wanted = (*settings.tasks, *(MAP_TASKS if settings.maps else ()))
+        known = tasks if tasks is not None else dict.fromkeys(wanted, ())
+        tasks = {task: known[task] for task in wanted if task in known}
         if not tasks:
             raise RecipeError(
                 f"the suite {suite.name} has none of the tasks {', '.join(settings.tasks)}",
                 f"use some of {', '.join(known)}",
             )
     return suite.model_copy(update={"tasks": tasks, "limit": min(limits, default=None)})
+
+
+def map_tasks(settings: EvaluationConfig) -> tuple[str, ...]:
+    """The tasks of whole maps that an evaluation measures: all with `maps`, else those of its suite."""
+    tasks = suite_of(settings).tasks
+    return tuple(task for task in MAP_TASKS if (task in tasks if tasks is not None else settings.maps))
 
 
 def load_suite(name: str | Path) -> Suite:

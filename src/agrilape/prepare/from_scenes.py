@@ -81,7 +81,7 @@ def prepare_dataset(
     """
     _check(name, config)
     folder = folder.resolve()
-    key = _key(config)
+    key = store_key(config)
     manifest = _finished(folder, key)
     if manifest is not None:
         say(f"{name}: prepared before, {describe_splits(manifest.splits)}")
@@ -299,7 +299,7 @@ def _origins(pieces: Iterable[SplitWindows]) -> tuple[Origin, ...]:
     )
 
 
-def _key(config: DatasetConfig) -> str:
+def store_key(config: DatasetConfig) -> str:
     """Hash of all that decides the content of the store."""
     facts = {"format": FORMAT, "config": config.model_dump(mode="json"), "input": fingerprint(config.source)}
     if config.split_by == "published":

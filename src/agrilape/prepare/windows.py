@@ -151,6 +151,21 @@ def released(
 
 
 def _by_scene(grounds: Sequence[LabelledScene], config: DatasetConfig) -> Mapping[Split, list[SplitWindows]]:
+    pieces: dict[Split, list[SplitWindows]] = defaultdict(list)
+    for ground, group, split in scene_splits(grounds, config):
+        windows = plan_windows(ground.scene.width, ground.scene.height, config.chip, config.overlap)
+        pieces[split].append(SplitWindows(ground, tuple(windows), (group,) * len(windows)))
+    return pieces
+
+
+def scene_splits(
+    grounds: Sequence[LabelledScene], config: DatasetConfig
+) -> list[tuple[LabelledScene, str, Split]]:
+    """Each scene with what it stays together with, and its split.
+
+    Raises:
+        DataError: There are not enough separate places for the splits.
+    """
     scenes = [ground.scene for ground in grounds]
     groups = year_groups(scenes) if config.split_by == "year" else scene_groups(scenes)
     if config.split_by == "published":
@@ -161,20 +176,12 @@ def _by_scene(grounds: Sequence[LabelledScene], config: DatasetConfig) -> Mappin
         splits = assign(groups, config.split, config.seed, what, YEARS_REMEDY)
     else:
         splits = assign(groups, config.split, config.seed)
-    pieces: dict[Split, list[SplitWindows]] = defaultdict(list)
-    for ground, group in zip(grounds, groups, strict=True):
-        windows = plan_windows(ground.scene.width, ground.scene.height, config.chip, config.overlap)
-        pieces[splits[group]].append(SplitWindows(ground, tuple(windows), (group,) * len(windows)))
-    return pieces
+    return [(ground, group, splits[group]) for ground, group in zip(grounds, groups, strict=True)]
 
 
 def _by_block(grounds: Sequence[LabelledScene], config: DatasetConfig) -> Mapping[Split, list[SplitWindows]]:
-    grids = [blocks(ground.scene, config.chip, config.buffer_m) for ground in grounds]
-    splits = assign([name for grid in grids for name in grid.blocks], config.split, config.seed)
     pieces: dict[Split, list[SplitWindows]] = defaultdict(list)
-    for ground, grid in zip(grounds, grids, strict=True):
-        numbers = [SPLITS.index(splits[name]) for name in grid.blocks]
-        owners = ParcelSplits(grid, np.array(numbers, np.uint8).reshape(len(grid.rows), len(grid.columns)))
+    for ground, grid, splits, owners in block_splits(grounds, config):
         windows: dict[Split, dict[PixelWindow, str]] = defaultdict(dict)
         for name, block in grid.blocks.items():
             for one in plan_windows(block.width, block.height, config.chip, config.overlap):
@@ -184,6 +191,22 @@ def _by_block(grounds: Sequence[LabelledScene], config: DatasetConfig) -> Mappin
             edges = _edges(grid, found.values()) if config.buffer_m else {}
             pieces[split].append(SplitWindows(ground, tuple(found), tuple(found.values()), owners, edges))
     return pieces
+
+
+def block_splits(
+    grounds: Sequence[LabelledScene], config: DatasetConfig
+) -> Iterator[tuple[LabelledScene, BlockGrid, Mapping[str, Split], ParcelSplits]]:
+    """Each scene with its blocks, the split of each by name, and where its parcels may be asked about.
+
+    Raises:
+        DataError: There are not enough separate places for the splits.
+    """
+    grids = [blocks(ground.scene, config.chip, config.buffer_m) for ground in grounds]
+    splits = assign([name for grid in grids for name in grid.blocks], config.split, config.seed)
+    for ground, grid in zip(grounds, grids, strict=True):
+        numbers = [SPLITS.index(splits[name]) for name in grid.blocks]
+        owners = ParcelSplits(grid, np.array(numbers, np.uint8).reshape(len(grid.rows), len(grid.columns)))
+        yield ground, grid, splits, owners
 
 
 def _edges(grid: BlockGrid, names: Iterable[str]) -> dict[str, tuple[int, int, int, int]]:

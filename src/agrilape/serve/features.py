@@ -54,22 +54,43 @@ def features_of(
         calibrator: What confidences mean, for the model that answered.
         least: Least confidence of a feature.
     """
-    rows = [replace(row, confidence=tuple(calibrator(row.task, row.confidence))) for row in rows]
-    pieces = [piece for row in rows for piece in _pieces(row, tiles.windows[int(row.chip)])]
-    if not pieces:
+    rows = calibrated(rows, calibrator)
+    objects, unsure = objects_of(rows, tiles, least)
+    if not objects and not unsure:
         said = [row for row in rows if _words(row)]
         sure = [row for row in said if _certainty(row) >= least]
         return Found([_tile(row, tiles, facts) for row in sure], len(said) - len(sure), 0.0)
-    wholes = merge(pieces, asked=tiles.windows)
-    sure_wholes = [whole for whole in wholes if whole.confidence >= least]
-    image = tiles.scene.width * tiles.scene.height
-    kept = suppress(sure_wholes, image) if sure_wholes else []
     features = [
-        _object(f"{tiles.scene.id}-{number:04d}", whole, tiles, facts) for number, whole in enumerate(kept, 1)
+        _object(f"{tiles.scene.id}-{number:04d}", one, tiles, facts) for number, one in enumerate(objects, 1)
     ]
-    ground = shapely.union_all([whole.outline for whole in kept])
-    hectares = tiles.georeference.area_ha(tiles.georeference.from_pixels(ground)) if kept else 0.0
-    return Found(features, len(wholes) - len(sure_wholes), hectares)
+    ground = shapely.union_all([one.outline for one in objects])
+    hectares = tiles.georeference.area_ha(tiles.georeference.from_pixels(ground)) if objects else 0.0
+    return Found(features, unsure, hectares)
+
+
+def calibrated(rows: Sequence[Prediction], calibrator: Calibrator) -> list[Prediction]:
+    """Answers with what their confidences mean."""
+    return [replace(row, confidence=tuple(calibrator(row.task, row.confidence))) for row in rows]
+
+
+def objects_of(
+    rows: Sequence[Prediction], tiles: Tiles, least: float = 0.0
+) -> tuple[list[MergedObject], int]:
+    """The objects of the whole scene, in its pixels, that the answers of its tiles make.
+
+    Args:
+        rows: One answer per tile, calibrated.
+        tiles: The tiles.
+        least: Least confidence of an object.
+
+    Returns:
+        Those that are sure enough, and the number of those that are not.
+    """
+    pieces = [piece for row in rows for piece in _pieces(row, tiles.windows[int(row.chip)])]
+    wholes = merge(pieces, asked=tiles.windows) if pieces else []
+    sure = [whole for whole in wholes if whole.confidence >= least]
+    kept = suppress(sure, tiles.scene.width * tiles.scene.height) if sure else []
+    return kept, len(wholes) - len(sure)
 
 
 def determination(day: date | None, details: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from agrilape import __version__
-from agrilape.console import progress, say, warn
+from agrilape.console import Track, progress, say, silent, warn
 from agrilape.dataset.tasks import TASKS
 from agrilape.errors import DataError, RecipeError, did_you_mean
 from agrilape.evaluate.calibrator import read_calibrator
@@ -19,7 +19,7 @@ from agrilape.model import Checkpoint, find_checkpoint, load_checkpoint
 from agrilape.serve.features import Found, determination, features_of
 from agrilape.serve.geofile import write_geojson, write_geopackage
 from agrilape.serve.question import Question, known_questions, understand
-from agrilape.serve.tiles import Tiles
+from agrilape.serve.tiles import OVERLAP, Tiles
 from agrilape.serve.training_questions import MOST_SCALE, trained
 from agrilape.sources.folder import read_raster
 from agrilape.sources.scene import Frame, Scene
@@ -50,7 +50,7 @@ def predict_raster(
     *,
     crs: str = "wgs84",
     composite: str | None = None,
-    overlap: float = 0.25,
+    overlap: float = OVERLAP,
     tile: int | None = None,
     acquired: date | None = None,
     sensor: str | None = None,
@@ -106,7 +106,8 @@ def predict_raster(
         warn(f"{folder} has no LAPE: places and times are asked and answered as text")
     for doubt in _doubts(tiles):
         warn(doubt)
-    rows = _answers(model, tiles, batch_size)
+    with progress("predict", len(tiles), "tiles") as track:
+        rows = answers(model, tiles, batch_size, track)
     details = f"agrilape {__version__}, {checkpoint.name}: {asked.text}"
     calibrator = read_calibrator(folder)
     least = calibrator.threshold(asked.task) if min_confidence is None else min_confidence
@@ -159,12 +160,12 @@ def _doubts(tiles: Tiles) -> Iterator[str]:
         yield f"no question of the training is worded so; {hint}"
 
 
-def _answers(checkpoint: Checkpoint, tiles: Tiles, batch_size: int) -> list[Prediction]:
+def answers(checkpoint: Checkpoint, tiles: Tiles, batch_size: int, track: Track = silent) -> list[Prediction]:
+    """The answer of each tile, in no order; `track` is told of each that is there."""
     rows: list[Prediction] = []
-    with progress("predict", len(tiles), "tiles") as track:
-        for batch in predict_samples(checkpoint, tiles, batch_size=batch_size, decoding=_decoding(tiles)):
-            rows += batch
-            track(len(batch))
+    for batch in predict_samples(checkpoint, tiles, batch_size=batch_size, decoding=_decoding(tiles)):
+        rows += batch
+        track(len(batch))
     return rows
 
 

@@ -19,6 +19,8 @@ from agrilape.serve.training_questions import TrainingQuestions
 from agrilape.sources.scene import Frame, PixelWindow, Scene
 from agrilape.sources.tiling import encode_png, plan_windows, shown_metadata
 
+OVERLAP = 0.25
+"""Share of a tile that its neighbours repeat, unless another is asked for."""
 LEAST_SEEN = 0.1
 """Share of a tile that must be neither cloud nor no data for it to be asked about."""
 
@@ -27,7 +29,7 @@ class Tiles(LazyExamples):
     """Tiles of a scene, each with the same question.
 
     Args:
-        scene: The scene; it has a georeference.
+        scene: The scene; only for a question with a place does it need a georeference.
         frames: The acquisitions to show: one for a still, several for a series.
         question: The question; one with a place is asked of one tile around that place.
         taught: How the model was taught to be asked: side of a tile in pixels, facts before a question.
@@ -79,7 +81,7 @@ class Tiles(LazyExamples):
             scene=self.scene.id,
             source=self.scene.source,
             pictures=tuple(self._picture(frame, window) for frame in self.frames),
-            georeference=self.georeference.window(window),
+            georeference=self.scene.georeference and self.scene.georeference.window(window),
             window=self.scene.window if len(self.frames) > 1 else None,
             meta=shown_metadata(self.scene, window, self.frames, self.composite, self.taught.image_size),
         )

@@ -52,14 +52,14 @@ class TrainingQuestions:
     task: bool = True
 
 
-def trained(folder: Path, checkpoint: Checkpoint, task: str | None, gsd: float) -> TrainingQuestions:
+def trained(folder: Path, checkpoint: Checkpoint, task: str | None, gsd: float | None) -> TrainingQuestions:
     """How questions of a task were asked; without a run around the checkpoint, as its input size suggests.
 
     Args:
         folder: The checkpoint, `stages/<n>-<name>` of its run.
         checkpoint: What was loaded from it.
         task: Task of the question; of the data sets with it, else of all, one that fits the image counts.
-        gsd: Metres of ground per pixel of the image.
+        gsd: Metres of ground per pixel of the image, if known.
     """
     cut = [data for data in _datasets(recipe_file(folder.parent.parent)) if "chip" in data]
     if not cut:
@@ -79,14 +79,16 @@ def trained(folder: Path, checkpoint: Checkpoint, task: str | None, gsd: float) 
     )
 
 
-def _fitting(datasets: Sequence[dict[str, Any]], gsd: float) -> dict[str, Any]:
+def _fitting(datasets: Sequence[dict[str, Any]], gsd: float | None) -> dict[str, Any]:
     """The data set whose pixels are nearest in size; where none is near, the last of unknown size, if any."""
+    unknown = [data for data in datasets if _gsd(data) is None]
+    if gsd is None:
+        return (unknown or datasets)[-1]
 
     def scale(data: dict[str, Any]) -> float:
         return max(gsd / (_gsd(data) or inf), (_gsd(data) or inf) / gsd)
 
     nearest = min(reversed(datasets), key=scale)
-    unknown = [data for data in datasets if _gsd(data) is None]
     return unknown[-1] if unknown and scale(nearest) > MOST_SCALE else nearest
 
 

@@ -33,6 +33,22 @@ class Matches(NamedTuple):
     iou: float
 
 
+class Pairs(NamedTuple):
+    """Answers and truths of one sample that overlap; of all other pairs the IoU is 0.
+
+    Attributes:
+        answers: Number of the answer of each pair `[N]`.
+        truths: Number of its truth `[N]`.
+        iou: Their IoU `[N]`.
+        shape: Numbers of answers and of truths.
+    """
+
+    answers: NDArray[np.intp]
+    truths: NDArray[np.intp]
+    iou: Floats
+    shape: tuple[int, int]
+
+
 def match(iou: ArrayLike, threshold: float = 0.5) -> list[tuple[int, int]]:
     """One-to-one pairs (prediction, truth) with IoU >= threshold: as many as possible, then the best in sum.
 
@@ -48,20 +64,28 @@ def match(iou: ArrayLike, threshold: float = 0.5) -> list[tuple[int, int]]:
     admissible = matrix >= threshold
     if admissible.any(1).sum() < SPLIT:
         return _assign(matrix, admissible)
-    # Answers and truths of different parts of a map overlap nowhere: each part is a small problem of its own.
-    count, parts = connected_components(_graph(admissible), directed=False)
+    rows, columns = np.nonzero(admissible)
+    return match_pairs(Pairs(rows, columns, matrix[rows, columns], matrix.shape), threshold)
+
+
+def match_pairs(pairs: Pairs, threshold: float = 0.5) -> list[tuple[int, int]]:
+    """As `match`, of a map with so many answers and truths that a matrix of all of them has no room.
+
+    Answers and truths of different parts of a map overlap nowhere: each part is a small problem of its own.
+    """
+    near = pairs.iou >= threshold
+    answers, truths, iou = pairs.answers[near], pairs.truths[near], pairs.iou[near]
+    if not len(iou):
+        return []
     found: list[tuple[int, int]] = []
-    by_part = np.argsort(parts[: len(matrix)], kind="stable")
-    ends = np.searchsorted(parts[by_part], np.arange(count + 1))
-    of_truth = parts[len(matrix) :]
-    columns_by_part = np.argsort(of_truth, kind="stable")
-    column_ends = np.searchsorted(of_truth[columns_by_part], np.arange(count + 1))
-    for part in range(count):
-        rows = by_part[ends[part] : ends[part + 1]]
-        columns = columns_by_part[column_ends[part] : column_ends[part + 1]]
-        if len(rows) and len(columns):
-            block = np.ix_(rows, columns)
-            found += [(int(rows[r]), int(columns[c])) for r, c in _assign(matrix[block], admissible[block])]
+    parts = _parts(answers, truths, pairs.shape)
+    order = np.argsort(parts, kind="stable")
+    for edges in np.split(order, np.flatnonzero(np.diff(parts[order])) + 1):
+        rows, row = np.unique(answers[edges], return_inverse=True)
+        columns, column = np.unique(truths[edges], return_inverse=True)
+        matrix, admissible = np.zeros((len(rows), len(columns))), np.zeros((len(rows), len(columns)), bool)
+        matrix[row, column], admissible[row, column] = iou[edges], True
+        found += [(int(rows[r]), int(columns[c])) for r, c in _assign(matrix, admissible)]
     return sorted(found)
 
 
@@ -72,11 +96,12 @@ def _assign(matrix: Floats, admissible: NDArray[np.bool_]) -> list[tuple[int, in
     return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if admissible[r, c]]
 
 
-def _graph(admissible: NDArray[np.bool_]) -> coo_array:
-    """Answers and truths as nodes, `[P + T, P + T]`, with an edge for each pair that may be matched."""
-    rows, columns = np.nonzero(admissible)
-    nodes = sum(admissible.shape)
-    return coo_array((np.ones(len(rows), np.int8), (rows, columns + len(admissible))), (nodes, nodes))
+def _parts(answers: NDArray[np.intp], truths: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.int32]:
+    """Which part of the map each pair belongs to: answers and truths are nodes, pairs edges of a graph."""
+    nodes = sum(shape)
+    graph = coo_array((np.ones(len(answers), np.int8), (answers, truths + shape[0])), (nodes, nodes))
+    labels = np.asarray(connected_components(graph, directed=False)[1])
+    return np.asarray(labels[answers])
 
 
 def count_matches(iou: ArrayLike, threshold: float = 0.5) -> Matches:
@@ -138,6 +163,48 @@ def mean_average_precision(
 ) -> float:
     """AP averaged over IoU thresholds; COCO's AP@[.5:.95] by default."""
     return float(np.mean([average_precision(images, threshold) for threshold in thresholds]))
+
+
+def greedy_hits(pairs: Pairs, scores: ArrayLike, threshold: float = 0.5) -> NDArray[np.bool_]:
+    """Which answers find a truth if each takes, by falling score, the best one still free, `[P]`.
+
+    The matching behind `average_precision`, of a map with too many answers and truths for a matrix.
+
+    Args:
+        pairs: Answers and truths that overlap.
+        scores: Confidence of each answer `[P]`.
+        threshold: Least IoU of a pair.
+    """
+    hits, taken = np.zeros(pairs.shape[0], dtype=bool), np.zeros(pairs.shape[1], dtype=bool)
+    rank = np.empty(pairs.shape[0], dtype=np.intp)
+    rank[np.argsort(-floats(scores), kind="stable")] = np.arange(pairs.shape[0])
+    near = np.flatnonzero(pairs.iou >= threshold)
+    # By falling score, then falling IoU, and of equal ones the last truth first.
+    order = near[np.lexsort((-pairs.truths[near], -pairs.iou[near], rank[pairs.answers[near]]))]
+    for answer, truth in zip(pairs.answers[order].tolist(), pairs.truths[order].tolist(), strict=True):
+        if not hits[answer] and not taken[truth]:
+            hits[answer] = taken[truth] = True
+    return hits
+
+
+def average_precision_of_counts(hits: Floats, answers: Floats, truths: Floats) -> Floats:
+    """AP from counts at each level of confidence, which add up over images.
+
+    Args:
+        hits: Answers that found a truth `[..., L]`, at levels of rising confidence.
+        answers: All answers `[..., L]`.
+        truths: Truths `[...]`.
+
+    Returns:
+        As `average_precision`, with answers of one level taken at once, `[...]`; NaN without any truth.
+    """
+    found, given = (np.cumsum(counts[..., ::-1], axis=-1) for counts in (hits, answers))
+    precisions = divide(found, given)
+    monotone = np.maximum.accumulate(precisions[..., ::-1], axis=-1)[..., ::-1]
+    recalls = divide(found, truths[..., None])
+    reached = recalls[..., None, :] >= np.linspace(0, 1, 101)[:, None]
+    read = np.where(reached.any(axis=-1), np.take_along_axis(monotone, reached.argmax(axis=-1), axis=-1), 0.0)
+    return np.where(truths > 0, read.mean(axis=-1), np.nan)
 
 
 def _greedy_hits(iou: Floats, threshold: float) -> NDArray[np.bool_]:

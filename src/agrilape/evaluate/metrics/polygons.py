@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from shapely import Geometry
 
 from agrilape.evaluate.metrics.arrays import Floats, divide, floats
+from agrilape.evaluate.metrics.matching import Pairs
 
 Geometries = NDArray[np.object_]
 
@@ -79,6 +80,13 @@ def polygon_iou_matrices(
         iou[near] = _ratio(left[rows[near]], right[columns[near]])
     parts = np.split(iou, np.cumsum(sizes.prod(axis=1))[:-1])
     return [part.reshape(size) for part, size in zip(parts, sizes, strict=True)]
+
+
+def overlapping(a: Sequence[Geometry | None], b: Sequence[Geometry | None]) -> Pairs:
+    """Which geometries of two maps overlap, with their IoU, however many there are."""
+    left, right = as_geometries(a), as_geometries(b)
+    rows, columns = shapely.STRtree(right).query(left, predicate="intersects")
+    return Pairs(rows, columns, _ratio(left[rows], right[columns]), (len(left), len(right)))
 
 
 def _touch(a: Floats, b: Floats) -> NDArray[np.bool_]:
