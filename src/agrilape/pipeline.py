@@ -111,7 +111,7 @@ def report_run(run: Path) -> Path:
 
 def _refuse_unknown_tasks(recipe: Recipe) -> None:
     """Refuse misspelt tasks before anything is made; a release may give its questions names of its own."""
-    from agrilape.dataset.tasks import refuse_unknown_tasks
+    from agrilape.dataset.tasks import MAP_TASKS, refuse_unknown_tasks
     from agrilape.prepare.from_release import is_published
 
     data = recipe.datasets
@@ -121,7 +121,8 @@ def _refuse_unknown_tasks(recipe: Recipe) -> None:
         for stage in recipe.stages
         for name, part in stage.mixture.items()
     ]
-    used.append(("evaluation", recipe.evaluation.tasks, recipe.evaluation.datasets))
+    asked = tuple(task for task in recipe.evaluation.tasks or () if task not in MAP_TASKS)
+    used.append(("evaluation", asked, recipe.evaluation.datasets))
     for where, tasks, datasets in used:
         if not any(is_published(data[name]) for name in datasets):
             refuse_unknown_tasks(f"{where}.tasks", tasks or (), listed)

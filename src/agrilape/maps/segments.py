@@ -48,7 +48,7 @@ class Parameters(NamedTuple):
 
 
 CANDIDATES = tuple(
-    Parameters(*one) for one in product((30.0, 100.0, 300.0, 1000.0), (0.5, 1.0), (20, 80, 320))
+    Parameters(*one) for one in product((30.0, 100.0, 300.0, 1000.0), (0.5, 1.0), (20, 80, 320, 1280))
 )
 
 

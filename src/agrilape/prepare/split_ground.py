@@ -1,7 +1,7 @@
-"""The ground of one split of a prepared data set, whole: scenes, or the blocks that scenes were divided into.
+"""The ground of a prepared data set by split: whole scenes, or the blocks that scenes were divided into.
 
-Chips are cut from scenes and forget most of them. Whoever asks a whole scene opens its source again, by the same
-rules, and gets the ground of the wanted split alone.
+Chips hold pieces of scenes. Whoever asks about a whole scene opens its source again, by the same rules, and
+gets the ground of the wanted split alone.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def open_ground(name: str, config: DatasetConfig, folder: Path, scenes_cache: Pa
     """
     if read_manifest(folder).key != store_key(config):
         raise DataError(
-            f"the source of data set {name} is not the one that it was prepared from: which ground belongs to "
-            "which split is no longer known",
+            f"the source of data set {name} has changed since it was prepared: which ground belongs to which "
+            "split is no longer known",
             "prepare it again, or put its files back",
         )
     with TemporaryDirectory(prefix="agrilape-labels-") as labels, WorkerPool() as pool:
