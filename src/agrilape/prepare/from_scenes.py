@@ -147,7 +147,7 @@ def _prepare(
         units = plan(opened.grounds, config)
         (folder / "manifest.json").unlink(missing_ok=True)
         digests = _cut_all(name, units, config, folder, key, pool)
-        return _conclude(name, config, key, folder, units, digests, opened)
+        return _finalize(name, config, key, folder, units, digests, opened)
     finally:
         shutil.rmtree(label_folder, ignore_errors=True)
 
@@ -271,7 +271,7 @@ def _with_block(chip: Chip, edges: tuple[int, int, int, int] | None) -> Chip:
     return chip if edges is None else replace(chip, meta={**chip.meta, "block": list(edges)})
 
 
-def _conclude(
+def _finalize(
     name: str,
     config: DatasetConfig,
     key: str,
