@@ -61,14 +61,14 @@ SLOW = """
 import json, sys, time
 from pathlib import Path
 from agrilape.config.recipe import DatasetConfig
-from agrilape.dataset import plan, prepare
+from agrilape.prepare import from_scenes, windows
 
-plan.UNIT_CHIPS = 5
-ask = prepare.ask
-prepare.ask = lambda *all: (time.sleep(0.05), ask(*all))[1]
+windows.UNIT_CHIPS = 5
+ask = from_scenes.ask
+from_scenes.ask = lambda *all: (time.sleep(0.05), ask(*all))[1]
 folder, scenes, settings = sys.argv[1:]
 config = DatasetConfig.model_validate(json.loads(settings))
-prepare.prepare_dataset("sim", config, Path(folder), Path(scenes), 1)
+from_scenes.prepare_dataset("sim", config, Path(folder), Path(scenes), 1)
 """
 
 
