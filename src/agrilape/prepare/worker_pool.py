@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -114,10 +115,7 @@ class WorkerPool:
 
     def _lost(self) -> DataError:
         """What became of a worker that is gone."""
-        processes = self._known_processes()
-        for process in processes:
-            process.join(PATIENCE_S)
-        problem, remedy = why_ended(process.exitcode for process in processes)
+        problem, remedy = why_ended(map(_exit_status, self._known_processes()))
         return DataError(
             f"a worker process {problem}", f"{remedy}; the same command continues where it stopped"
         )
@@ -157,6 +155,18 @@ class WorkerPool:
             while turn in done:
                 yield done.pop(turn)
                 turn += 1
+
+
+def _exit_status(process: Terminable) -> int | None:
+    """How a process ended, once it has.
+
+    The thread of the pool waits for it too; the system tells only one of them, which notes it a moment later.
+    """
+    process.join(PATIENCE_S)
+    until = time.monotonic() + PATIENCE_S
+    while process.exitcode is None and time.monotonic() < until:
+        time.sleep(0.01)
+    return process.exitcode
 
 
 def _begin() -> None:

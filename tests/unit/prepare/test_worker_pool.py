@@ -180,3 +180,26 @@ def test_workers_that_are_still_beginning_are_sent_home_without_a_word(tmp_path:
     script.write_text(BEGINNING)
     done = subprocess.run([sys.executable, script, str(seconds)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (3, "home\n", "")
+
+
+class LateProcess:
+    """A process that ended, of which the thread of the pool has heard and this one not yet."""
+
+    asked = 0
+
+    @property
+    def exitcode(self) -> int | None:
+        self.asked += 1
+        return 9 if self.asked > 3 else None
+
+    def join(self, timeout: float | None = None) -> None: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+def test_a_status_that_another_thread_is_told_first_is_waited_for(monkeypatch):
+    late = LateProcess()
+    monkeypatch.setattr("agrilape.prepare.worker_pool.processes_of", lambda pool: [late])
+    assert "ended with status 9" in str(_caught("exit"))
