@@ -42,7 +42,8 @@ from agrilape.serve.tile_merge import TileObject, merge
 from agrilape.sources.tiling import plan_windows
 from agrilape.tokens import add_position_tokens
 
-TARGETS = {"batches": 3.0, "scoring": 10.0}  # times as fast as one by one; seconds
+TARGETS = {"batches": 3.0, "scoring": 10.0, "tile": 4.0}  # times as fast; seconds; times the time of one
+PLACES = 32  # asked about in one tile
 SIDE = 128
 TILE, FIELD, SLIVER = 128, 40, 3  # pixels
 SCENES = 50
@@ -57,6 +58,7 @@ def main() -> None:
     result = {
         "setting": setting(options),
         "generation": time_generation(options),
+        "tile": time_one_tile(options),
         "scoring": time_scoring(options),
     }
     publish(options, "predict", result, render(result))
@@ -106,6 +108,24 @@ def time_generation(options: argparse.Namespace) -> dict[str, list[float]]:
             rates[name].append(options.questions / seconds)
         assert texts["one by one"] == texts["batched"], "batches answer otherwise than single questions"
     return rates
+
+
+def time_one_tile(options: argparse.Namespace) -> dict[str, float]:
+    """Seconds for one question about a tile and for `PLACES` of them, in turns; the least of the rounds."""
+    checkpoint, rng = nano(), np.random.default_rng(0)
+    chip = Chip("c", "s", "noise", (Picture(noise(rng)),))
+    samples = tuple(
+        Sample(
+            str(number), "c", "field_at_point", ("Which field is at ", Point(*rng.uniform(0, 1, 2)), "?"), ()
+        )
+        for number in range(PLACES)
+    )
+    cases = {"one": samples[:1], "many": samples}
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(options.rounds + 1):  # the first round is for warming up
+        for name, asked in cases.items():
+            seconds[name].append(answer(checkpoint, [Example(chip, asked)], PLACES, options.tokens)[0])
+    return {name: min(values[1:]) for name, values in seconds.items()}
 
 
 def nano() -> Checkpoint:
@@ -251,6 +271,7 @@ def pieces(count: int, rng: np.random.Generator) -> list[TileObject]:
 def render(result: dict[str, Any]) -> str:
     """The numbers as Markdown: rates as the best of the rounds, times as the least."""
     facts, rates = result["setting"], {name: max(values) for name, values in result["generation"].items()}
+    many = result["tile"]["many"] / result["tile"]["one"]
     gain = rates["batched"] / rates["one by one"]
     lines = [
         f"{facts['hardware']}, torch {facts['torch']}: {facts['questions']} questions with answers of "
@@ -262,6 +283,10 @@ def render(result: dict[str, Any]) -> str:
         f"| one by one | {rates['one by one']:,.1f} | | |",
         f"| batched | {rates['batched']:,.1f} | {gain:.1f} times | at least {TARGETS['batches']:.0f} times: "
         f"{verdict(gain >= TARGETS['batches'])} |",
+        "",
+        f"{PLACES} questions about one tile, whose image is encoded once: {result['tile']['many']:.2f} s, "
+        f"{many:.1f} times the {result['tile']['one']:.2f} s of one question "
+        f"(at most {TARGETS['tile']:.0f} times: {verdict(many <= TARGETS['tile'])}).",
         "",
         f"| scoring or joining {facts['boxes']:,} boxes or dates | seconds | target |",
         "| --- | ---: | ---: |",

@@ -20,7 +20,7 @@ def test_one_command_measures_prints_and_writes(benchmark, tmp_path, monkeypatch
     benchmark.main()
     printed = capsys.readouterr().out
     assert "| batched |" in printed
-    assert printed.count("PASS") + printed.count("MISS") == 6
+    assert printed.count("PASS") + printed.count("MISS") == 7
     measured = json.loads(numbers.read_text())
     assert all(rate > 0 for rates in measured["generation"].values() for rate in rates)
     assert len(measured["scoring"]) == 5

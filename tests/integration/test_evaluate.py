@@ -305,3 +305,17 @@ def test_a_run_is_calibrated_on_its_val_split(tmp_path, monkeypatch):
     assert not after["confidence"]["calibrated"]
     speeds = [metrics["samples_per_second"] for metrics in (before, after)]
     assert speeds[0] == speeds[1]  # nothing was asked again: answers do not depend on the calibration
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["one tile", "tiles in turn"])
+def test_questions_that_share_an_image_are_answered_as_each_by_itself(checkpoint, several):
+    """Also of images with unequal numbers of tokens before the question, and whatever the order."""
+    decoding = Decoding(max_new_tokens=8, soft_argmax=True, constrained_decoding=True)
+    answerer = Answerer(checkpoint, decoding)
+    chips = EXAMPLES[:4] if several else EXAMPLES[:1]
+    asked = [(chip, chip.samples[number]) for number in range(3) for chip in chips]
+    together = answerer(asked)
+    for one, (chip, sample) in zip(together, asked, strict=True):
+        (alone,) = answerer([(chip, sample)])
+        assert one.text == alone.text
+        assert one.confidence == pytest.approx(alone.confidence, abs=2e-4)

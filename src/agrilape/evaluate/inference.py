@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 
@@ -15,7 +15,17 @@ from agrilape.evaluate.confidence import AnswerScores, confidences, read_coordin
 from agrilape.evaluate.metrics.calibration import interval_ends
 from agrilape.evaluate.predictions import Intervals, Prediction
 from agrilape.model import Checkpoint, lape_of
-from agrilape.tokens import Chat, Coordinates, Parsed, PositionCodec, PositionIds, prompt_batch
+from agrilape.tokens import (
+    Chat,
+    Coordinates,
+    Parsed,
+    PositionCodec,
+    PositionIds,
+    prompt_batch,
+    shared_prompts,
+    shares_prefixes,
+)
+from agrilape.tokens.collator import Batch
 from agrilape.tokens.decode import (
     CoordinateGrammar,
     expected_positions,
@@ -187,12 +197,9 @@ class Answerer:
     @torch.no_grad()  # not inference_mode: a model that is asked during training goes on training
     def __call__(self, asked: Sequence[tuple[Example, Sample]]) -> list[Answer]:
         """The answer to each question, all in one batch."""
-        batch = prompt_batch(self.chat, [(example, (sample,)) for example, sample in asked])
-        if lape_of(self.model) is None:
-            del batch["image_times"]  # only LAPE reads them, and a plain model refuses them
-        inputs = {name: value.to(self.model.device) for name, value in batch.items()}
-        length = inputs["input_ids"].shape[1]
         with explained(*name_and_width(self.model)):
+            inputs = self._inputs(asked)
+            length = inputs["input_ids"].shape[1]
             output = self.model.generate(
                 **inputs,
                 do_sample=False,
@@ -207,6 +214,24 @@ class Answerer:
         if not self.decoding.soft_argmax:
             return [Answer(*one) for one in read_answers(self.chat, answers)]
         return self._read(answers, output.scores)
+
+    def _inputs(self, asked: Sequence[tuple[Example, Sample]]) -> dict[str, Any]:
+        """What `generate` is given; of a chip that is asked about several times, images are seen once."""
+        chips = {id(example) for example, _ in asked}
+        if len(chips) == len(asked) or not shares_prefixes(self.model):
+            return self._on_device(prompt_batch(self.chat, [(one, (sample,)) for one, sample in asked]))
+        prompts = shared_prompts(self.chat, asked)
+        prefixes = self._on_device(prompts.prefixes)
+        positions = (prefixes["attention_mask"].cumsum(dim=-1) - 1).clamp(min=0)
+        seen = self.model(**prefixes, position_ids=positions, use_cache=True, logits_to_keep=1)
+        owners = torch.tensor(prompts.owners, device=self.model.device)
+        seen.past_key_values.batch_select_indices(owners)
+        return {**self._on_device(prompts.questions), "past_key_values": seen.past_key_values}
+
+    def _on_device(self, batch: Batch) -> Batch:
+        if lape_of(self.model) is None:
+            batch = {name: value for name, value in batch.items() if name != "image_times"}  # LAPE's alone
+        return {name: value.to(self.model.device) for name, value in batch.items()}
 
     def _read(self, answers: torch.Tensor, scores: Sequence[torch.Tensor]) -> list[Answer]:
         """Answers `[B, T]` with what their scores, T tensors `[B, V]`, say of places and of certainty."""

@@ -2,9 +2,9 @@
 
 from agrilape.tokens.chat import Chat
 from agrilape.tokens.codec import PositionCodec
-from agrilape.tokens.collator import Collator, TrainingItem, prompt_batch
+from agrilape.tokens.collator import Collator, TrainingItem, prompt_batch, shared_prompts
 from agrilape.tokens.grammar import Coordinates, Parsed, parse, render
-from agrilape.tokens.packing import packing_of
+from agrilape.tokens.packing import packing_of, shares_prefixes
 from agrilape.tokens.vocabulary import PositionIds, add_position_tokens
 
 __all__ = [
@@ -20,4 +20,6 @@ __all__ = [
     "parse",
     "prompt_batch",
     "render",
+    "shared_prompts",
+    "shares_prefixes",
 ]

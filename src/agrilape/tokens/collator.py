@@ -182,6 +182,53 @@ def prompt_batch(chat: Chat, items: Iterable[tuple[Example, Sequence[Sample]]]) 
     }
 
 
+class SharedPrompts(NamedTuple):
+    """Prompts of several questions about each of several chips, the part before the questions once per chip.
+
+    Attributes:
+        prefixes: What a model's `forward` takes of the chips: `[chips, P]` tokens, padded on the left.
+        questions: `input_ids` and `attention_mask` `[questions, P + Q]` for `generate`: a chip's prefix and a
+            question, each padded on the left.
+        owners: Of each question, the number of its chip.
+    """
+
+    prefixes: Batch
+    questions: Batch
+    owners: list[int]
+
+
+def shared_prompts(chat: Chat, asked: Sequence[tuple[Example, Sample]]) -> SharedPrompts:
+    """As `prompt_batch`, for a model that keeps what it computed of a chip's images for all its questions.
+
+    Args:
+        chat: How chips and questions are written.
+        asked: Questions, each with its chip; those about one chip with the same object.
+    """
+    chips = {id(example): example.chip for example, _ in asked}
+    numbers = {key: number for number, key in enumerate(chips)}
+    owners = [numbers[id(example)] for example, _ in asked]
+    prefixes = read_prefixes(chat, list(chips.values()))
+    rows = [Row(list(ids)) for ids in prefixes.ids]
+    questions = [chat.question(sample).ids for _, sample in asked]
+    pad_id = _pad_id(chat)
+    images = pad([row.ids for row in rows], pad_id, left=True)
+    seen = pad([[1] * len(row.ids) for row in rows], 0, left=True)
+    words, said = pad(questions, pad_id, left=True), pad([[1] * len(ids) for ids in questions], 0, left=True)
+    return SharedPrompts(
+        {
+            "input_ids": images,
+            "attention_mask": seen,
+            **_per_token(chat, prefixes, rows, left=True),
+            **prefixes.visual,
+        },
+        {
+            "input_ids": torch.cat([images[owners], words], dim=1),
+            "attention_mask": torch.cat([seen[owners], said], dim=1),
+        },
+        owners,
+    )
+
+
 def _pad_id(chat: Chat) -> int:
     """What fills up rows; never attended to, so any token but the image placeholder will do."""
     pad_id = chat.tokenizer.pad_token_id

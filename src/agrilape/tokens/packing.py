@@ -34,6 +34,14 @@ def packing_of(model: Any) -> torch.dtype | None:
     return {"sdpa": torch.bool, "eager": model.dtype}.get(attention)
 
 
+def shares_prefixes(model: Any) -> bool:
+    """May what a model computed of images serve several questions about them?
+
+    Not where image tokens see the question (PaliGemma, Gemma 3), nor with other positions (Qwen-VL).
+    """
+    return model.config.model_type in _PACKABLE
+
+
 @dataclass
 class Row:
     """One sequence under construction.
