@@ -22,7 +22,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=
 _state = {"quiet": False}
 
 
-class Track(Protocol):
+class ProgressCallback(Protocol):
     """Reports progress of one piece of work."""
 
     def __call__(self, advance: int = 1, note: str = "") -> None:
@@ -56,7 +56,7 @@ def warn(text: str) -> None:
 
 
 @contextmanager
-def progress(title: str, total: int, unit: str = "items") -> Iterator[Track]:
+def progress(title: str, total: int, unit: str = "items") -> Iterator[ProgressCallback]:
     """Show progress of `total` items with rate and time left.
 
     Args:
@@ -77,7 +77,7 @@ def progress(title: str, total: int, unit: str = "items") -> Iterator[Track]:
 
 
 @contextmanager
-def _bar(title: str, total: int, unit: str) -> Iterator[Track]:
+def _bar(title: str, total: int, unit: str) -> Iterator[ProgressCallback]:
     columns = [
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}", markup=False), TimeRemainingColumn(),
@@ -101,7 +101,7 @@ def silent(advance: int = 1, note: str = "") -> None:
     """Show nothing."""
 
 
-def _plain(title: str, total: int, unit: str, every_s: float = 15.0) -> Track:
+def _plain(title: str, total: int, unit: str, every_s: float = 15.0) -> ProgressCallback:
     """Print a line at the start, every few seconds, and at the end."""
     began = last = time.monotonic()
     done = 0

@@ -47,7 +47,7 @@ def prepare_run(recipe: Recipe, workers: int | None = None, scheduler: str | Non
     Raises:
         DataError: A data set cannot be prepared, or one trains on what another is evaluated on.
     """
-    from agrilape.dataset.recipe_leakage import check_apart
+    from agrilape.dataset.recipe_leakage import check_recipe_leakage
     from agrilape.prepare.from_scenes import prepare_dataset
     from agrilape.train.starting_model import going_on
 
@@ -59,7 +59,7 @@ def prepare_run(recipe: Recipe, workers: int | None = None, scheduler: str | Non
             prepare_dataset(name, config, data / name, recipe.output / "scenes", workers, scheduler)
             for name, config in recipe.datasets.items()
         ]
-        check_apart(recipe, data)
+        check_recipe_leakage(recipe, data)
         return manifests
 
 

@@ -110,7 +110,7 @@ def without_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def send_home(processes: Iterable[Terminable]) -> None:
+def end_processes(processes: Iterable[Terminable]) -> None:
     """End processes: asked first, then killed."""
     going = [process for process in processes if process.exitcode is None]
     for process in going:

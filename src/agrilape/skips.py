@@ -33,12 +33,12 @@ def attempt(
         with doing(what, place):
             return work(*given, **named)
     except Exception as error:
-        if concerns_all(error):
+        if affects_all_items(error):
             raise
         return planned(error)
 
 
-def concerns_all(error: Exception) -> bool:
+def affects_all_items(error: Exception) -> bool:
     """Whether an error would meet the other items as well, or is to be seen by whoever looks for faults."""
     if isinstance(error, RecipeError) or is_out_of_room(error):
         return True

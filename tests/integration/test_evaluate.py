@@ -18,7 +18,7 @@ from agrilape.errors import RecipeError
 from agrilape.evaluate import calibrator, evaluate_run, predict_samples
 from agrilape.evaluate.calibration_run import calibrate_run
 from agrilape.evaluate.calibrator import NAME, read_calibrator
-from agrilape.evaluate.evaluation import answer_blindly
+from agrilape.evaluate.evaluation import image_free_answers
 from agrilape.evaluate.inference import Answerer, Decoding
 from agrilape.evaluate.predictions import read_rows
 from agrilape.geo.shapes import Box
@@ -150,7 +150,7 @@ def test_blind_guesses_are_learnt_from_the_train_split_alone(tmp_path, monkeypat
     ]
     monkeypatch.setattr(evaluate_case, "EXAMPLES", [*EXAMPLES[:4], *other])
     evaluate_case.write_data(tmp_path)
-    guesses, rivals = answer_blindly(recipe(tmp_path), tmp_path)
+    guesses, rivals = image_free_answers(recipe(tmp_path), tmp_path)
     assert [(row.answer, row.prediction) for row in guesses["majority"]] == [(("oats",), ("maize",))] * 4
     assert rivals["crop_in_box"] == "majority"
 

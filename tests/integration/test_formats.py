@@ -12,7 +12,7 @@ from PIL import Image
 from agrilape.config import parse_recipe
 from agrilape.config.recipe import DatasetConfig
 from agrilape.dataset import read_store
-from agrilape.dataset.recipe_leakage import check_apart
+from agrilape.dataset.recipe_leakage import check_recipe_leakage
 from agrilape.errors import DataError, RecipeError
 from agrilape.geo.shapes import Box
 from agrilape.prepare.from_scenes import prepare_dataset
@@ -289,11 +289,11 @@ def test_the_official_test_objects_of_a_release_that_leaks_can_be_scored_alone(r
             }
         )  # fmt: skip
 
-    check_apart(recipe("elsewhere"), data)
+    check_recipe_leakage(recipe("elsewhere"), data)
     with pytest.raises(
         DataError, match="split of data set train and the test split of data set test share"
     ) as no:
-        check_apart(recipe("train"), data)
+        check_recipe_leakage(recipe("train"), data)
     assert "the release's own splits share it" in no.value.remedy
 
 

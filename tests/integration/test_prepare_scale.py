@@ -21,7 +21,7 @@ from agrilape.dataset import read_manifest
 from agrilape.errors import DataError
 from agrilape.prepare import from_scenes
 from agrilape.prepare.from_scenes import prepare_dataset
-from agrilape.prepare.label_index import lay_down
+from agrilape.prepare.label_index import write_label_index
 from agrilape.simulate import simulate_scene
 from agrilape.sources import Observation, Parcel, PixelWindow, Scene, Zone
 
@@ -156,7 +156,7 @@ def test_labels_come_back_by_place_as_they_were(tmp_path):
     seen = (Observation(10.5, 20.25, "bbch", 31, A_DAY), Observation(3999, 3999, "crop", "maize"))
     zones = (Zone("stress", "drought", shapely.box(5, 5, 25, 25), parcel="1", share=0.5, since=A_DAY),)
     scene = Scene("s", "fake", (), 4000, 4000, parcels=parcels, observations=seen, zones=zones)
-    ground = lay_down(scene, tmp_path / "labels.parquet")
+    ground = write_label_index(scene, tmp_path / "labels.parquet")
     assert ground.crops == ("maize",)
     assert not ground.scene.parcels
     near = ground.near([PixelWindow(0, 0, 512, 512), PixelWindow(3000, 3000, 64, 64)])
@@ -165,13 +165,15 @@ def test_labels_come_back_by_place_as_they_were(tmp_path):
     assert near.observations == seen[:1]
     assert near.zones == zones
     assert (
-        lay_down(Scene("s", "fake", (), 9, 9), tmp_path / "none").near([PixelWindow(0, 0, 9, 9)]).parcels
+        write_label_index(Scene("s", "fake", (), 9, 9), tmp_path / "none")
+        .near([PixelWindow(0, 0, 9, 9)])
+        .parcels
         == ()
     )
 
 
 def test_a_worker_that_dies_is_explained(scenes, tmp_path, monkeypatch):
-    monkeypatch.setattr("agrilape.prepare.from_scenes.finish_unit", die)
+    monkeypatch.setattr("agrilape.prepare.from_scenes.write_shard", die)
     with pytest.raises(DataError, match="worker process was killed"):
         prepare_dataset("sim", CONFIG, tmp_path / "x", scenes, 2)
 
@@ -182,13 +184,13 @@ def die(*_, **__):
 
 def test_the_most_work_comes_first_and_changes_nothing(whole, scenes, tmp_path, monkeypatch):
     done = []
-    finish = from_scenes.finish_unit
+    finish = from_scenes.write_shard
 
     def noting(unit, **how):
         done.append(unit)
         return finish(unit, **how)
 
-    monkeypatch.setattr("agrilape.prepare.from_scenes.finish_unit", noting)
+    monkeypatch.setattr("agrilape.prepare.from_scenes.write_shard", noting)
     prepare_dataset("sim", CONFIG, tmp_path / "again", scenes, 1)
     reads = [unit.reads for unit in done]
     assert reads == sorted(reads, reverse=True)

@@ -23,7 +23,7 @@ from agrilape.report.study import write_study_markdown, write_study_report
 from agrilape.report.study.effects import compare_variants
 from agrilape.report.study.study_files import read_study
 from agrilape.study.results import read_record
-from agrilape.study.runner import due, run_study
+from agrilape.study.runner import run_study, startable_runs
 from agrilape.study.single_run import run_one
 from agrilape.study.study_folder import Study
 
@@ -106,7 +106,7 @@ def test_a_finished_study_is_not_run_again_but_a_changed_variant_is(finished) ->
     text = Path(study.path).read_text()
     try:
         other = make_study(folder, (RANDOM, changed, BROKEN))
-        assert [run.name for run in due(other)] == ["smooth-0", "broken-0", "smooth-1", "broken-1"]
+        assert [run.name for run in startable_runs(other)] == ["smooth-0", "broken-0", "smooth-1", "broken-1"]
     finally:
         Path(study.path).write_text(text)
 
@@ -114,8 +114,8 @@ def test_a_finished_study_is_not_run_again_but_a_changed_variant_is(finished) ->
 def test_results_of_other_code_count_only_when_asked_for(finished, monkeypatch) -> None:
     study, _ = finished
     monkeypatch.setattr("agrilape.study.study_folder.code_key", lambda parts: "other")
-    assert len(due(study)) == 6
-    assert len(due(Study.open(study.path, study.output, study.work, any_code=True))) == 2
+    assert len(startable_runs(study)) == 6
+    assert len(startable_runs(Study.open(study.path, study.output, study.work, any_code=True))) == 2
 
 
 def test_looking_while_training_changes_nothing(finished, tmp_path) -> None:

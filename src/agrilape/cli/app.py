@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from agrilape import __version__
 from agrilape.cli import data, inspect, pipeline, predict, study
-from agrilape.cli.interrupt import Passed
+from agrilape.cli.interrupt import ErrorPastTyper
 from agrilape.console import out, set_quiet
 from agrilape.io.remote import keep_to_listed_drivers
 
@@ -23,7 +23,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, EOFError, OSError) as error:
-            raise Passed(error, str(ctx.invoked_subcommand or "")) from error
+            raise ErrorPastTyper(error, str(ctx.invoked_subcommand or "")) from error
 
 
 app = typer.Typer(

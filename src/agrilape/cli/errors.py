@@ -14,7 +14,7 @@ from importlib import metadata
 from typing import NamedTuple
 
 from agrilape import logfile
-from agrilape.cli.interrupt import Passed, Terminated, nobody_reads, silence_output
+from agrilape.cli.interrupt import ErrorPastTyper, Terminated, is_reader_gone, silence_output
 from agrilape.errors import AgrilapeError, activities, chain_of, text_of
 from agrilape.files import is_out_of_room
 
@@ -66,9 +66,9 @@ def report(error: BaseException) -> int:
     Args:
         error: Whatever ended the command.
     """
-    passed = error if isinstance(error, Passed) else Passed(error, "")
+    passed = error if isinstance(error, ErrorPastTyper) else ErrorPastTyper(error, "")
     error, command = passed.error, passed.command
-    if isinstance(error, OSError) and error.errno == errno.EPIPE and nobody_reads():
+    if isinstance(error, OSError) and error.errno == errno.EPIPE and is_reader_gone():
         silence_output()
         return NO_READER
     failure = failure_of(error, command)

@@ -15,7 +15,7 @@ from agrilape import logfile
 from agrilape.errors import AgrilapeError
 
 
-class Passed(BaseException):
+class ErrorPastTyper(BaseException):
     """Carries an error past typer, which ends the process silently for some.
 
     Args:
@@ -120,7 +120,7 @@ def mend_streams() -> None:
                 stream.reconfigure(errors="backslashreplace")
 
 
-def nobody_reads() -> bool:
+def is_reader_gone() -> bool:
     """Whether the reader of standard output has gone, as `head` does."""
     try:
         poll = select.poll()

@@ -113,12 +113,12 @@ def list_runs(
     everything: Annotated[bool, typer.Option("--all", help="Finished runs, too.")] = False,
 ) -> None:
     """Print a command line for each run that can start now: first the candidates, then what counts."""
-    from agrilape.study.runner import due
+    from agrilape.study.runner import startable_runs
     from agrilape.study.scheduler import shell_line
     from agrilape.study.study_folder import Study
 
     study = Study.open(plan, output, work, any_code)
-    for one in due(study, everything=everything):
+    for one in startable_runs(study, everything=everything):
         out.print(shell_line(study, one))
 
 

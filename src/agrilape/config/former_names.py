@@ -13,7 +13,7 @@ from typing import Any
 KEYS: Mapping[str, Mapping[str, str]] = {
     "DatasetConfig": {"picture_side": "image_size"},
     "FolderSource": {"fully_labelled": "exhaustively_labelled"},
-    "SceneFacts": {"fully_labelled": "exhaustively_labelled", "facts": "metadata"},
+    "SceneMetadata": {"fully_labelled": "exhaustively_labelled", "facts": "metadata"},
     "StageConfig": {"introduction": "lape_schedule", "recolour": "colour_jitter"},
     "EvaluationConfig": {"expectation": "soft_argmax", "constrained": "constrained_decoding"},
 }
@@ -34,7 +34,7 @@ METRICS: Mapping[str, str] = {"ciou": "cumulative_iou", "declined": "refusal_rat
 
 _IN_DIGESTS = {
     new: old
-    for table in (*(names for owner, names in KEYS.items() if owner != "SceneFacts"), TASKS)
+    for table in (*(names for owner, names in KEYS.items() if owner != "SceneMetadata"), TASKS)
     for old, new in table.items()
 }
 """Present name -> first name, of what recipes hold."""

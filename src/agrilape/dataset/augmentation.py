@@ -12,7 +12,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image
 
-from agrilape.dataset.prompt_templates import Phrasings, layout_text, load_phrasings, named_boxes
+from agrilape.dataset.prompt_templates import PromptTemplates, layout_text, load_prompt_templates, named_boxes
 from agrilape.dataset.types import Example, Picture, Sample
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box, Part, Point, Polygon
@@ -45,7 +45,7 @@ def dihedral(example: Example, k: int) -> Example:
     if k == 0 or any(sample.truth.get("oriented") for sample in example.samples):
         return example
     chip = example.chip
-    words = load_phrasings(chip.meta.get("language", "en"))
+    words = load_prompt_templates(chip.meta.get("language", "en"))
     turned = replace(
         chip,
         pictures=tuple(replace(picture, data=_turn_picture(picture, k)) for picture in chip.pictures),
@@ -73,7 +73,7 @@ def colour_jitter(example: Example, rng: np.random.Generator, strength: float) -
     return replace(example, chip=replace(chip, pictures=tuple(lit(picture) for picture in chip.pictures)))
 
 
-def turn(part: Part, k: int) -> Part:
+def apply_symmetry(part: Part, k: int) -> Part:
     """A part under a symmetry; texts and times stay as they are."""
     match part:
         case Point():
@@ -129,8 +129,8 @@ def _turn_georeference(georeference: Georeference, k: int) -> Georeference:
     return Georeference(georeference.crs, Affine(*to_map[:2].ravel().tolist()), new_width, new_height)
 
 
-def _turn_sample(sample: Sample, k: int, words: Phrasings) -> Sample:
-    question = tuple(turn(part, k) for part in sample.question)
+def _turn_sample(sample: Sample, k: int, words: PromptTemplates) -> Sample:
+    question = tuple(apply_symmetry(part, k) for part in sample.question)
     answer = tuple(_turn_outline(part, k) for part in sample.answer)
     truth = dict(sample.truth)
     boxes = [part for part in answer if isinstance(part, Box)]
@@ -162,13 +162,13 @@ def _turn_sample(sample: Sample, k: int, words: Phrasings) -> Sample:
 
 def _turn_outline(part: Part, k: int) -> Part:
     """A part under a symmetry; an outline that began at the top left does so again."""
-    turned = turn(part, k)
+    turned = apply_symmetry(part, k)
     if isinstance(part, Polygon) and isinstance(turned, Polygon) and part == part.canonical():
         return turned.canonical()
     return turned
 
 
-def _turn_place(place: str, k: int, words: Phrasings) -> str:
+def _turn_place(place: str, k: int, words: PromptTemplates) -> str:
     """The name of a ninth of the image after turning."""
     row, column = next((r, names.index(place)) for r, names in enumerate(words.places) if place in names)
     centre = _turn_point(Point((column + 0.5) / 3, (row + 0.5) / 3), k)

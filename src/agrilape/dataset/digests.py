@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agrilape.dataset.leakage import LeakageKeys, trace
+from agrilape.dataset.leakage import LeakageKeys, leakage_keys
 from agrilape.dataset.manifest import hash_file
-from agrilape.dataset.store import Store, read_facts
+from agrilape.dataset.store import Store, read_shard_metadata
 from agrilape.dataset.types import Example
 
 
@@ -42,11 +42,11 @@ class Digester:
         self._tasks: Counter[str] = Counter()
         self._traces: list[LeakageKeys] = []
 
-    def watch(self, examples: Iterable[Example]) -> Iterator[Example]:
+    def observe(self, examples: Iterable[Example]) -> Iterator[Example]:
         """The same chips, in order."""
         for example in examples:
             self._tasks.update(sample.task for sample in example.samples)
-            self._traces.append(trace(example))
+            self._traces.append(leakage_keys(example))
             yield example
 
     def digest(self, file: Path) -> Digest:
@@ -57,7 +57,7 @@ class Digester:
             pictures=sum(len(one.pictures) for one in self._traces),
             tasks=self._tasks,
             traces=tuple(self._traces),
-            facts=read_facts(file),
+            facts=read_shard_metadata(file),
         )
 
 
@@ -68,6 +68,6 @@ def digest(file: Path) -> Digest:
         DataError: It cannot be read.
     """
     digester = Digester()
-    for _ in digester.watch(Store([file])):
+    for _ in digester.observe(Store([file])):
         pass
     return digester.digest(file)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from agrilape.dataset.leakage import LeakageKeys, check_split, trace
+from agrilape.dataset.leakage import LeakageKeys, check_split, leakage_keys
 from agrilape.dataset.manifest import NAME, Manifest, Shard, hash_file, read_manifest
 from agrilape.dataset.store import SCHEMA, Store
 from agrilape.dataset.types import Chip, Example, Sample
@@ -37,7 +37,7 @@ class Finding:
 
 
 @dataclass
-class _Seen:
+class _ShardContents:
     """What was found in the shards."""
 
     chips: Counter[str] = field(default_factory=Counter)
@@ -75,7 +75,7 @@ def check_data_set(folder: Path) -> list[Finding]:
     except DataError as error:
         return [Finding(str(folder / NAME), error.problem)]
     findings: list[Finding] = []
-    seen = _Seen()
+    seen = _ShardContents()
     for shard in manifest.shards:
         findings += _check_shard(folder, shard, seen)
     findings += _check_counts(folder, manifest, seen)
@@ -94,7 +94,7 @@ def check_data_set(folder: Path) -> list[Finding]:
     return findings
 
 
-def _check_shard(folder: Path, shard: Shard, seen: _Seen) -> list[Finding]:
+def _check_shard(folder: Path, shard: Shard, seen: _ShardContents) -> list[Finding]:
     file = folder / shard.path
     if hash_file(file) != shard.sha256:
         return [Finding(str(file), "differs from its hash in the manifest")]
@@ -106,7 +106,7 @@ def _check_shard(folder: Path, shard: Shard, seen: _Seen) -> list[Finding]:
         return [Finding(str(file), f"cannot be read: {planned(error).problem}")]
 
 
-def _check_rows(file: Path, shard: Shard, seen: _Seen) -> Iterator[Finding]:
+def _check_rows(file: Path, shard: Shard, seen: _ShardContents) -> Iterator[Finding]:
     tasks = seen.tasks.setdefault(shard.split, Counter())
     traces = seen.traces.setdefault(shard.split, [])
     store = Store([file])
@@ -119,7 +119,7 @@ def _check_rows(file: Path, shard: Shard, seen: _Seen) -> Iterator[Finding]:
         seen.chips[example.chip.id] += 1
         seen.samples.update(sample.id for sample in example.samples)
         tasks.update(sample.task for sample in example.samples)
-        traces.append(trace(example))
+        traces.append(leakage_keys(example))
         for problem in check_example(example):
             yield Finding(f"{file.name}: {problem.where}", problem.problem)
 
@@ -187,7 +187,7 @@ def _wrong(part: Part) -> str | None:
     return None
 
 
-def _check_counts(folder: Path, manifest: Manifest, seen: _Seen) -> Iterator[Finding]:
+def _check_counts(folder: Path, manifest: Manifest, seen: _ShardContents) -> Iterator[Finding]:
     for split, counts in manifest.splits.items():
         found = seen.tasks.get(split, Counter())
         chips = len(seen.traces.get(split, []))

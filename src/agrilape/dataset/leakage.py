@@ -48,7 +48,7 @@ class LeakageKeys:
     years: tuple[int, ...] = ()
 
 
-def trace(example: Example) -> LeakageKeys:
+def leakage_keys(example: Example) -> LeakageKeys:
     """What of a chip could leak."""
     chip = example.chip
     outline = pixels = None

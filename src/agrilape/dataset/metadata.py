@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from agrilape.config.recipe import Fact
-from agrilape.dataset.prompt_templates import Phrasings
+from agrilape.dataset.prompt_templates import PromptTemplates
 from agrilape.dataset.types import Chip
 
 
-def told(chip: Chip, wanted: Sequence[Fact], phrasings: Phrasings) -> str:
+def metadata_sentence(chip: Chip, wanted: Sequence[Fact], templates: PromptTemplates) -> str:
     """The wanted facts in words, ending in a blank; what is not known of the chip is left out.
 
     `Sensor: Sentinel-2 MSI. Resolution: 10 m. Date: 2021-07-18. `
@@ -17,10 +17,10 @@ def told(chip: Chip, wanted: Sequence[Fact], phrasings: Phrasings) -> str:
     Args:
         chip: The chip, with its facts in `meta`.
         wanted: Which facts, in this order.
-        phrasings: The wording.
+        templates: The wording.
     """
     known = ((fact, _FACTS[fact](chip)) for fact in wanted)
-    return "".join(f"{phrasings.metadata[fact].format(value=value)} " for fact, value in known if value)
+    return "".join(f"{templates.metadata[fact].format(value=value)} " for fact, value in known if value)
 
 
 def _sensor(chip: Chip) -> str | None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrilape.config.recipe import MixtureEntry
-from agrilape.dataset.round_robin import shuffled_by_turns
+from agrilape.dataset.round_robin import shuffle_interleaved
 from agrilape.dataset.store import Store
 from agrilape.dataset.tasks import refuse_unknown_tasks
 from agrilape.dataset.types import Example, Sample
@@ -66,7 +66,7 @@ class Mixture:
         dataset, row = chips[int(self._order(name, epoch, len(chips))[position])]
         example = self.stores[dataset][row]
         wanted = _wanted(example.samples, self.entries[name])
-        return example, tuple(shuffled_by_turns(wanted, lambda one: one.task, rng)[: self.questions])
+        return example, tuple(shuffle_interleaved(wanted, lambda one: one.task, rng)[: self.questions])
 
     def _draw_balanced(self, name: str, turn: int, rng: random.Random) -> tuple[Example, tuple[Sample, ...]]:
         """A chip with the class whose turn it is, first a question about that, then the classes by turns."""
@@ -79,7 +79,7 @@ class Mixture:
         wanted = _wanted(example.samples, entry)
         first = rng.choice([one for one in wanted if _class(one.truth, entry) == kind])
         rest = [one for one in wanted if one is not first]
-        others = shuffled_by_turns(rest, lambda one: _class(one.truth, entry), rng)
+        others = shuffle_interleaved(rest, lambda one: _class(one.truth, entry), rng)
         return example, (first, *others)[: self.questions]
 
     def entry(self, index: int) -> str:

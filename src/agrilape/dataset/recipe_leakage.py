@@ -14,7 +14,7 @@ from typing import Any
 
 from agrilape.config.recipe import DatasetConfig, FormatSource, KitSource, Recipe, SimulateSource, Source
 from agrilape.console import warn
-from agrilape.dataset.leakage import LeakageKeys, check_leakage, trace
+from agrilape.dataset.leakage import LeakageKeys, check_leakage, leakage_keys
 from agrilape.dataset.manifest import NAME, Manifest, Shard, read_manifest
 from agrilape.dataset.store import Store
 from agrilape.errors import DataError
@@ -63,10 +63,12 @@ class DatasetSplit:
     @cached_property
     def traces(self) -> list[LeakageKeys]:
         """What its chips could leak."""
-        return [trace(example) for example in Store([self.folder / shard.path for shard in self.shards])]
+        return [
+            leakage_keys(example) for example in Store([self.folder / shard.path for shard in self.shards])
+        ]
 
 
-def check_apart(recipe: Recipe, data: Path) -> None:
+def check_recipe_leakage(recipe: Recipe, data: Path) -> None:
     """Make sure that no stage trains on what the evaluation asks about, in whichever data sets that lies.
 
     Compared are data sets of one source; what a data set shares with itself was looked for when it was made.

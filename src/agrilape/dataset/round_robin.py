@@ -10,13 +10,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def by_turns(queues: Collection[Sequence[T]]) -> list[T]:
+def interleave(queues: Collection[Sequence[T]]) -> list[T]:
     """One item of each queue in every round, until all are empty."""
     deepest = max(map(len, queues), default=0)
     return [queue[turn] for turn in range(deepest) for queue in queues if turn < len(queue)]
 
 
-def shuffled_by_turns(items: Sequence[T], kind: Callable[[T], Hashable], rng: random.Random) -> list[T]:
+def shuffle_interleaved(items: Sequence[T], kind: Callable[[T], Hashable], rng: random.Random) -> list[T]:
     """Items in random order, their kinds taking turns.
 
     Args:
@@ -29,4 +29,4 @@ def shuffled_by_turns(items: Sequence[T], kind: Callable[[T], Hashable], rng: ra
         queues[kind(item)].append(item)
     order = list(queues.values())
     rng.shuffle(order)
-    return by_turns(order)
+    return interleave(order)

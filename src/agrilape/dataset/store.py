@@ -92,7 +92,7 @@ def write_rows(path: Path, examples: Iterable[Example], facts: Callable[[], Mapp
     return rows
 
 
-def read_facts(path: Path) -> dict[str, Any]:
+def read_shard_metadata(path: Path) -> dict[str, Any]:
     """The metadata that `write_rows` was given."""
     metadata = pq.read_metadata(path).metadata or {}
     facts: dict[str, Any] = json.loads(metadata.get(FACTS.encode(), b"{}"))
@@ -102,7 +102,7 @@ def read_facts(path: Path) -> dict[str, Any]:
 def is_finished(path: Path, key: str) -> bool:
     """Is a shard there, whole and of the configuration with this key?"""
     try:
-        return path.is_file() and read_facts(path).get("key") == key
+        return path.is_file() and read_shard_metadata(path).get("key") == key
     except (OSError, ValueError):
         return False
 

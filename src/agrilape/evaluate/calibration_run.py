@@ -7,7 +7,7 @@ from pathlib import Path
 from agrilape.config import Recipe
 from agrilape.console import say
 from agrilape.dataset import read_manifest
-from agrilape.dataset.recipe_leakage import check_apart
+from agrilape.dataset.recipe_leakage import check_recipe_leakage
 from agrilape.errors import RecipeError
 from agrilape.evaluate.calibrator import Calibrator, fit
 from agrilape.evaluate.collect import collect, predictions_key, processes
@@ -30,7 +30,7 @@ def calibrate_run(recipe: Recipe, run: Path) -> Calibrator:
         RecipeError: There is no trained stage, or no val split to ask.
     """
     checkpoint = last_checkpoint(recipe, run)
-    check_apart(recipe, run / "data")
+    check_recipe_leakage(recipe, run / "data")
     names = recipe.evaluation.datasets
     held = [name for name in names if SPLIT in read_manifest(run / "data" / name).splits]
     if not held:

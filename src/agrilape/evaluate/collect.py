@@ -15,7 +15,7 @@ from accelerate import PartialState
 from agrilape import __version__
 from agrilape.config.former_names import in_digests
 from agrilape.config.recipe import EvaluationConfig
-from agrilape.console import Track, progress
+from agrilape.console import ProgressCallback, progress
 from agrilape.dataset import read_manifest
 from agrilape.evaluate.calibrator import NAME as CALIBRATION
 from agrilape.evaluate.inference import Decoding, Share, predict_samples
@@ -91,7 +91,7 @@ def _answer(
     settings: EvaluationConfig,
     done: Container[str],
     share: Share,
-    track: Track,
+    track: ProgressCallback,
 ) -> None:
     """Write the answers of one process's share; progress counts as if all processes were as fast."""
     checkpoint = load_checkpoint(folder)

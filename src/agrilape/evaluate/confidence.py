@@ -21,7 +21,7 @@ from agrilape.evaluate.metrics.calibration import quantiles
 from agrilape.evaluate.metrics.polygons import polygon_iou
 from agrilape.evaluate.metrics.time import temporal_iou
 from agrilape.geo.shapes import Box, Instant, Point, Polygon, Shape, Span
-from agrilape.tokens.grammar import Parsed, coordinates_of
+from agrilape.tokens.grammar import ParsedMessage, coordinates_of
 
 DRAWS = 64
 """Places drawn from the distribution of each coordinate."""
@@ -60,7 +60,7 @@ def read_coordinate(probabilities: ArrayLike) -> Floats:
     return np.hstack([draws, weights.max(axis=1, keepdims=True)])
 
 
-def confidences(read: Parsed, scores: AnswerScores) -> tuple[float, ...]:
+def confidences(read: ParsedMessage, scores: AnswerScores) -> tuple[float, ...]:
     """Confidence of each shape of an answer; of an answer without shapes, the probability of its words.
 
     Coordinates in numerals have no distributions over an axis: each shape then gets the geometric mean of

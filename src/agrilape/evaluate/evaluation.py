@@ -10,7 +10,7 @@ from agrilape.config import Recipe
 from agrilape.config.recipe import EvaluationConfig
 from agrilape.console import warn
 from agrilape.dataset import Store, read_store
-from agrilape.dataset.recipe_leakage import check_apart
+from agrilape.dataset.recipe_leakage import check_recipe_leakage
 from agrilape.dataset.tasks import refuse_unknown_tasks
 from agrilape.errors import RecipeError
 from agrilape.evaluate.baselines import image_free
@@ -73,7 +73,7 @@ def evaluate_run(recipe: Recipe, run: Path, maps: MapAnswers = NO_MAPS) -> dict[
     checkpoint = last_checkpoint(recipe, run)
     if successor(checkpoint).is_dir():
         warn(f"what is evaluated was trained with former settings: {checkpoint} waits for its successor")
-    check_apart(recipe, run / "data")
+    check_recipe_leakage(recipe, run / "data")
     suite = suite_of(recipe.evaluation)
     subsets = asked_of(recipe.evaluation, run / "data")
     refuse_repeats(names := [one.id for subset in subsets for example in subset for one in example.samples])
@@ -148,7 +148,7 @@ def asked_of(settings: EvaluationConfig, data: Path) -> list[Subset]:
     return [Subset(name, store, suite.limit, suite.tasks) for name, store in stores.items()]
 
 
-def answer_blindly(recipe: Recipe, run: Path) -> tuple[Answers, dict[str, str]]:
+def image_free_answers(recipe: Recipe, run: Path) -> tuple[Answers, dict[str, str]]:
     """Rows of every blind baseline to the samples of an evaluation, and the baseline to beat in each task.
 
     No checkpoint is needed.

@@ -18,7 +18,7 @@ from agrilape.model import Checkpoint, lape_of
 from agrilape.tokens import (
     Chat,
     Coordinates,
-    Parsed,
+    ParsedMessage,
     PositionCodec,
     PositionIds,
     prompt_batch,
@@ -155,7 +155,7 @@ class Answer(NamedTuple):
     """
 
     text: str
-    read: Parsed
+    read: ParsedMessage
     intervals: Intervals = ()
     confidence: tuple[float, ...] = ()
 
@@ -280,7 +280,7 @@ def _coordinates(scores: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(read_coordinate(scores.float().softmax(dim=-1).cpu().numpy()))
 
 
-def _intervals(read: Parsed, ends: Sequence[Sequence[float]]) -> Intervals:
+def _intervals(read: ParsedMessage, ends: Sequence[Sequence[float]]) -> Intervals:
     """The intervals of those coordinates that belong to well-formed shapes."""
     return tuple(
         tuple(tuple(ends[first + number]) for number in range(len(coordinates_of(shape))))

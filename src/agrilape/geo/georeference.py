@@ -66,7 +66,7 @@ class Georeference:
 
         Of a geographic system, longitudes may count from 0 to 360 or from -180 to 180.
         """
-        turn = full_turn(self.crs)
+        turn = longitude_period(self.crs)
         if turn is not None and math.isfinite(x):
             x += turn * round((self.to_map(Point(0.5, 0.5))[0] - x) / turn)
         column, row = apply_affine(~self.transform, np.array([[x, y]]))[0]
@@ -88,7 +88,7 @@ class Georeference:
 
     def _turned_here(self, geometry: Geometry) -> Geometry:
         """Geometries in degrees, each shifted by the whole turns that bring it nearest to the image."""
-        turn = full_turn(self.crs)
+        turn = longitude_period(self.crs)
         if turn is None:
             return geometry
         centre = self.to_map(Point(0.5, 0.5))[0]
@@ -301,7 +301,7 @@ def _signed_areas_m2(geod: Geod, polygons: NDArray[np.object_]) -> NDArray[np.fl
 
 
 @lru_cache(maxsize=64)
-def full_turn(crs: str) -> float | None:
+def longitude_period(crs: str) -> float | None:
     """360 degrees in the units of a geographic system; None for any other, whose x is no longitude."""
     system = parse_crs(crs)
     if not system.is_geographic or not system.axis_info:
@@ -309,9 +309,9 @@ def full_turn(crs: str) -> float | None:
     return 2 * math.pi / system.axis_info[0].unit_conversion_factor
 
 
-def on_this_turn(crs: str, transform: Affine, width: int, height: int) -> Affine:
+def centre_longitude(crs: str, transform: Affine, width: int, height: int) -> Affine:
     """The transform of a grid with the longitude of its centre in [-180, 180): some count from 0 to 360."""
-    turn = full_turn(crs)
+    turn = longitude_period(crs)
     if turn is None:
         return transform
     a, b, c, d, e, f = tuple(transform)[:6]

@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import Geometry
 
-from agrilape.dataset.prompt_templates import load_phrasings
+from agrilape.dataset.prompt_templates import load_prompt_templates
 from agrilape.evaluate.map_metrics import outline_part
 from agrilape.evaluate.predictions import Prediction
 from agrilape.geo.shapes import Part
@@ -82,8 +82,8 @@ class FieldMap:
             most: Most crops of either kind; of more, some are drawn.
             seed: Decides which.
         """
-        phrasings = load_phrasings(language)
-        every, of_crop = phrasings.questions["field_boxes"][0], phrasings.questions["crop_boxes"][0]
+        templates = load_prompt_templates(language)
+        every, of_crop = templates.questions["field_boxes"][0], templates.questions["crop_boxes"][0]
         here = {crop for crop, aside in zip(self.crops, self.ignored, strict=True) if crop and not aside}
         known = None not in self.crops
         absent = [crop for crop in vocabulary if crop not in set(self.crops)] if known else []
@@ -92,7 +92,7 @@ class FieldMap:
         return [
             MapQuestion("map_fields", every),
             *(
-                MapQuestion(task, of_crop.format(crop=phrasings.crop(crop)), crop)
+                MapQuestion(task, of_crop.format(crop=templates.crop(crop)), crop)
                 for task, crops in drawn
                 for crop in sorted(rng.sample(crops, min(most, len(crops))))
             ),

@@ -23,7 +23,7 @@ from agrilape.model import families as _families  # noqa: F401  (fills the regis
 from agrilape.model.initialise import initialise
 from agrilape.model.lape import Lape, check_token_ids
 from agrilape.model.resolve import CONFIG, WEIGHTS
-from agrilape.model.token_extents import FACTS, places, remember_config
+from agrilape.model.token_extents import FACTS, remember_config, token_positions
 
 Model = TypeVar("Model", bound=nn.Module)
 Method = Callable[..., Any]
@@ -188,14 +188,14 @@ def _get_image_features(cls: Any) -> Method:
             images = {**self._generating, **self._images, **_given(named)}
             place = partial(inject, lape, self._layout, pixel_values, images)
             if torch.compiler.is_compiling():
-                return _Placed(outputs, place)
+                return _PositionedFeatures(outputs, place)
             outputs.pooler_output = place(outputs.pooler_output)
         return outputs
 
     return get_image_features
 
 
-class _Placed:
+class _PositionedFeatures:
     """Outputs of `get_image_features` whose positions are added when the features are asked for.
 
     Only under torch.compile. Where a family breaks its graph while it makes features, every function on the
@@ -296,7 +296,7 @@ def inject(lape: Lape, layout: int, pixel_values: Tensor, images: dict[str, Any]
     """
     flat = features.flatten(0, -2) if isinstance(features, Tensor) else torch.cat(list(features))
     bins = lape.config.bins("height"), lape.config.bins("width")
-    weights, times = places(layout, pixel_values, images, len(flat), *bins)
+    weights, times = token_positions(layout, pixel_values, images, len(flat), *bins)
     lape.calibrate(flat)
     times = None if times is None else times.to(flat.device)
     added = lape.mix(weights.to(flat.device), times).to(flat.dtype)

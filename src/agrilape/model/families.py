@@ -149,14 +149,14 @@ def idefics3(call: ImageCall) -> list[Tensor]:
     return extents
 
 
-class _Fenced(NamedTuple):
+class _LabelledTile(NamedTuple):
     """A tile or overview in a prompt: its label, and whether it directly follows the one before."""
 
     label: list[int]
     continues: bool
 
 
-def _fenced(ids: list[int], placeholder: int, length: int) -> list[_Fenced]:
+def _fenced(ids: list[int], placeholder: int, length: int) -> list[_LabelledTile]:
     runs = _runs(ids, placeholder)
     if not runs:
         return []
@@ -167,7 +167,7 @@ def _fenced(ids: list[int], placeholder: int, length: int) -> list[_Fenced]:
             "use the processor that belongs to the model",
         )
     labels = [run.gap[len(run.gap) - run.gap[::-1].index(fence) :] for run in runs]
-    return [_Fenced(label, run.gap[0] == fence) for run, label in zip(runs, labels, strict=True)]
+    return [_LabelledTile(label, run.gap[0] == fence) for run, label in zip(runs, labels, strict=True)]
 
 
 def _equal_rows(rows: list[int], side: int) -> Tensor:

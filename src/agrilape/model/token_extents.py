@@ -21,7 +21,7 @@ _CONFIGS: list[Any] = []
 
 
 def remember_config(config: Any) -> int:
-    """Keep a model's configuration for `places`, since an operator takes only tensors and numbers.
+    """Keep a model's configuration for `token_positions`, since an operator takes only tensors and numbers.
 
     Raises:
         ModelError: The family is not supported.
@@ -31,7 +31,7 @@ def remember_config(config: Any) -> int:
     return len(_CONFIGS) - 1
 
 
-def places(
+def token_positions(
     layout: int, pixel_values: Tensor, images: Mapping[str, Tensor], count: int, heights: int, widths: int
 ) -> tuple[Tensor, Tensor | None]:
     """Weights of the rows of height and width, and times, for all visual tokens of a batch.

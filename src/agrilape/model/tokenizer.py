@@ -88,9 +88,9 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 def _texts() -> list[str]:
     # Imported here, since samples bring the geospatial libraries, which models of the hub do without.
-    from agrilape.dataset.prompt_templates import load_phrasings
+    from agrilape.dataset.prompt_templates import load_prompt_templates
 
-    questions = [text for templates in load_phrasings().questions.values() for text in templates]
+    questions = [text for templates in load_prompt_templates().questions.values() for text in templates]
     words = {word for text in (*questions, _CROPS, _LAND, _SPEECH) for word in text.split() if word.isalpha()}
     forms = sorted(words | {word.capitalize() for word in words})
     return [text for word in forms for text in (word, f" {word}")]

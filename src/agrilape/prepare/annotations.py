@@ -14,7 +14,7 @@ from shapely import Geometry
 
 from agrilape.dataset.types import Chip
 from agrilape.geo.shapes import Box, Instant, Point, Span
-from agrilape.prepare.rasterize import burn
+from agrilape.prepare.rasterize import rasterize
 
 MARGIN = 0.01  # share of the image
 RASTER = 96  # cells a side: divides by 3 and by 4, the grids that are asked about
@@ -36,7 +36,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Field:
+class VisibleField:
     """A parcel as far as the chip shows it.
 
     Attributes:
@@ -75,7 +75,7 @@ class Field:
     harvest: Timing | None = None
     cycles: int | None = None
 
-    def renamed(self, crop: str) -> Field:
+    def renamed(self, crop: str) -> VisibleField:
         """The same with another name of its crop."""
         return self if crop == self.crop else replace(self, crop=crop)
 
@@ -153,7 +153,7 @@ class ChipAnnotations:
     """
 
     chip: Chip
-    fields: tuple[Field, ...] = ()
+    fields: tuple[VisibleField, ...] = ()
     spots: tuple[LabelledPoint, ...] = ()
     label: str | None = None
     complete: bool = True
@@ -168,11 +168,11 @@ class ChipAnnotations:
         return self.complete and all(field.crop is not None for field in self.fields)
 
     @property
-    def clear_fields(self) -> list[Field]:
+    def clear_fields(self) -> list[VisibleField]:
         """Fields that may be answers, by left edge, then top edge."""
         return sorted((field for field in self.fields if field.clear), key=lambda field: field.box)
 
-    def listed(self, fields: Sequence[Field]) -> list[Field]:
+    def listed(self, fields: Sequence[VisibleField]) -> list[VisibleField]:
         """Those of some fields that a list of them names; none if the list would be doubtful or too long."""
         clear = [one for one in fields if one.clear]
         doubtful = len(clear) < len(fields) and not self.partial_fields
@@ -190,7 +190,7 @@ class ChipAnnotations:
         place = self.chip.georeference
         return place.gsd_m * place.width if place else None
 
-    def area_ha(self, fields: Iterable[Field]) -> float | None:
+    def area_ha(self, fields: Iterable[VisibleField]) -> float | None:
         """Area of the visible parts of fields in hectares, on the ellipsoid; None without georeference."""
         place = self.chip.georeference
         if place is None:
@@ -214,9 +214,9 @@ class ChipAnnotations:
         )
 
     @cached_property
-    def by_crop(self) -> dict[str, list[Field]]:
+    def by_crop(self) -> dict[str, list[VisibleField]]:
         """Fields of each crop, unclear ones included, by left edge, then top edge; crops by name."""
-        crops: dict[str, list[Field]] = {}
+        crops: dict[str, list[VisibleField]] = {}
         for field in sorted(self.fields, key=lambda field: field.box):
             if field.crop is not None:
                 crops.setdefault(field.crop, []).append(field)
@@ -233,7 +233,7 @@ class ChipAnnotations:
         ]
         outlines, numbers = zip(*shapes, strict=True) if shapes else ((), ())
         cells = shapely.transform(np.array(outlines, object), lambda xy: xy * RASTER)
-        return burn(cells, numbers, (RASTER, RASTER))
+        return rasterize(cells, numbers, (RASTER, RASTER))
 
     def crop_share(self, box: Box, crop: str) -> float:
         """Share of a box that a crop covers."""

@@ -19,8 +19,8 @@ from agrilape.dataset.types import Chip, Picture
 from agrilape.geo.shapes import Box, Instant, Point, Span
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.prepare import seasons
-from agrilape.prepare.annotations import ChipAnnotations, Field, LabelledPoint, Stress, Timing
-from agrilape.prepare.rasterize import burn
+from agrilape.prepare.annotations import ChipAnnotations, LabelledPoint, Stress, Timing, VisibleField
+from agrilape.prepare.rasterize import rasterize
 from agrilape.sources.scene import Frame, Observation, Parcel, PixelWindow, Scene, Zone
 from agrilape.sources.tiling import encode_png, shown_metadata
 
@@ -200,7 +200,7 @@ class ChipCutter:
         area: Geometry,
         looks: Sequence[ChipAcquisition],
         shown: Sequence[ChipAcquisition],
-    ) -> tuple[Field, ...]:
+    ) -> tuple[VisibleField, ...]:
         """Parcels in the chip, clipped; what would not be noticed is left out."""
         parts = _parts([self.scene.parcels[index] for index in sorted(self._tree.query(area))], area)
         outlines = [part.outline for part in parts]
@@ -219,7 +219,7 @@ class ChipCutter:
         return tuple(
             self._field(part, shape, Box(*edges), self._season(part, dates, curve, course), ndvi)
             for part, shape, edges, curve, course, ndvi in zip(
-                parts, shapes, shapely.bounds(shapes).tolist(), curves, seasons.courses(dates, curves),
+                parts, shapes, shapely.bounds(shapes).tolist(), curves, seasons.field_seasons(dates, curves),
                 greenness.tolist(), strict=True,
             )
         )  # fmt: skip
@@ -227,7 +227,7 @@ class ChipCutter:
     def _season(
         self, part: _Part, dates: list[date], curve: NDArray[np.float32], course: seasons.FieldSeason
     ) -> dict[str, Any]:
-        """When a part is green, as attributes of `Field`; of one in doubt nothing is asked."""
+        """When a part is green, as attributes of `VisibleField`; of one in doubt nothing is asked."""
         calendar = self.scene.window
         if not (calendar and dates and self._is_clear(part)):
             return {}
@@ -239,9 +239,9 @@ class ChipCutter:
 
     def _field(
         self, part: _Part, outline: Geometry, box: Box, season: dict[str, Any], ndvi: Sequence[float]
-    ) -> Field:
+    ) -> VisibleField:
         parcel = part.parcel
-        return Field(
+        return VisibleField(
             id=parcel.id,
             crop=parcel.crop,
             outline=outline,
@@ -297,7 +297,7 @@ class ChipCutter:
                 continue
             column, row = int(seen.x) - window.column, int(seen.y) - window.row
             curve = np.array([look.ndvi[row, column] for look in looks if look.ndvi is not None], np.float32)
-            (course,) = seasons.courses(dates, curve[None])
+            (course,) = seasons.field_seasons(dates, curve[None])
             season = _measured(calendar, dates, curve, course, self._counts_cycles) if calendar else {}
             point = Point((seen.x - window.column) / window.width, (seen.y - window.row) / window.height)
             spots.append(LabelledPoint(point, seen.kind, seen.value, _when(seen, calendar), **season))
@@ -374,7 +374,7 @@ def _burn(outlines: Sequence[Geometry], window: PixelWindow) -> NDArray[np.int32
     """Number (from 1) of the outline at each pixel of a window, `[height, width]`; 0 for none."""
     corner = np.array([window.column, window.row])
     inside = shapely.transform(np.array(outlines, object), lambda xy: xy - corner)
-    return burn(inside, range(1, len(outlines) + 1), (window.height, window.width))
+    return rasterize(inside, range(1, len(outlines) + 1), (window.height, window.width))
 
 
 def _hcat(parcel: Parcel) -> str | None:
@@ -421,7 +421,7 @@ def _is_seen(zone: Zone, parcel: Parcel, look: ChipAcquisition, window: PixelWin
 
 
 def _recorded(parcel: Parcel, calendar: TimeWindow) -> dict[str, Any]:
-    """What the records of a parcel say of its season, as attributes of `Field`."""
+    """What the records of a parcel say of its season, as attributes of `VisibleField`."""
     season: dict[str, Any] = {}
     if parcel.peak:
         season["peak_of_season"] = _instant(calendar, parcel.peak, "recorded peak date", recorded=True)
@@ -440,7 +440,7 @@ def _measured(
     course: seasons.FieldSeason,
     cycles: bool,
 ) -> dict[str, Any]:
-    """What an index says of a season, as attributes of `Field` and `LabelledPoint`; cycles if wanted."""
+    """What an index says of a season, as attributes of `VisibleField` and `LabelledPoint`."""
     found: dict[str, Any] = {"cycles": seasons.green_cycles(dates, curve)} if cycles else {}
     if course.top:
         rule = "date of the highest mean NDVI among the clear dates"

@@ -34,7 +34,7 @@ class WrittenShard:
     groups: frozenset[str]
 
 
-def conclude(
+def finalize(
     name: str,
     config: DatasetConfig,
     key: str,

@@ -16,13 +16,13 @@ from agrilape.config.recipe import DatasetConfig, FormatSource
 from agrilape.console import progress, say
 from agrilape.dataset.digests import digest
 from agrilape.dataset.manifest import Manifest, Origin, Skip
-from agrilape.dataset.round_robin import shuffled_by_turns
+from agrilape.dataset.round_robin import shuffle_interleaved
 from agrilape.dataset.store import is_finished, write_rows
 from agrilape.dataset.types import SPLITS, Example, Picture, Sample, Split
 from agrilape.errors import DataError
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.io.pictures import picture_size, read_picture
-from agrilape.prepare.finalize import WrittenShard, conclude, first_reasons, whole_window
+from agrilape.prepare.finalize import WrittenShard, finalize, first_reasons, whole_window
 from agrilape.prepare.formats import CITATIONS, EXAMPLE_FORMATS, SkippedRows, read_examples
 from agrilape.prepare.splits import assign, official_split, official_splits, undivided
 from agrilape.prepare.windows import UNIT_CHIPS
@@ -85,7 +85,7 @@ def prepare_published(name: str, config: DatasetConfig, folder: Path, key: str) 
     problems = [Skip(scene=str(one.path), reason=one.reason) for one in omissions.problems]
     origin = Origin(source=source.name, scenes=len(found.splits), citation=CITATIONS[source.name])
     written.sort(key=lambda one: (SPLITS.index(one.split), one.file))
-    return conclude(name, config, key, folder, written, [origin], whole_window(found.windows), problems)
+    return finalize(name, config, key, folder, written, [origin], whole_window(found.windows), problems)
 
 
 def _plan(name: str, config: DatasetConfig, omissions: SkippedRows) -> ReleasePlan:
@@ -145,7 +145,7 @@ def _used(config: DatasetConfig, omissions: SkippedRows, plan: ReleasePlan) -> I
         if plan.chosen is not None and example.chip.id not in plan.chosen:
             continue
         rng = random.Random(f"{config.seed}/{example.chip.id}")  # noqa: S311 - not for secrets
-        samples = shuffled_by_turns(example.samples, lambda one: one.task, rng)[: config.questions]
+        samples = shuffle_interleaved(example.samples, lambda one: one.task, rng)[: config.questions]
         pictures = tuple(_reduced(picture, config.image_size) for picture in example.chip.pictures)
         yield Example(replace(example.chip, pictures=pictures), tuple(samples))
 

@@ -25,13 +25,13 @@ from agrilape.config.recipe import DatasetConfig, FormatSource
 from agrilape.console import progress, say, warn
 from agrilape.dataset.digests import Digest, Digester, digest
 from agrilape.dataset.manifest import Manifest, Origin, describe_splits, read_manifest
-from agrilape.dataset.prompt_templates import load_phrasings
+from agrilape.dataset.prompt_templates import load_prompt_templates
 from agrilape.dataset.store import is_finished, write_rows
 from agrilape.dataset.tasks import TASKS, find_task
 from agrilape.dataset.types import Chip, Example
 from agrilape.errors import AgrilapeError, DataError, RecipeError, doing
 from agrilape.prepare.chips import ChipCutter
-from agrilape.prepare.finalize import WrittenShard, conclude, first_reasons, whole_window
+from agrilape.prepare.finalize import WrittenShard, finalize, first_reasons, whole_window
 from agrilape.prepare.formats import check_format
 from agrilape.prepare.from_release import is_published, prepare_published
 from agrilape.prepare.label_index import LabelledScene
@@ -106,7 +106,7 @@ def prepare_dataset(
 
 def _check(name: str, config: DatasetConfig) -> None:
     """Refuse what cannot be made before any work is done."""
-    load_phrasings(config.language)
+    load_prompt_templates(config.language)
     if isinstance(config.source, FormatSource):
         check_format(config.source)
     if config.only_split and config.split_by != "published":
@@ -192,20 +192,20 @@ def _cut_all(
     order = sorted(range(len(units)), key=lambda number: -units[number].reads)
     windows = sum(unit.windows for unit in units)
     with progress(f"{name}: cut", windows, "chips") as track:
-        work = partial(finish_unit, config=config, folder=folder, key=key)
+        work = partial(write_shard, config=config, folder=folder, key=key)
         todo = [units[number] for number in order]
         done = pool.map(work, todo, lambda unit: track(unit.windows), windows >= WORTH_WORKERS)
         return [held for _, held in sorted(zip(order, done, strict=True), key=itemgetter(0))]
 
 
-def finish_unit(unit: ShardJob, config: DatasetConfig, folder: Path, key: str) -> Digest:
+def write_shard(unit: ShardJob, config: DatasetConfig, folder: Path, key: str) -> Digest:
     """Write the shard of a unit if it is not there yet, and say what it holds."""
     file = folder / unit.file
     if is_finished(file, key):
         return digest(file)
     tally, digester = SkipCounts(), Digester()
     with rasterio.Env(GDAL_CACHEMAX=RASTER_CACHE_BYTES):
-        examples = digester.watch(_examples(unit, config, tally))
+        examples = digester.observe(_examples(unit, config, tally))
         write_rows(file, examples, lambda: {"key": key, **tally.facts})
     return digester.digest(file)
 
@@ -286,7 +286,7 @@ def _finalize(
     ]
     pieces = [piece for unit in units for piece in unit.pieces]
     window = whole_window(piece.ground.scene.window for piece in pieces)
-    return conclude(name, config, key, folder, written, _origins(pieces), window, opened.problems)
+    return finalize(name, config, key, folder, written, _origins(pieces), window, opened.problems)
 
 
 def _origins(pieces: Iterable[SplitWindows]) -> tuple[Origin, ...]:

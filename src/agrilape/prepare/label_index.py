@@ -60,7 +60,7 @@ class LabelledScene:
         )
 
 
-def lay_down(scene: Scene, file: Path) -> LabelledScene:
+def write_label_index(scene: Scene, file: Path) -> LabelledScene:
     """Write the labels of a scene to a file, and keep the rest.
 
     Args:

@@ -17,10 +17,10 @@ from agrilape.config.recipe import FolderSource, FormatSource, KitSource, Simula
 from agrilape.console import progress
 from agrilape.dataset.manifest import Skip
 from agrilape.errors import AgrilapeError, doing
-from agrilape.prepare.label_index import LabelledScene, lay_down
+from agrilape.prepare.label_index import LabelledScene, write_label_index
 from agrilape.prepare.worker_pool import WorkerPool
 from agrilape.simulate import simulate_scene
-from agrilape.skips import attempt, concerns_all, planned
+from agrilape.skips import affects_all_items, attempt, planned
 from agrilape.sources import Problem, Scene, find_image_folders, open_folder, open_image_folder, open_kit
 from agrilape.sources.formats import open_format
 from agrilape.sources.kits import kits_folder
@@ -144,7 +144,7 @@ def _found(part: Part, place: str) -> Iterator[Scene | Problem | str]:
     except AgrilapeError:
         raise
     except Exception as error:
-        if concerns_all(error):
+        if affects_all_items(error):
             raise
         yield Problem(Path(place), planned(error).problem)
 
@@ -160,7 +160,7 @@ def _open_part(numbered: tuple[int, Part], label_folder: Path) -> OpenedSource:
             match found:
                 case Scene():
                     file = label_folder / f"{number}-{len(grounds)}.parquet"
-                    ground = attempt("laying down the labels of", found.id, lay_down, found, file)
+                    ground = attempt("laying down the labels of", found.id, write_label_index, found, file)
                     if isinstance(ground, AgrilapeError):
                         problems.append(Skip(scene=found.id, reason=ground.problem))
                     else:

@@ -13,7 +13,9 @@ from shapely import Geometry
 Numbers = NDArray[np.intp]
 
 
-def burn(outlines: Sequence[Geometry], values: Sequence[int], shape: tuple[int, int]) -> NDArray[np.int32]:
+def rasterize(
+    outlines: Sequence[Geometry], values: Sequence[int], shape: tuple[int, int]
+) -> NDArray[np.int32]:
     """The value of the outline at each pixel, `[height, width]`; of several the last one's, 0 for none.
 
     A pixel is inside if its centre is, or lies on an upper or left edge. rasterio's `rasterize` has the same

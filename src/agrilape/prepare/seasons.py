@@ -37,7 +37,7 @@ class FieldSeason(NamedTuple):
     span: tuple[date, date] | None
 
 
-def courses(dates: Sequence[date], curves: NDArray[np.float32]) -> list[FieldSeason]:
+def field_seasons(dates: Sequence[date], curves: NDArray[np.float32]) -> list[FieldSeason]:
     """The seasons of several fields.
 
     Where a curve crosses the middle of its range is interpolated linearly between acquisitions, the

@@ -17,10 +17,10 @@ from agrilape.errors import DataError
 from agrilape.processes import (
     ErrorForwarding,
     Terminable,
+    end_processes,
     end_with,
     heed_parent_only,
     processes_of,
-    send_home,
     why_ended,
     without_interrupt,
 )
@@ -69,7 +69,7 @@ class WorkerPool:
         elif self._pool is not None:
             if error is not None:
                 self._pool.shutdown(wait=False, cancel_futures=True)
-                send_home(self._known_processes())
+                end_processes(self._known_processes())
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _known_processes(self) -> list[Terminable]:

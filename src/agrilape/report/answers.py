@@ -11,7 +11,7 @@ from agrilape.dataset.serialization import parts_from_json, window_from_json
 from agrilape.errors import DataError
 from agrilape.files import path_inside
 from agrilape.geo.shapes import Instant, Part, Span
-from agrilape.report.drawing import Bar, Mark, bar_of, day_text, marks_of, sentence, words_of
+from agrilape.report.drawing import Mark, TimeBar, bar_of, day_text, marks_of, sentence, words_of
 from agrilape.report.run_folder import Json, Run
 
 RANKS = ("best", "median", "worst")
@@ -42,8 +42,8 @@ class Answer:
     asked: tuple[Mark, ...] = ()
     true: tuple[Mark, ...] = ()
     predicted: tuple[Mark, ...] = ()
-    true_bar: Bar | None = None
-    predicted_bar: Bar | None = None
+    true_bar: TimeBar | None = None
+    predicted_bar: TimeBar | None = None
     window: tuple[str, str] | None = None
 
 

@@ -26,7 +26,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Bar:
+class TimeBar:
     """A period on a time line, in per cent of its window, with its dates in words."""
 
     left: float
@@ -34,14 +34,14 @@ class Bar:
     dates: str
 
 
-def bar_of(parts: Iterable[Part], window: TimeWindow | None) -> Bar | None:
+def bar_of(parts: Iterable[Part], window: TimeWindow | None) -> TimeBar | None:
     """The period of an answer on its window, clipped to it."""
     period = _period(parts)
     if period is None or window is None:
         return None
     start, end = sorted(min(max(t, 0.0), 1.0) for t in period)
     first, last = day_text(window.date_at(period.start)), day_text(window.date_at(period.end))
-    return Bar(100 * start, 100 * (end - start), first if first == last else f"{first} to {last}")
+    return TimeBar(100 * start, 100 * (end - start), first if first == last else f"{first} to {last}")
 
 
 def _period(parts: Iterable[Part]) -> Span | None:

@@ -17,7 +17,7 @@ from agrilape.report.comparison import compare_runs
 from agrilape.report.drawing import SIDE
 from agrilape.report.figures import training_charts
 from agrilape.report.run_folder import Run, read_run
-from agrilape.report.run_summary import data_sets, limits, stage_rows, steadiness
+from agrilape.report.run_summary import data_sets, limits, stability, stage_rows
 from agrilape.report.score_map import error_maps
 from agrilape.report.score_tables import (
     OUTCOMES,
@@ -96,7 +96,7 @@ def _render(template: str, run: Run, compare: Sequence[Path], **extra: Any) -> s
         versus=versus,
         version=__version__,
         stages=stage_rows(run),
-        steadiness=steadiness(run.stages),
+        stability=stability(run.stages),
         data_sets=data_sets(run),
         limits=limits(run, tables),
         speeds=dict(_speeds(run)),

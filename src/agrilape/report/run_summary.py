@@ -118,7 +118,7 @@ def _lape_schedule(settings: Mapping[str, Any]) -> str:
     return f"on; {rate}; " + ("gate open" if gate == "off" else f"gate {gate} over {warmup} steps")
 
 
-def steadiness(stages: Sequence[Stage]) -> list[dict[str, Any]]:
+def stability(stages: Sequence[Stage]) -> list[dict[str, Any]]:
     """Stability figures of each stage, as measured by training."""
     rows = []
     for stage in stages:

@@ -16,7 +16,7 @@ from agrilape.dataset.manifest import describe_splits
 from agrilape.errors import RecipeError, did_you_mean
 from agrilape.files import write_text
 from agrilape.io.pictures import picture_format
-from agrilape.report.drawing import SIDE, Bar, Mark, bar_of, day_text, marks_of, sentence, words_of
+from agrilape.report.drawing import SIDE, Mark, TimeBar, bar_of, day_text, marks_of, sentence, words_of
 from agrilape.report.page import about
 from agrilape.report.sheet_picture import write_picture
 from agrilape.report.templating import environment
@@ -34,7 +34,7 @@ class SheetImage:
 
 
 @dataclass(frozen=True)
-class Card:
+class SampleCard:
     """One sample, ready to be drawn.
 
     Attributes:
@@ -58,8 +58,8 @@ class Card:
     pictures: tuple[SheetImage, ...]
     asked: tuple[Mark, ...]
     answered: tuple[Mark, ...]
-    asked_bar: Bar | None
-    answer_bar: Bar | None
+    asked_bar: TimeBar | None
+    answer_bar: TimeBar | None
     shown: tuple[float, ...]
     window: tuple[str, str] | None
 
@@ -135,12 +135,12 @@ def _choose(
     return chosen
 
 
-def _card(split: str, example: Example, sample: Sample) -> Card:
+def _card(split: str, example: Example, sample: Sample) -> SampleCard:
     chip = example.chip
     window, place = chip.window, chip.georeference
     ground = (place.width * place.gsd_m, place.height * place.gsd_m) if place else None
     dates = [picture.acquired for picture in chip.pictures]
-    return Card(
+    return SampleCard(
         split=split,
         chip=chip.id,
         question=sentence(sample.question, window),

@@ -27,7 +27,7 @@ LETTERS = 50  # of a line
 MOST_LINES = 12
 
 
-class Cell(NamedTuple):
+class SheetCell(NamedTuple):
     """One sample: its task, split, chip, and what is written below the picture."""
 
     task: str
@@ -69,16 +69,16 @@ def write_picture(output: Path, chosen: Mapping[str, Sequence[tuple[str, Example
     return output
 
 
-def _cell(task: str, split: str, example: Example, sample: Sample) -> Cell:
+def _cell(task: str, split: str, example: Example, sample: Sample) -> SheetCell:
     window = example.chip.window
     said = (sentence(sample.question, window), f"→ {words_of(sample.answer, window, None)}")
     lines = [line for text in said for line in textwrap.wrap(text, LETTERS)]
     if len(lines) > MOST_LINES:
         lines[MOST_LINES - 1 :] = ["..."]
-    return Cell(task, split, example, sample, tuple(lines))
+    return SheetCell(task, split, example, sample, tuple(lines))
 
 
-def _draw(axes: Axes, cell: Cell) -> None:
+def _draw(axes: Axes, cell: SheetCell) -> None:
     pictures = cell.example.chip.pictures
     picture = as_rgb(pictures[len(pictures) // 2].data)
     axes.imshow(picture, extent=(0, 1, 1, 0), aspect="auto")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from agrilape.dataset.prompt_templates import load_phrasings
+from agrilape.dataset.prompt_templates import load_prompt_templates
 from agrilape.geo.shapes import Part, Point
 
 _PLACE = re.compile(r"(-?\d{1,3}\.\d+)\s*,\s*(-?\d{1,2}\.\d+)")
@@ -60,14 +60,14 @@ def understand(text: str) -> Question:
 
 def known_questions() -> list[str]:
     """Every trained wording, with placeholders in braces."""
-    return [template for templates in load_phrasings().questions.values() for template in templates]
+    return [template for templates in load_prompt_templates().questions.values() for template in templates]
 
 
 @lru_cache
 def _wordings() -> list[tuple[str, str, re.Pattern[str]]]:
     """Task, template and a forgiving pattern of every wording; those without a placeholder first."""
     found = []
-    for form, templates in load_phrasings().questions.items():
+    for form, templates in load_prompt_templates().questions.items():
         for template in templates:
             pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(template.rstrip(".?")))
             found.append((form.split(".")[0], template, re.compile(pattern + r"\s*[.?!]*", re.IGNORECASE)))

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from agrilape import __version__
-from agrilape.console import Track, progress, say, silent, warn
+from agrilape.console import ProgressCallback, progress, say, silent, warn
 from agrilape.dataset.tasks import TASKS
 from agrilape.errors import DataError, RecipeError, did_you_mean
 from agrilape.evaluate.calibrator import read_calibrator
@@ -160,7 +160,9 @@ def _doubts(tiles: Tiles) -> Iterator[str]:
         yield f"no question of the training is worded so; {hint}"
 
 
-def answers(checkpoint: Checkpoint, tiles: Tiles, batch_size: int, track: Track = silent) -> list[Prediction]:
+def answers(
+    checkpoint: Checkpoint, tiles: Tiles, batch_size: int, track: ProgressCallback = silent
+) -> list[Prediction]:
     """The answer of each tile, in no order; `track` is told of each that is there."""
     rows: list[Prediction] = []
     for batch in predict_samples(checkpoint, tiles, batch_size=batch_size, decoding=_decoding(tiles)):

@@ -8,8 +8,8 @@ import numpy as np
 from pyproj import Transformer
 
 from agrilape.dataset.lazy import LazyExamples
-from agrilape.dataset.metadata import told
-from agrilape.dataset.prompt_templates import joined, load_phrasings
+from agrilape.dataset.metadata import metadata_sentence
+from agrilape.dataset.prompt_templates import joined, load_prompt_templates
 from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
@@ -86,7 +86,7 @@ class Tiles(LazyExamples):
             meta=shown_metadata(self.scene, window, self.frames, self.composite, self.taught.image_size),
         )
         point = self._point(*self.question.place, window) if self.question.place else None
-        preamble = told(chip, self.taught.metadata, load_phrasings(self.taught.language))
+        preamble = metadata_sentence(chip, self.taught.metadata, load_prompt_templates(self.taught.language))
         question = joined((preamble, *self.question.parts(point)))
         sample = Sample(str(position), chip.id, self.question.task or "question", question, ())
         return Example(chip, (sample,))

@@ -40,9 +40,9 @@ class Canvas:
 def paint(landscape: Landscape, size: int, gsd: float) -> Canvas:
     """Rasterise the map with ground shares below the pixel."""
     fields = [(plot.outline, index) for index, plot in enumerate(landscape.plots)]
-    fine = burn(fields, size * _FINE, gsd / _FINE)
+    fine = rasterize_cover(fields, size * _FINE, gsd / _FINE)
     layers = [(g, code) for code, kind in enumerate(KINDS) for g in landscape.cover.get(kind, [])]
-    kinds = burn(layers, size * _FINE, gsd / _FINE, fill=0)
+    kinds = rasterize_cover(layers, size * _FINE, gsd / _FINE, fill=0)
     kinds[fine >= 0] = -1
     subpixels = [(slice(r, None, _FINE), slice(c, None, _FINE)) for r in range(_FINE) for c in range(_FINE)]
     plot = fine[subpixels[_FINE**2 // 2]]
@@ -51,7 +51,9 @@ def paint(landscape: Landscape, size: int, gsd: float) -> Canvas:
     return Canvas(gsd, np.where(plot < 0, touched, plot), share)
 
 
-def burn(shapes: Sequence[tuple[Geometry, int]], side: int, step: float, fill: int = -1) -> NDArray[np.int32]:
+def rasterize_cover(
+    shapes: Sequence[tuple[Geometry, int]], side: int, step: float, fill: int = -1
+) -> NDArray[np.int32]:
     """Rasterise shapes in scene metres with their values on a square grid, later ones on top."""
     if not shapes:
         return np.full((side, side), fill, np.int32)

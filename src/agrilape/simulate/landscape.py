@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import Geometry, LineString, MultiPoint, Polygon, STRtree
 
-from agrilape.simulate.outlines import Bend, blob, cut, long_axis, meander, polygons, rectangle
+from agrilape.simulate.outlines import SmoothDisplacement, blob, cut, long_axis, meander, polygons, rectangle
 from agrilape.simulate.regions import Region
 
 Array = NDArray[np.float64]
@@ -52,7 +52,7 @@ class Landscape:
 
 
 @dataclass
-class _Parting:
+class _Subdivision:
     """Pieces of land on their way to becoming fields."""
 
     rng: np.random.Generator
@@ -148,14 +148,16 @@ def build_landscape(rng: np.random.Generator, region: Region, extent: float, sma
     cover = _nature(rng, region, extent, scale) | _farms(rng, region, extent, edges)
     taken = shapely.union_all(cover["wood"] + cover["water"] + cover["farmstead"]).buffer(_VERGE_M)
     shapely.prepare(taken)
-    parting = _Parting(rng, region, field_m2 * scale**2)
+    parting = _Subdivision(rng, region, field_m2 * scale**2)
     for block in blocks:
         for land in polygons(block.buffer(-_WIDTHS_M["road"] / 2 - _VERGE_M).difference(taken)):
             parting.part(land)
     plots = _merge(rng, parting.plots)
     lines = {"road": roads, "track": lanes + parting.lines["track"], "hedge": parting.lines["hedge"]}
     cover |= {k: [line.buffer(_WIDTHS_M[k] / 2, cap_style="flat") for line in v] for k, v in lines.items()}
-    return _finish(plots, cover, Bend(rng, region.bend_m * scale, 1600 * scale), extent, smallest)
+    return _finish(
+        plots, cover, SmoothDisplacement(rng, region.bend_m * scale, 1600 * scale), extent, smallest
+    )
 
 
 def _blocks(
@@ -253,7 +255,11 @@ def _merge(rng: np.random.Generator, plots: list[Plot], share: float = 0.12) -> 
 
 
 def _finish(
-    plots: list[Plot], cover: dict[str, list[Polygon]], bend: Bend, extent: float, smallest: float
+    plots: list[Plot],
+    cover: dict[str, list[Polygon]],
+    bend: SmoothDisplacement,
+    extent: float,
+    smallest: float,
 ) -> Landscape:
     """Bend everything, clip it to the scene, and drop crumbs."""
     scene = shapely.box(0, 0, extent, extent)

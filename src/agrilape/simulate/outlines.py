@@ -83,7 +83,7 @@ def meander(rng: np.random.Generator, extent: float, swing: float) -> LineString
     return LineString(line @ _rotation(rng.uniform(0, np.pi)).T + extent / 2)
 
 
-class Bend:
+class SmoothDisplacement:
     """A smooth displacement of the plane: straight lines become gently curved, neighbours stay neighbours."""
 
     def __init__(self, rng: np.random.Generator, amplitude: float, wavelength: float) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
 
 from agrilape.simulate import spectra
-from agrilape.simulate.canvas import Canvas, Floats, burn, fractal, rows
+from agrilape.simulate.canvas import Canvas, Floats, fractal, rasterize_cover, rows
 from agrilape.simulate.crops import CROPS, Spectrum
 from agrilape.simulate.farmland import Farmland
 from agrilape.simulate.phenology import Season
@@ -48,7 +48,7 @@ class StaticLayers:
     stressors: Floats
 
 
-def prepare_ground(rng: np.random.Generator, farmland: Farmland, canvas: Canvas) -> StaticLayers:
+def make_static_layers(rng: np.random.Generator, farmland: Farmland, canvas: Canvas) -> StaticLayers:
     """Draw the patterns of soil, growth, rows, stress and woods."""
     size, gsd = canvas.plot.shape[0], canvas.gsd
     patches = fractal(rng, size, 1.2, longest=700 / gsd)
@@ -57,7 +57,7 @@ def prepare_ground(rng: np.random.Generator, farmland: Farmland, canvas: Canvas)
     shade = _tree_shade(canvas)
     crops = [CROPS[name] for name in farmland.crops]
     zones = farmland.zones
-    stress = burn([(zone.outline, k) for k, zone in enumerate(zones)], size, gsd)
+    stress = rasterize_cover([(zone.outline, k) for k, zone in enumerate(zones)], size, gsd)
     contrast = np.array([c.row_contrast for c in crops] + [0.0], np.float32)[canvas.plot]
     return StaticLayers(
         canvas=canvas,

@@ -20,7 +20,7 @@ from agrilape.geo.georeference import Georeference
 from agrilape.simulate.canvas import Floats, paint
 from agrilape.simulate.farmland import WINDOW, Farmland, grow_farmland
 from agrilape.simulate.regions import REGIONS, Region
-from agrilape.simulate.render import StaticLayers, prepare_ground, render
+from agrilape.simulate.render import StaticLayers, make_static_layers, render
 from agrilape.simulate.sky import acquisition_days, draw_weather
 from agrilape.simulate.truth import calendar_date, truth_layers
 from agrilape.simulate.writer import write_image, write_json, write_truth
@@ -111,7 +111,7 @@ def draw_scene(config: SimulateSource, index: int) -> DrawnScene:
     year = int(place.choice(config.years))
     grid = _grid(place, region, config)
     farmland = grow_farmland(growth, region, year, config.size * config.gsd, config.gsd)
-    ground = prepare_ground(pixels, farmland, paint(farmland.landscape, config.size, config.gsd))
+    ground = make_static_layers(pixels, farmland, paint(farmland.landscape, config.size, config.gsd))
     return DrawnScene(config, index, grid, farmland, ground, weather, pixels)
 
 

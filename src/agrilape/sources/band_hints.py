@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agrilape.sources.bands import BandHints
-from agrilape.sources.scene_json import Reading
+from agrilape.sources.scene_json import ReadOptions
 from agrilape.sources.sensors import sensor_in, sensor_of_tags
 
 FOLDERS = 2  # above a file, which may be called as the product is
@@ -22,7 +22,9 @@ _IN_TEXT = re.compile(
 )
 
 
-def clues_of(path: Path, dataset: Any, reading: Reading, beside: frozenset[str] = frozenset()) -> BandHints:
+def read_band_hints(
+    path: Path, dataset: Any, reading: ReadOptions, beside: frozenset[str] = frozenset()
+) -> BandHints:
     """What is known of an open raster's bands.
 
     Args:

@@ -24,7 +24,7 @@ from agrilape.sources.dates import acquisition_date, parse_date
 from agrilape.sources.layers import Band, Grid, RasterFile
 from agrilape.sources.placement import on_earth
 from agrilape.sources.scaling import baseline_of, landsat_scaling, scaling_of
-from agrilape.sources.scene_json import AS_THEY_SAY, Reading
+from agrilape.sources.scene_json import DEFAULT_OPTIONS, ReadOptions
 from agrilape.sources.sensors import sensor_in, sensor_of_tags
 
 OPEN_CUBES = 8
@@ -47,7 +47,7 @@ def need(module: str, for_what: str) -> Any:
         raise DataError(f"{for_what} needs {module}", "pip install 'agrilape[cubes]'") from error
 
 
-def inspect_cube(path: Path, reading: Reading = AS_THEY_SAY) -> list[RasterFile]:
+def inspect_cube(path: Path, reading: ReadOptions = DEFAULT_OPTIONS) -> list[RasterFile]:
     """Read the header of a cube: one file description per date.
 
     Bands are the variables on y and x (and time), or the entries of a dimension `band` with names as its
@@ -120,7 +120,7 @@ def _opened(path: str, _changed: int, _process: int) -> Any:
     return cube
 
 
-def _grid(path: Path, cube: Any, reading: Reading) -> Grid:
+def _grid(path: Path, cube: Any, reading: ReadOptions) -> Grid:
     (left, across, width), (top, down, height) = (_axis(path, cube, name) for name in ("x", "y"))
     transform = Affine(across, 0, left - across / 2, 0, down, top - down / 2)
     text = _crs(cube) or reading.crs
@@ -159,7 +159,9 @@ def _axis(path: Path, cube: Any, name: str) -> tuple[float, float, int]:
     return float(centres[0]), step, len(centres)
 
 
-def _dates(path: Path, cube: Any, reading: Reading) -> tuple[list[tuple[int | None, date | None]], list[str]]:
+def _dates(
+    path: Path, cube: Any, reading: ReadOptions
+) -> tuple[list[tuple[int | None, date | None]], list[str]]:
     """Indices along time with their dates in order; without a date, or a second time on one, left out."""
     if "time" not in cube.sizes:
         said = parse_date(cube["time"].to_numpy()) if "time" in cube.coords else None
@@ -181,7 +183,7 @@ def _dates(path: Path, cube: Any, reading: Reading) -> tuple[list[tuple[int | No
 
 
 def _layers(
-    path: Path, cube: Any, index: int | None, reading: Reading
+    path: Path, cube: Any, index: int | None, reading: ReadOptions
 ) -> tuple[dict[str, Band], dict[str, None]]:
     places = list(_places(cube, index))
     named, labels = _named(path, cube, places, reading)
@@ -214,7 +216,7 @@ def _layers(
 
 
 def _named(
-    path: Path, cube: Any, places: Sequence[tuple[str, tuple[tuple[str, int], ...]]], reading: Reading
+    path: Path, cube: Any, places: Sequence[tuple[str, tuple[tuple[str, int], ...]]], reading: ReadOptions
 ) -> tuple[BandRoles, list[str | None]]:
     """Roles of layers, and their labels along a dimension of bands (None for variables).
 

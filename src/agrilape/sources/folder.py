@@ -12,14 +12,14 @@ from agrilape.errors import AgrilapeError, DataError
 from agrilape.io.pictures import picture_size
 from agrilape.skips import attempt
 from agrilape.sources.discovery import PICTURE_SUFFIXES, find_files, labels_below, listed, passed_over
-from agrilape.sources.grouping import Problem, group_places, home_of
+from agrilape.sources.grouping import Problem, group_places, scene_folder
 from agrilape.sources.labels import is_parcels, label_picture, label_scene
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.masks import is_mask
 from agrilape.sources.pictures import PictureFrame
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.scene import Scene
-from agrilape.sources.scene_json import SceneFacts, read_facts
+from agrilape.sources.scene_json import SceneMetadata, read_scene_metadata
 from agrilape.sources.series import Series, assemble, season
 from agrilape.sources.vectors import is_plain_parquet
 
@@ -55,7 +55,7 @@ def open_folder(
     - `labels.tif`, a crop code for every pixel; for a picture `<name>_labels.png`, or `boxes.csv`;
     - `observations.csv` (or .geojson, .gpkg, .parquet): points with growth stages, sowing, harvest, crops.
 
-    A `scene.json` says how to read the images and what is known of them (`facts.SceneFacts`), `crops.csv`
+    A `scene.json` says how to read the images and what is known of them (`SceneMetadata`), `crops.csv`
     (code,name) what crop codes mean; both hold for all folders below theirs, as `observations` do. Hidden
     files are passed over.
 
@@ -124,7 +124,7 @@ def find_image_folders(path: Path, images: str = "**/*.tif", parcels: str = PARC
     vectors, said = _vectors(path, parcels)
     inside: dict[Path, list[Path]] = defaultdict(list)
     for image in found:
-        inside[home_of(image)].append(image)
+        inside[scene_folder(image)].append(image)
     beside: dict[Path, list[Path]] = defaultdict(list)
     for vector in vectors:
         beside[vector.parent].append(vector)
@@ -162,7 +162,7 @@ def _vectors(path: Path, pattern: str) -> tuple[tuple[Path, ...], list[str]]:
 def open_image_folder(group: ImageFolder) -> Iterator[Scene | Problem | str]:
     """The scenes of one folder one by one, what was left out, and notes on what was done."""
     yield from group.notes
-    facts = attempt("reading what is known of", group.folder, read_facts, group.root, group.folder)
+    facts = attempt("reading what is known of", group.folder, read_scene_metadata, group.root, group.folder)
     if isinstance(facts, AgrilapeError):
         yield Problem(group.folder, str(facts))
         return
@@ -194,7 +194,7 @@ def read_raster(
         return picture_scene(path, path.stem, path.parent.name)
     given = {"crs": crs, "pixels_only": pixels_only or None, "sensor": sensor}
     given = {key: value for key, value in given.items() if value is not None}
-    facts = read_facts(path.parent, path.parent).model_copy(update=given)
+    facts = read_scene_metadata(path.parent, path.parent).model_copy(update=given)
     series = assemble([inspect_raster(path, facts)])
     known: dict[str, Any] = {} if facts.window is None else {"window": facts.window}
     known["meta"] = facts.meta | ({} if sensor is None else {"sensor": sensor})
@@ -240,7 +240,7 @@ def picture_scene(path: Path, name: str, source: str, **facts: Any) -> Scene:
     )
 
 
-def _on_map(group: ImageFolder, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
+def _on_map(group: ImageFolder, facts: SceneMetadata) -> Iterator[Scene | Problem | str]:
     """The scenes of one folder's images other than plain pictures."""
     problems: list[Problem] = []
     plain = [image for image in group.images if image.suffix.lower() not in PICTURE_SUFFIXES]
@@ -262,7 +262,7 @@ def _on_map(group: ImageFolder, facts: SceneFacts) -> Iterator[Scene | Problem |
 
 
 def _open_scene(
-    group: ImageFolder, name: str, files: Sequence[RasterFile], facts: SceneFacts
+    group: ImageFolder, name: str, files: Sequence[RasterFile], facts: SceneMetadata
 ) -> tuple[Scene, list[str]]:
     series = assemble(files)
     scene = series_scene(name, group.root.name, series, meta=facts.meta)
@@ -282,7 +282,7 @@ def _name(group: ImageFolder, files: Sequence[RasterFile], places: Sequence[obje
     return group.folder.relative_to(group.root).as_posix()
 
 
-def _pictures(group: ImageFolder, facts: SceneFacts) -> Iterator[Scene | Problem | str]:
+def _pictures(group: ImageFolder, facts: SceneMetadata) -> Iterator[Scene | Problem | str]:
     count = 0
     for path in group.images:
         if path.suffix.lower() in PICTURE_SUFFIXES:
@@ -298,7 +298,7 @@ def _pictures(group: ImageFolder, facts: SceneFacts) -> Iterator[Scene | Problem
         yield f"{count} pictures have no place on the map: pixels only"
 
 
-def _open_picture(group: ImageFolder, path: Path, facts: SceneFacts) -> tuple[Scene, list[str]]:
+def _open_picture(group: ImageFolder, path: Path, facts: SceneMetadata) -> tuple[Scene, list[str]]:
     name = path.relative_to(group.root).with_suffix("").as_posix()
     scene = picture_scene(path, name, group.root.name, meta={"group": name} | facts.meta)
     return label_picture(scene, group.root, path, facts)

@@ -16,7 +16,7 @@ from agrilape.sources.discovery import CUBE_SUFFIXES, RASTER_SUFFIXES
 from agrilape.sources.layers import RasterFile, SiblingFiles
 from agrilape.sources.name_dates import dates_in_names
 from agrilape.sources.raster import inspect_raster
-from agrilape.sources.scene_json import Reading
+from agrilape.sources.scene_json import ReadOptions
 from agrilape.sources.sensors import sensor_in
 from agrilape.sources.stac import inspect_stac, is_stac
 
@@ -39,7 +39,7 @@ class Problem:
     reason: str
 
 
-def home_of(image: Path) -> Path:
+def scene_folder(image: Path) -> Path:
     """The folder whose images may be one scene: of a Sentinel-2 product the one that holds the product."""
     product = next((folder for folder in image.parents if folder.suffix.lower() == PRODUCT), None)
     return image.parent if product is None else product.parent
@@ -47,7 +47,7 @@ def home_of(image: Path) -> Path:
 
 def group_places(
     images: Sequence[Path],
-    reading: Reading,
+    reading: ReadOptions,
     leave_out: Callable[[Path, str], None],
     root: Path | None = None,
 ) -> list[list[RasterFile]]:
@@ -89,7 +89,7 @@ def group_places(
     return places
 
 
-def _idle_names(reading: Reading, files: Sequence[RasterFile]) -> list[str]:
+def _idle_names(reading: ReadOptions, files: Sequence[RasterFile]) -> list[str]:
     """A note on names of bands that the user states and no file has."""
     if not isinstance(reading.bands, Mapping):
         return []
@@ -100,7 +100,7 @@ def _idle_names(reading: Reading, files: Sequence[RasterFile]) -> list[str]:
 
 
 def _layers_to_read(
-    images: Sequence[Path], reading: Reading
+    images: Sequence[Path], reading: ReadOptions
 ) -> tuple[Mapping[Path, SiblingFiles], list[str]]:
     """The files to read, each with what the names of its folder tell of it, and notes on what was assumed.
 
@@ -139,7 +139,7 @@ def _some(paths: Sequence[Path]) -> str:
 
 def _inspect(
     path: Path,
-    reading: Reading,
+    reading: ReadOptions,
     leave_out: Callable[[Path, str], None],
     root: Path | None,
     beside: SiblingFiles,

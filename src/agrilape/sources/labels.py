@@ -28,7 +28,7 @@ from agrilape.sources.masks import (
 from agrilape.sources.observations import OBSERVATION_FILES, read_observations
 from agrilape.sources.parcels import ParcelsOutsideImageError, ParcelTable, read_parcels
 from agrilape.sources.scene import Scene
-from agrilape.sources.scene_json import SceneFacts, nearest
+from agrilape.sources.scene_json import SceneMetadata, nearest
 from agrilape.sources.vectors import VECTOR_SUFFIXES, ZONE_LAYERS
 from agrilape.sources.zones import read_zones
 
@@ -46,7 +46,7 @@ def is_parcels(path: Path) -> bool:
 
 
 def label_scene(
-    scene: Scene, root: Path, folder: Path, vectors: Sequence[Path], facts: SceneFacts
+    scene: Scene, root: Path, folder: Path, vectors: Sequence[Path], facts: SceneMetadata
 ) -> tuple[Scene, list[str]]:
     """A georeferenced scene with its labels, and notes on what was done to get them.
 
@@ -86,7 +86,7 @@ def label_scene(
     return _with_coverage(scene, facts, partly, notes), notes
 
 
-def label_picture(scene: Scene, root: Path, image: Path, facts: SceneFacts) -> tuple[Scene, list[str]]:
+def label_picture(scene: Scene, root: Path, image: Path, facts: SceneMetadata) -> tuple[Scene, list[str]]:
     """A plain picture with the mask `<name>_labels.png` or the lines of `boxes.csv` beside it, and notes.
 
     Raises:
@@ -106,7 +106,7 @@ def label_picture(scene: Scene, root: Path, image: Path, facts: SceneFacts) -> t
     return _with_coverage(replace(scene, parcels=parcels), facts, bool(parcels), notes), notes
 
 
-def _with_coverage(scene: Scene, facts: SceneFacts, partly: bool, notes: list[str]) -> Scene:
+def _with_coverage(scene: Scene, facts: SceneMetadata, partly: bool, notes: list[str]) -> Scene:
     """The scene with whether all its fields are labelled, and which share of its ground lies in parcels.
 
     It is never assumed: where nobody states it, `meta["labelled_share"]` says what speaks for it. Points,
@@ -139,7 +139,7 @@ def _zone_files(folder: Path, vectors: Sequence[Path]) -> list[Path]:
 def _parcels(
     vectors: Sequence[Path],
     georeference: Georeference,
-    facts: SceneFacts,
+    facts: SceneMetadata,
     crops: dict[str, str] | None,
     year: int | None,
 ) -> ParcelTable:

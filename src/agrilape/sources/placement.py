@@ -11,9 +11,9 @@ from affine import Affine
 from rasterio.transform import from_gcps
 
 from agrilape.errors import DataError
-from agrilape.geo.georeference import apply_affine, on_this_turn
+from agrilape.geo.georeference import apply_affine, centre_longitude
 from agrilape.sources.layers import Grid
-from agrilape.sources.scene_json import Reading
+from agrilape.sources.scene_json import ReadOptions
 
 FEWEST_POINTS = 3  # ground control points that fix a plane
 SMALLEST_M = 1e-3  # of a pixel: degrees taken for metres would be smaller
@@ -27,7 +27,7 @@ class Placement(NamedTuple):
     transform: Affine
 
 
-def grid_of(path: Path | str, dataset: Any, reading: Reading) -> Grid:
+def grid_of(path: Path | str, dataset: Any, reading: ReadOptions) -> Grid:
     """The pixel grid of an open raster, on the map if it has a place there.
 
     Ground control points that lie on a plane are used as they are: the grid may then be rotated. Longitudes
@@ -68,7 +68,7 @@ def place_of(dataset: Any, stated: str | None = None) -> Placement | None:
     text = crs.to_string() if crs else stated
     if text is None:
         return Placement(None, transform)
-    return Placement(text, on_this_turn(text, transform, dataset.width, dataset.height))
+    return Placement(text, centre_longitude(text, transform, dataset.width, dataset.height))
 
 
 def on_earth(path: Path | str, grid: Grid) -> Grid:
@@ -83,7 +83,7 @@ def on_earth(path: Path | str, grid: Grid) -> Grid:
     """
     if grid.crs is None:
         return grid
-    transform = on_this_turn(grid.crs, grid.transform, grid.width, grid.height)
+    transform = centre_longitude(grid.crs, grid.transform, grid.width, grid.height)
     grid = Grid(grid.width, grid.height, transform, grid.crs)
     _check_on_earth(path, grid)
     return grid
@@ -110,7 +110,7 @@ def _fitted(points: Any) -> Affine | None:
     return transform if off <= STRAY else None
 
 
-def _why_nowhere(path: Path | str, dataset: Any, reading: Reading) -> tuple[str, str]:
+def _why_nowhere(path: Path | str, dataset: Any, reading: ReadOptions) -> tuple[str, str]:
     """What a raster lacks to have a place on the map, and what gives it one."""
     warped = f"{path} warped.tif"
     if not _is_nowhere(dataset) or _fitted(dataset.gcps[0]):

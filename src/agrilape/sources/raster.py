@@ -25,7 +25,7 @@ from agrilape.errors import DataError
 from agrilape.io.gdal import open_raster
 from agrilape.io.remote import is_remote
 from agrilape.sources import composite as composites
-from agrilape.sources.band_hints import clues_of, tags_of
+from agrilape.sources.band_hints import read_band_hints, tags_of
 from agrilape.sources.bands import MASK_ROLES, BandHints, BandRoles, name_bands, name_stated
 from agrilape.sources.cubes import read_variable
 from agrilape.sources.dates import acquisition_date
@@ -33,7 +33,7 @@ from agrilape.sources.layers import ALONE, Band, Grid, RasterFile, SiblingFiles
 from agrilape.sources.placement import grid_of, place_of
 from agrilape.sources.scaling import Scaling, baseline_of, landsat_scaling, scaling_of
 from agrilape.sources.scene import PixelWindow
-from agrilape.sources.scene_json import AS_THEY_SAY, Reading
+from agrilape.sources.scene_json import DEFAULT_OPTIONS, ReadOptions
 from agrilape.sources.stacks import dates_of_stack, name_stack, parts_of_stack
 
 OPEN_FILES = 64  # per thread; a file handle costs a few hundred kilobytes of GDAL state
@@ -279,7 +279,7 @@ def read_bands(
 
 
 def inspect_raster(
-    path: Path | str, reading: Reading = AS_THEY_SAY, beside: SiblingFiles = ALONE
+    path: Path | str, reading: ReadOptions = DEFAULT_OPTIONS, beside: SiblingFiles = ALONE
 ) -> RasterFile:
     """Read the header of an image file, and its last pixels to see that it is whole.
 
@@ -333,8 +333,8 @@ def _check_whole(dataset: Any) -> None:
     dataset.read(dataset.count, window=Window(left, top, dataset.width - left, dataset.height - top))
 
 
-def _describe(path: Path, dataset: Any, grid: Grid, reading: Reading, beside: SiblingFiles) -> RasterFile:
-    clues = clues_of(path, dataset, reading, beside.bands)
+def _describe(path: Path, dataset: Any, grid: Grid, reading: ReadOptions, beside: SiblingFiles) -> RasterFile:
+    clues = read_band_hints(path, dataset, reading, beside.bands)
     named, days = _identify(path, dataset, reading, clues)
     if ColorInterp.palette in dataset.colorinterp and named.roles == ("band_1",):
         raise DataError(
@@ -363,7 +363,7 @@ def _describe(path: Path, dataset: Any, grid: Grid, reading: Reading, beside: Si
 
 
 def _identify(
-    path: Path, dataset: Any, reading: Reading, clues: BandHints
+    path: Path, dataset: Any, reading: ReadOptions, clues: BandHints
 ) -> tuple[BandRoles, Sequence[date | None]]:
     """A role for each band of a file, from what is stated, else from what the file says; dates of a stack."""
     if isinstance(reading.bands, tuple):
@@ -395,7 +395,7 @@ def _stated(
     return named, days
 
 
-def _scalings(path: Path, dataset: Any, named: BandRoles, reading: Reading) -> list[Scaling]:
+def _scalings(path: Path, dataset: Any, named: BandRoles, reading: ReadOptions) -> list[Scaling]:
     baseline = baseline_of(str(path), tags_of(dataset), reading)
     stated = zip(dataset.scales, dataset.offsets, map(_number, dataset.nodatavals), strict=True)
     return [

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from agrilape.sources.bands import MASK_ROLES
 from agrilape.sources.composite import INDICES
-from agrilape.sources.scene_json import Reading
+from agrilape.sources.scene_json import ReadOptions
 
 ASSUMED = "no scale is stated: integers were taken as value x 10,000"
 EIGHT_BIT_SCALE = 1 / 255
@@ -55,7 +55,7 @@ class Baseline(NamedTuple):
         return BOA_OFFSET if self.version >= OFFSET_SINCE_BASELINE and not self.applied else 0.0
 
 
-def baseline_of(name: str, tags: Mapping[str, object], reading: Reading) -> Baseline | None:
+def baseline_of(name: str, tags: Mapping[str, object], reading: ReadOptions) -> Baseline | None:
     """The Sentinel-2 baseline of a file; None for anything else.
 
     Asked in this order: `reading`, tags (or STAC properties), and the product's name in the path, which
@@ -130,7 +130,7 @@ def scaling_of(
     dtype: str,
     role: str,
     stated: tuple[float, float, float | None],
-    reading: Reading,
+    reading: ReadOptions,
     baseline: Baseline | None,
     product: Scaling | None = None,
 ) -> Scaling:

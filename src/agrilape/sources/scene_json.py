@@ -14,10 +14,10 @@ from agrilape.geo.timewindow import TimeWindow
 from agrilape.io.json_text import read_json_object
 from agrilape.sources.date_columns import DateOrder
 
-FACTS_FILE = "scene.json"
+SCENE_FILE = "scene.json"
 
 
-class Reading(Settings):
+class ReadOptions(Settings):
     """How to read image files that do not say it themselves."""
 
     crs: str | None = Field(None, description="Coordinate reference system of files that state none.")
@@ -38,10 +38,10 @@ class Reading(Settings):
     )
 
 
-AS_THEY_SAY = Reading()
+DEFAULT_OPTIONS = ReadOptions()
 
 
-class SceneFacts(Reading):
+class SceneMetadata(ReadOptions):
     """A `scene.json`: how to read the images beside and below it, and what is known of them."""
 
     window: TimeWindow | None = Field(None, description="Calendar of the season: start and end.")
@@ -76,26 +76,26 @@ class SceneFacts(Reading):
         return {**more, **said}
 
 
-def read_facts(root: Path, folder: Path) -> SceneFacts:
+def read_scene_metadata(root: Path, folder: Path) -> SceneMetadata:
     """What the `scene.json` of a folder and of those above it state, down from `root`; the nearest wins.
 
     Raises:
         DataError: One of them is no JSON object, or states something impossible.
     """
     stated: dict[str, Any] = {}
-    path = root / FACTS_FILE
+    path = root / SCENE_FILE
     for level in reversed([folder, *(root / parent for parent in folder.relative_to(root).parents)]):
-        path = level / FACTS_FILE
+        path = level / SCENE_FILE
         if path.is_file():
             stated |= _json_object(path)
     try:
-        return SceneFacts.model_validate(stated)
+        return SceneMetadata.model_validate(stated)
     except ValidationError as error:
         wrong = error.errors()[0]
         key = ".".join(str(part) for part in wrong["loc"])
         if wrong["type"] == "extra_forbidden":
-            known = ", ".join(SceneFacts.model_fields)
-            remedy = did_you_mean(key, SceneFacts.model_fields, f"its keys are {known}")
+            known = ", ".join(SceneMetadata.model_fields)
+            remedy = did_you_mean(key, SceneMetadata.model_fields, f"its keys are {known}")
             raise DataError(
                 f"{path}: unknown key {key!r}",
                 f"{remedy}; what is not among its keys belongs into `metadata`",

@@ -19,7 +19,7 @@ from agrilape.sources.dates import parse_date
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.scaling import BOA_OFFSET, baseline_of
-from agrilape.sources.scene_json import AS_THEY_SAY, Reading
+from agrilape.sources.scene_json import DEFAULT_OPTIONS, ReadOptions
 from agrilape.sources.sensors import known_name, sensor_in, sensor_of_tags
 
 _NO_DATA_ROLES = {"thumbnail", "overview", "visual", "metadata"}
@@ -37,7 +37,7 @@ def is_stac(path: Path) -> bool:
 def inspect_stac(
     path: Path,
     leave_out: Callable[[Path, str], None],
-    reading: Reading = AS_THEY_SAY,
+    reading: ReadOptions = DEFAULT_OPTIONS,
     root: Path | None = None,
 ) -> list[RasterFile]:
     """The image files of an item, or of all items of a collection: one description per asset.
@@ -102,7 +102,7 @@ def _within(href: str, root: Path) -> Path:
 
 
 def _item(
-    item: Any, folder: Path, root: Path, leave_out: Callable[[Path, str], None], reading: Reading
+    item: Any, folder: Path, root: Path, leave_out: Callable[[Path, str], None], reading: ReadOptions
 ) -> Iterator[RasterFile]:
     """The bands of an item, under its own name in the folder: assets may lie anywhere."""
     name = folder / f"{item.id.replace('/', '_')}.json"
@@ -128,7 +128,7 @@ def _item(
             yield replace(file, path=name, acquired=day or file.acquired)
 
 
-def _roles(item: Any, reading: Reading) -> tuple[dict[str, list[str]], list[str]]:
+def _roles(item: Any, reading: ReadOptions) -> tuple[dict[str, list[str]], list[str]]:
     """The roles of the bands of an item's assets, without those that are no bands, and what is doubtful.
 
     Common names come first, then the assets' own (`B04`), which the item's platform explains.
@@ -147,7 +147,7 @@ def _roles(item: Any, reading: Reading) -> tuple[dict[str, list[str]], list[str]
     return found, doubts
 
 
-def _sensor(item: Any, reading: Reading) -> str | None:
+def _sensor(item: Any, reading: ReadOptions) -> str | None:
     properties = {name: item.properties.get(name) for name in ("platform", "constellation", "instruments")}
     texts = {key.upper(): str(value) for key, value in properties.items() if value}
     return (
@@ -182,7 +182,7 @@ def _known(name: str | None) -> bool:
     return bool(name and (word_role(name) or known_name(plain(name))))
 
 
-def _stated(item: Any, asset: Any, names: list[str], reading: Reading) -> Reading:
+def _stated(item: Any, asset: Any, names: list[str], reading: ReadOptions) -> ReadOptions:
     """What the item states of an asset, unless the user states otherwise.
 
     Earth Search gives an offset of -0.1 in `raster:bands` whether or not it was taken off already; its
@@ -201,4 +201,6 @@ def _stated(item: Any, asset: Any, names: list[str], reading: Reading) -> Readin
         if baseline is not None and offset in {0.0, BOA_OFFSET}:
             offset = baseline.offset
         known |= {"scale": said.get("scale") or 1.0, "offset": offset}
-    return Reading(**(known | reading.model_dump(include=set(Reading.model_fields), exclude_none=True)))
+    return ReadOptions(
+        **(known | reading.model_dump(include=set(ReadOptions.model_fields), exclude_none=True))
+    )

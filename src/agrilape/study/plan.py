@@ -17,7 +17,7 @@ from agrilape.errors import RecipeError, did_you_mean
 from agrilape.io.yaml_text import read_yaml
 
 Value: TypeAlias = str | bool | int | float
-Settling: TypeAlias = dict[str, Value]
+SettingValues: TypeAlias = dict[str, Value]
 """Values of settings by key, as tuned or searched."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+=-]*$"
 
@@ -69,7 +69,7 @@ class Tune(Settings):
     )
     on: ScoreName = Field(description="What decides, e.g. field_at_point.miou, on the val split.")
     seeds: tuple[int, ...] = Field((99,), min_length=1, description="Seeds of the candidates' runs.")
-    chosen: dict[str, Settling] = Field(
+    chosen: dict[str, SettingValues] = Field(
         {}, description="What it chose before, by variant: taken as it is, and no candidate is run."
     )
 
@@ -235,7 +235,7 @@ def _read(file: Path, heirs: tuple[Path, ...] = ()) -> dict[str, Any]:
     return {**base, **raw, "set": {**common[0], **common[1]}}
 
 
-def _check_chosen(chosen: Mapping[str, Settling], tried: Mapping[str, Sequence[Settling]]) -> None:
+def _check_chosen(chosen: Mapping[str, SettingValues], tried: Mapping[str, Sequence[SettingValues]]) -> None:
     """What tuning is said to have chosen must be a candidate of each variant."""
     for name, settings in tried.items():
         if chosen.get(name) not in settings:
@@ -245,14 +245,14 @@ def _check_chosen(chosen: Mapping[str, Settling], tried: Mapping[str, Sequence[S
         raise ValueError(f"tune.chosen names {', '.join(unknown)}, which no variant is called")
 
 
-def candidates(plan: StudyPlan, variant: Variant) -> list[Settling]:
+def candidates(plan: StudyPlan, variant: Variant) -> list[SettingValues]:
     """What is tried when a variant is tuned; one empty choice where nothing is."""
     if plan.tune is None:
         return [{}]
     return combinations(variant.tune or plan.tune.parameters)
 
 
-def combinations(parameters: dict[str, tuple[Value, ...]]) -> list[Settling]:
+def combinations(parameters: dict[str, tuple[Value, ...]]) -> list[SettingValues]:
     """Every combination of the values of settings."""
     return [dict(zip(parameters, values, strict=True)) for values in product(*parameters.values())]
 
@@ -262,11 +262,11 @@ def as_override(key: str, value: Any) -> str:
     return f"{key}={value if isinstance(value, str) else json.dumps(value)}"
 
 
-def _points(grid: dict[str, Axis]) -> list[Settling]:
+def _points(grid: dict[str, Axis]) -> list[SettingValues]:
     return combinations({key: axis.values for key, axis in grid.items()})
 
 
-def _at(variant: Variant | None, grid: dict[str, Axis], point: Settling) -> Variant:
+def _at(variant: Variant | None, grid: dict[str, Axis], point: SettingValues) -> Variant:
     """A variant at a point of the grid, named by the last parts of the keys."""
     label = "+".join(f"{key.rpartition('.')[2]}={value}" for key, value in point.items())
     why = " ".join([*([variant.why] if variant else []), *(grid[key].why for key in point)])

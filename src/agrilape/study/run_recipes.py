@@ -10,7 +10,7 @@ from typing import Literal
 from agrilape.config import Recipe, load_recipe
 from agrilape.config.load import parse_recipe
 from agrilape.errors import RecipeError
-from agrilape.study.plan import Settling, StudyPlan, Value, as_override, candidates
+from agrilape.study.plan import SettingValues, StudyPlan, Value, as_override, candidates
 
 Phase = Literal["test", "tune", "search"]
 RATES = "learning_rates"
@@ -32,7 +32,7 @@ class Run:
     seed: int
     phase: Phase = "test"
     number: int = 0
-    chosen: Settling = field(default_factory=dict)
+    chosen: SettingValues = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -115,7 +115,7 @@ def _check_ground(recipe: Recipe, plan: str) -> None:
                 )
 
 
-def test_runs(plan: StudyPlan, chosen: Mapping[str, Settling]) -> list[Run]:
+def test_runs(plan: StudyPlan, chosen: Mapping[str, SettingValues]) -> list[Run]:
     """The runs that count, seed by seed, so that a study that is cut short can still be paired.
 
     Args:
@@ -130,7 +130,7 @@ def test_runs(plan: StudyPlan, chosen: Mapping[str, Settling]) -> list[Run]:
     ]
 
 
-def siblings(plan: StudyPlan, run: Run, chosen: Mapping[str, Settling]) -> list[Run]:
+def siblings(plan: StudyPlan, run: Run, chosen: Mapping[str, SettingValues]) -> list[Run]:
     """The runs of the same phase and seed as a run, itself included; a search has none to compare."""
     if run.phase == "search":
         return []

@@ -9,7 +9,7 @@ from agrilape.console import progress, say, warn
 from agrilape.study.cache import prepared
 from agrilape.study.keys import dataset_key
 from agrilape.study.launch import Launcher
-from agrilape.study.plan import Settling
+from agrilape.study.plan import SettingValues
 from agrilape.study.run_recipes import Run, test_runs, tune_runs
 from agrilape.study.scheduler import Schedule
 from agrilape.study.single_run import current_key
@@ -61,7 +61,7 @@ def _work_off(schedule: Schedule, title: str, runs: Sequence[Run]) -> None:
 def prepare_all(study: Study) -> list[Path]:
     """Prepare every data set that the study needs, each once; returns their folders."""
     plan = study.plan
-    untuned: dict[str, Settling] = {variant.name: {} for variant in plan.all_variants()}
+    untuned: dict[str, SettingValues] = {variant.name: {} for variant in plan.all_variants()}
     configs = {}
     for run in tune_runs(plan) + test_runs(plan, untuned):
         recipe = study.recipe(run)
@@ -69,7 +69,7 @@ def prepare_all(study: Study) -> list[Path]:
     return [prepared(name, config, study.work) for name, config in configs.values()]
 
 
-def due(study: Study, *, everything: bool = False) -> list[Run]:
+def startable_runs(study: Study, *, everything: bool = False) -> list[Run]:
     """The runs that can start now: candidates as long as some are missing, then the runs that count.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agrilape.console import Track
+from agrilape.console import ProgressCallback
 from agrilape.study.cache import FINISHED, stage_place
 from agrilape.study.launch import Launcher, Process
 from agrilape.study.results import read_record
@@ -22,7 +22,7 @@ TAIL = 400  # characters of a log that are quoted
 
 
 @dataclass
-class _Going:
+class _RunningProcess:
     """A run under way, and the shared stages that it is about to make."""
 
     run: Run
@@ -50,12 +50,12 @@ class Schedule:
     options: Sequence[str] = ()
     failed: dict[str, str] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
-    _going: list[_Going] = field(default_factory=list)
+    _going: list[_RunningProcess] = field(default_factory=list)
 
     def work_off(
         self,
         runs: Sequence[Run],
-        track: Track,
+        track: ProgressCallback,
         is_hopeless: Callable[[Run], bool] = lambda run: False,
         then: Callable[[Run], Run | None] = lambda run: None,
     ) -> None:
@@ -93,9 +93,9 @@ class Schedule:
         slot = next(number for number in range(self.launcher.slots) if number not in taken)
         command = command_of(self.study, run, self.options)
         process = self.launcher.start(command, self.study.log_of(run), slot)
-        self._going.append(_Going(run, process, slot, claims))
+        self._going.append(_RunningProcess(run, process, slot, claims))
 
-    def _collect(self, track: Track, is_hopeless: Callable[[Run], bool]) -> list[Run]:
+    def _collect(self, track: ProgressCallback, is_hopeless: Callable[[Run], bool]) -> list[Run]:
         """Note the runs that have ended, and return them."""
         ended = []
         for going in list(self._going):

@@ -12,7 +12,7 @@ from typing import Any
 
 from agrilape.console import progress, say
 from agrilape.errors import RecipeError
-from agrilape.study.plan import Range, Search, Settling
+from agrilape.study.plan import Range, Search, SettingValues
 from agrilape.study.results import position_loss, read_record, score_of, write_record
 from agrilape.study.run_recipes import Run
 from agrilape.study.scheduler import Schedule
@@ -47,7 +47,7 @@ class _Searcher:
     schedule: Schedule
     variant: str
     _trials: dict[int, Any] = field(default_factory=dict)
-    _settings: dict[str, Settling] = field(default_factory=dict)
+    _settings: dict[str, SettingValues] = field(default_factory=dict)
     _looked: dict[int, tuple[float, int]] = field(default_factory=dict)
 
     @property
@@ -94,7 +94,7 @@ class _Searcher:
         trial = optuna.trial.Trial(self._journal, frozen._trial_id)
         return self._begin(trial, dict(frozen.params))
 
-    def _begin(self, trial: Any, settling: Settling) -> Run:
+    def _begin(self, trial: Any, settling: SettingValues) -> Run:
         self._trials[trial.number] = trial
         self._settings[str(trial.number)] = settling
         write_record(self.study.output / "search" / self.variant / TRIALS, self._settings)

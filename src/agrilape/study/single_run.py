@@ -13,7 +13,7 @@ from agrilape.console import say
 from agrilape.dataset.manifest import read_manifest
 from agrilape.errors import DataError
 from agrilape.evaluate import evaluate_run, predict_samples
-from agrilape.evaluate.evaluation import answer_blindly, asked_of, last_checkpoint
+from agrilape.evaluate.evaluation import asked_of, image_free_answers, last_checkpoint
 from agrilape.evaluate.inference import Decoding
 from agrilape.evaluate.metric_sums import metric_named
 from agrilape.evaluate.predictions import read_rows
@@ -27,7 +27,7 @@ from agrilape.study.keys import MAKES_RUNS, code_key, run_key, stage_key
 from agrilape.study.plan import Curve
 from agrilape.study.results import FORMAT, Json, read_record, score_record, training_record, write_record
 from agrilape.study.run_recipes import Run, siblings
-from agrilape.study.study_folder import BLIND, Study
+from agrilape.study.study_folder import IMAGE_FREE, Study
 from agrilape.train import train_recipe
 from agrilape.train.stages import fingerprints, stage_folder, trained_on
 from agrilape.train.trainer import TrainingDivergedError
@@ -61,7 +61,9 @@ def run_one(study: Study, run: Run, *, keep: bool = False) -> Path:
         data = link_data(recipe, study.work)
         dump_recipe(recipe, folder / "recipe.yaml")
         if run.phase == "test" and run.variant == study.plan.reference:
-            write_record(study.output / f"results/{BLIND}/{run.seed}.json", _blind_record(recipe, run))
+            write_record(
+                study.output / f"results/{IMAGE_FREE}/{run.seed}.json", _image_free_record(recipe, run)
+            )
         write_record(target, {**_head(run, key), "chosen": run.chosen, **_outcome(study, run, recipe, data)})
         if not keep:
             _drop_weights(folder)
@@ -98,7 +100,7 @@ def _clear_stale(folder: Path, made_by: Json) -> None:
 def _train(study: Study, run: Run, recipe: Recipe, data: Path) -> None:
     """Train stage by stage, taking those that runs have in common from the cache."""
     curve = _curve(study, run)
-    watch = ValidationPlan(curve.every, _Look(recipe, curve, data)) if curve else None
+    watch = ValidationPlan(curve.every, _ValidationScorer(recipe, curve, data)) if curve else None
     made_from = fingerprints(recipe, _keys(recipe, study.work))
     common = _fingerprints_of_siblings(study, run)
     for number, stage in enumerate(recipe.stages):
@@ -142,7 +144,7 @@ def _keys(recipe: Recipe, work: Path) -> dict[str, str]:
     return {name: read_manifest(data_place(recipe.datasets[name], work)).key for name in trained_on(recipe)}
 
 
-class _Look:
+class _ValidationScorer:
     """Scores a model in training on a fixed part of the val split.
 
     Args:
@@ -195,12 +197,12 @@ def _outcome(study: Study, run: Run, recipe: Recipe, data: Path) -> Json:
     }
 
 
-def _blind_record(recipe: Recipe, run: Run) -> Json:
+def _image_free_record(recipe: Recipe, run: Run) -> Json:
     """The blind baseline to beat in each task, on the same samples, in the form of a run's record."""
-    guesses, rivals = answer_blindly(recipe, recipe.output)
+    guesses, rivals = image_free_answers(recipe, recipe.output)
     rows = [row for task, name in rivals.items() for row in guesses[name] if row and row.task == task]
     scores = score_record(rows, suite_of(recipe.evaluation).metrics)
-    return {**_head(run, ""), "variant": BLIND, "rivals": rivals, "scores": scores}
+    return {**_head(run, ""), "variant": IMAGE_FREE, "rivals": rivals, "scores": scores}
 
 
 def _head(run: Run, key: str) -> Json:

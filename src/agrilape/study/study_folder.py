@@ -27,12 +27,12 @@ from agrilape.config import Recipe
 from agrilape.errors import RecipeError
 from agrilape.evaluate.metric_sums import metric_named
 from agrilape.study.keys import MAKES_RUNS, code_key
-from agrilape.study.plan import Settling, StudyPlan, candidates, load_plan
+from agrilape.study.plan import SettingValues, StudyPlan, candidates, load_plan
 from agrilape.study.results import FORMAT, Json, read_record, score_of, write_record
 from agrilape.study.run_recipes import Run, recipe_of, test_runs, tune_runs
 
 FILE = "study.json"
-BLIND = "blind"
+IMAGE_FREE = "blind"  # as files of studies call it
 TRIALS, BEST = "trials.json", "best.json"
 
 
@@ -101,13 +101,13 @@ class Study:
             self._recipes[key] = recipe_of(self.plan, self.base, run, self.run_folder(run))
         return self._recipes[key]
 
-    def chosen(self) -> dict[str, Settling]:
+    def chosen(self) -> dict[str, SettingValues]:
         """What tuning or a search chose, by variant: the best mean score on the val split.
 
         The plan may say it, if they were tuned before. Variants whose candidates have not all been run are
         left out, so that no budget is smaller than another; a candidate that diverged has been run, and lost.
         """
-        found: dict[str, Settling] = {}
+        found: dict[str, SettingValues] = {}
         for variant in self.plan.all_variants():
             tried = self.tuning(variant.name)
             scored = [(settling, score) for settling, score in tried if score is not None]
@@ -122,12 +122,12 @@ class Study:
                 found[variant.name] = best(self.plan.tune.on, scored)
         return found
 
-    def tuning(self, variant: str) -> list[tuple[Settling, float | None]]:
+    def tuning(self, variant: str) -> list[tuple[SettingValues, float | None]]:
         """The candidates of a variant with their mean scores; None where a run diverged or is missing."""
         tune = self.plan.tune
         if tune is None:
             return []
-        found: list[tuple[Settling, float | None]] = []
+        found: list[tuple[SettingValues, float | None]] = []
         for number, settling in enumerate(candidates(self.plan, self.plan.variant(variant))):
             records = [read_record(self.output / Run(variant, s, "tune", number).file) for s in tune.seeds]
             scores = [
@@ -166,7 +166,7 @@ class Study:
             f"its seeds are {', '.join(map(str, self.plan.seeds.values))}",
         )
 
-    def trial(self, variant: str, number: int) -> Settling:
+    def trial(self, variant: str, number: int) -> SettingValues:
         """What a trial of a search tries."""
         trials = read_record(self.output / "search" / variant / TRIALS) or {}
         if str(number) not in trials:
@@ -212,7 +212,7 @@ class Study:
         return path
 
 
-def best(name: str, scores: Sequence[tuple[Settling, float]]) -> Settling:
+def best(name: str, scores: Sequence[tuple[SettingValues, float]]) -> SettingValues:
     """The settings with the best score."""
     return max(scores, key=lambda item: sign_of(name) * item[1])[0]
 

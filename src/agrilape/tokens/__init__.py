@@ -3,7 +3,7 @@
 from agrilape.tokens.chat import Chat
 from agrilape.tokens.codec import PositionCodec
 from agrilape.tokens.collator import Collator, TrainingItem, prompt_batch, shared_prompts
-from agrilape.tokens.grammar import Coordinates, Parsed, parse, render
+from agrilape.tokens.grammar import Coordinates, ParsedMessage, parse, render
 from agrilape.tokens.packing import packing_of, shares_prefixes
 from agrilape.tokens.vocabulary import PositionIds, add_position_tokens
 
@@ -11,7 +11,7 @@ __all__ = [
     "Chat",
     "Collator",
     "Coordinates",
-    "Parsed",
+    "ParsedMessage",
     "PositionCodec",
     "PositionIds",
     "TrainingItem",

@@ -14,7 +14,7 @@ from agrilape.errors import DataError
 from agrilape.tokens.chat import Chat, image_times
 from agrilape.tokens.codec import PositionCodec
 from agrilape.tokens.grammar import Coordinates
-from agrilape.tokens.packing import IGNORED, Row, pad, question_mask, question_positions
+from agrilape.tokens.packing import IGNORED, PackedSequence, pad, question_mask, question_positions
 from agrilape.tokens.prefix import Prefixes, picture_sizes, read_prefixes
 
 Batch: TypeAlias = dict[str, Any]  # tensors, by the name of the model's argument
@@ -116,10 +116,10 @@ class Collator:
             **prefixes.visual,
         }
 
-    def _fitting_rows(self, asked: list[_Asked]) -> tuple[list[Row], Prefixes]:
+    def _fitting_rows(self, asked: list[_Asked]) -> tuple[list[PackedSequence], Prefixes]:
         """Rows of the questions that fit; a chip of which none does is left out with its images."""
         prefixes = read_prefixes(self.chat, [chip for chip, _ in asked])
-        rows = [Row(list(ids)) for ids in prefixes.ids]
+        rows = [PackedSequence(list(ids)) for ids in prefixes.ids]
         fitting: list[_Asked] = []
         for row, (chip, samples) in zip(rows, asked, strict=True):
             fits = [sample for sample in samples if self._ask(row, sample)]
@@ -138,7 +138,7 @@ class Collator:
         rows = [row for row in rows if row.segments[-1] > 0]
         return rows, read_prefixes(self.chat, [chip for chip, _ in fitting])
 
-    def _ask(self, row: Row, sample: Sample) -> bool:
+    def _ask(self, row: PackedSequence, sample: Sample) -> bool:
         question, answer = self.chat.question(sample), self.chat.answer(sample)
         length = len(question.ids) + len(answer.ids)
         if len(row.ids) + length > self.max_length:
@@ -171,7 +171,7 @@ def prompt_batch(chat: Chat, items: Iterable[tuple[Example, Sequence[Sample]]]) 
     """
     asked = [(example.chip, sample) for example, samples in items for sample in samples]
     prefixes = read_prefixes(chat, [chip for chip, _ in asked])
-    rows = [Row(list(ids)) for ids in prefixes.ids]
+    rows = [PackedSequence(list(ids)) for ids in prefixes.ids]
     for row, (_, sample) in zip(rows, asked, strict=True):
         row.ask(chat.question(sample).ids, (), ())
     return {
@@ -208,7 +208,7 @@ def shared_prompts(chat: Chat, asked: Sequence[tuple[Example, Sample]]) -> Share
     numbers = {key: number for number, key in enumerate(chips)}
     owners = [numbers[id(example)] for example, _ in asked]
     prefixes = read_prefixes(chat, list(chips.values()))
-    rows = [Row(list(ids)) for ids in prefixes.ids]
+    rows = [PackedSequence(list(ids)) for ids in prefixes.ids]
     questions = [chat.question(sample).ids for _, sample in asked]
     pad_id = _pad_id(chat)
     images = pad([row.ids for row in rows], pad_id, left=True)
@@ -235,7 +235,7 @@ def _pad_id(chat: Chat) -> int:
     return chat.stop_id if pad_id is None else int(pad_id)
 
 
-def _per_token(chat: Chat, prefixes: Prefixes, rows: Sequence[Row], left: bool = False) -> Batch:
+def _per_token(chat: Chat, prefixes: Prefixes, rows: Sequence[PackedSequence], left: bool = False) -> Batch:
     """Extend what the processor said of the prefix's tokens to the text that follows.
 
     Questions are 0, plain text; answers are what the family calls them.

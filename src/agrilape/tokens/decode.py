@@ -1,4 +1,4 @@
-"""From a model's scores to places and times: constrained generation, and reading finer than one token."""
+"""From logits to places and times: grammar-constrained decoding, and soft-argmax finer than one bin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transformers import LogitsProcessor
 from agrilape.config.lape import AXES, Axis
 from agrilape.errors import ModelError
 from agrilape.tokens.chat import Chat
-from agrilape.tokens.grammar import Parsed, parse
+from agrilape.tokens.grammar import ParsedMessage, parse
 from agrilape.tokens.vocabulary import PositionIds
 
 _FEWEST_FOR_A_PLACE = 4  # tokens of `[<WIDTH><HEIGHT>]`
@@ -237,7 +237,7 @@ def token_probabilities(generated: torch.Tensor, scores: Sequence[torch.Tensor])
 
 def read_answers(
     chat: Chat, generated: torch.Tensor, positions: Sequence[Sequence[float]] | None = None
-) -> list[tuple[str, Parsed]]:
+) -> list[tuple[str, ParsedMessage]]:
     """Texts and parts of generated answers.
 
     Args:

@@ -27,7 +27,7 @@ NUMERAL_DIGITS = 3
 _NUMERAL_CODEC = PositionCodec(LapeConfig(num_spatial_tokens=1000, num_temporal_tokens=1000))
 
 
-class Piece(NamedTuple):
+class MessagePiece(NamedTuple):
     """A stretch of a message: plain text, or one coordinate.
 
     Attributes:
@@ -42,7 +42,7 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ParsedMessage:
     """A message that was read.
 
     Attributes:
@@ -99,7 +99,7 @@ def coordinates_of(shape: Shape) -> tuple[tuple[Axis, float], ...]:
 
 def spell(
     parts: Iterable[Part], codec: PositionCodec, coordinates: Coordinates = "position_tokens"
-) -> Iterator[Piece]:
+) -> Iterator[MessagePiece]:
     """Spell a message piece by piece, keeping the exact position behind each coordinate.
 
     Args:
@@ -114,19 +114,19 @@ def spell(
         if isinstance(part, str):
             yield from _spell_text(part, codec, coordinates)
         else:
-            yield Piece("[")
+            yield MessagePiece("[")
             for number, (axis, p) in enumerate(coordinates_of(part)):
                 if coordinates == "text":
                     u = _NUMERAL_CODEC.position(axis, p)
-                    yield Piece((" " if number else "") + _NOTATIONS["text"].names[axis])
-                    yield Piece(f"{nearest(u):0{NUMERAL_DIGITS}d}", axis, u)
+                    yield MessagePiece((" " if number else "") + _NOTATIONS["text"].names[axis])
+                    yield MessagePiece(f"{nearest(u):0{NUMERAL_DIGITS}d}", axis, u)
                 else:
                     u = codec.position(axis, p)
-                    yield Piece(codec.tokens(axis)[nearest(u)], axis, u)
-            yield Piece("]")
+                    yield MessagePiece(codec.tokens(axis)[nearest(u)], axis, u)
+            yield MessagePiece("]")
 
 
-def _spell_text(text: str, codec: PositionCodec, coordinates: Coordinates) -> Iterator[Piece]:
+def _spell_text(text: str, codec: PositionCodec, coordinates: Coordinates) -> Iterator[MessagePiece]:
     """Plain text, in which a literal position token is one all the same: the tokenizer will see it so."""
     end = 0
     if coordinates == "position_tokens" and "<" in text:
@@ -134,10 +134,10 @@ def _spell_text(text: str, codec: PositionCodec, coordinates: Coordinates) -> It
         for match in notation.token.finditer(text):
             axis, index = notation.axes[match["name"]], int(match["index"])
             if index < codec.bins(axis) and codec.tokens(axis)[index] == match[0]:
-                yield Piece(text[end : match.start()])
-                yield Piece(match[0], axis, float(index))
+                yield MessagePiece(text[end : match.start()])
+                yield MessagePiece(match[0], axis, float(index))
                 end = match.end()
-    yield Piece(text[end:])
+    yield MessagePiece(text[end:])
 
 
 def render(parts: Iterable[Part], codec: PositionCodec, coordinates: Coordinates = "position_tokens") -> str:
@@ -150,14 +150,14 @@ def parse(
     codec: PositionCodec,
     coordinates: Coordinates = "position_tokens",
     positions: Sequence[float] | None = None,
-) -> Parsed:
+) -> ParsedMessage:
     """Read a message. Never raises on any text, and takes time linear in its length.
 
     Args:
         text: What a model wrote, or a person.
         codec: Tokens per axis.
         coordinates: Notation of the coordinates.
-        positions: Continuous index of each position token in order of the text, from expectation decoding,
+        positions: Continuous index of each position token in order of the text, from soft-argmax decoding,
             to use in place of the tokens' own whole indices.
 
     Returns:
@@ -172,7 +172,7 @@ def parse(
         reader.read_bracket(bracket[0], closed=bracket["close"] is not None)
         end = bracket.end()
     reader.read_text(_without_open_end(text[end:], reader.problems))
-    return Parsed(tuple(reader.parts), tuple(reader.problems), tuple(reader.firsts))
+    return ParsedMessage(tuple(reader.parts), tuple(reader.problems), tuple(reader.firsts))
 
 
 def _without_open_end(text: str, problems: list[str]) -> str:

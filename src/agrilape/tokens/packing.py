@@ -43,7 +43,7 @@ def shares_prefixes(model: Any) -> bool:
 
 
 @dataclass
-class Row:
+class PackedSequence:
     """One sequence under construction.
 
     Attributes:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from agrilape.console import Track
+from agrilape.console import ProgressCallback
 from agrilape.files import write_text
 from agrilape.io.json_text import InvalidLine, json_lines
 
@@ -39,7 +39,7 @@ class StageLog:
     """
 
     def __init__(
-        self, path: Path, resumed: int, track: Track, active: bool = True, board: bool = True
+        self, path: Path, resumed: int, track: ProgressCallback, active: bool = True, board: bool = True
     ) -> None:
         self.path, self._track, self._active = path, track, active
         self._board: Any = None

@@ -27,7 +27,7 @@ from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.console import progress, say, warn
 from agrilape.dataset.manifest import read_manifest, read_store
 from agrilape.dataset.mixture import Mixture
-from agrilape.dataset.recipe_leakage import check_apart
+from agrilape.dataset.recipe_leakage import check_recipe_leakage
 from agrilape.dataset.tasks import TASKS
 from agrilape.errors import RecipeError, doing
 from agrilape.files import LISTED, replace_folder, write_json
@@ -97,7 +97,7 @@ def train_recipe(
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     folders: list[Path] = []
-    check_apart(recipe, data)
+    check_recipe_leakage(recipe, data)
     digests = fingerprints(recipe, {name: read_manifest(data / name).key for name in trained_on(recipe)})
     for number, (stage, made_from) in enumerate(zip(recipe.stages, digests, strict=True)):
         before = folders[-1] if folders else None

@@ -5,7 +5,7 @@ import pytest
 from affine import Affine
 from PIL import Image
 
-from agrilape.dataset.augmentation import colour_jitter, dihedral, turn
+from agrilape.dataset.augmentation import apply_symmetry, colour_jitter, dihedral
 from agrilape.dataset.prompt_templates import layout_text
 from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.geo.georeference import Georeference
@@ -43,15 +43,15 @@ def test_places_on_the_map_stay(k, shape):
     after = dihedral(before, k)
     for point in (Point(0, 0), Point(0.3, 0.1), Point(1, 1)):
         expected = before.chip.georeference.to_map(point)
-        assert after.chip.georeference.to_map(turn(point, k)) == pytest.approx(expected)
+        assert after.chip.georeference.to_map(apply_symmetry(point, k)) == pytest.approx(expected)
     width, height = Image.open(io.BytesIO(after.chip.pictures[0].data)).size
     assert (after.chip.georeference.width, after.chip.georeference.height) == (width, height)
 
 
 def test_the_symmetries_differ_and_times_stay():
-    assert len({turn(Point(0.1, 0.3), k) for k in range(8)}) == 8
-    assert turn(Instant(0.3), 5) == Instant(0.3)
-    assert turn("north", 5) == "north"
+    assert len({apply_symmetry(Point(0.1, 0.3), k) for k in range(8)}) == 8
+    assert apply_symmetry(Instant(0.3), 5) == Instant(0.3)
+    assert apply_symmetry("north", 5) == "north"
 
 
 @pytest.mark.parametrize("k", range(8))
@@ -61,7 +61,7 @@ def test_outlines_keep_their_sense(k):
         return np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))
 
     outline = Polygon((Point(0, 0), Point(1, 0), Point(0.5, 0.5)))
-    assert signed_area(turn(outline, k)) == pytest.approx(signed_area(outline))
+    assert signed_area(apply_symmetry(outline, k)) == pytest.approx(signed_area(outline))
 
 
 @pytest.mark.parametrize("k", range(8))
@@ -69,7 +69,7 @@ def test_boxes_of_an_answer_stay_in_order_with_their_sizes(k):
     boxes = (Box(0.0, 0.5, 0.1, 0.9), Box(0.2, 0.1, 0.3, 0.2), Box(0.7, 0.3, 1.0, 0.4))
     (turned,) = dihedral(example(sample((), boxes, sizes=["a", "b", "c"])), k).samples
     assert list(turned.answer) == sorted(turned.answer)
-    size_of = {turn(box, k): size for box, size in zip(boxes, "abc", strict=True)}
+    size_of = {apply_symmetry(box, k): size for box, size in zip(boxes, "abc", strict=True)}
     assert turned.truth["sizes"] == [size_of[box] for box in turned.answer]
 
 

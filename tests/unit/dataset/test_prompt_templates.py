@@ -7,14 +7,14 @@ import string
 import pytest
 import shapely
 
-from agrilape.dataset.prompt_templates import languages, load_phrasings
+from agrilape.dataset.prompt_templates import languages, load_prompt_templates
 from agrilape.dataset.tasks import TASKS
 from agrilape.dataset.types import Chip
 from agrilape.errors import RecipeError
 from agrilape.geo.shapes import Box
-from agrilape.prepare.annotations import ChipAnnotations, Field, LabelledPoint
+from agrilape.prepare.annotations import ChipAnnotations, LabelledPoint, VisibleField
 
-ENGLISH = load_phrasings("en")
+ENGLISH = load_prompt_templates("en")
 
 
 def placeholders(template):
@@ -27,7 +27,7 @@ def test_there_is_more_than_one_language():
 
 @pytest.mark.parametrize("language", languages())
 def test_every_form_has_several_wordings_with_the_placeholders_of_english(language):
-    forms = load_phrasings(language).questions
+    forms = load_prompt_templates(language).questions
     assert set(forms) == set(ENGLISH.questions)
     assert {form.split(".")[0] for form in forms} == set(TASKS)
     for form, templates in forms.items():
@@ -38,7 +38,7 @@ def test_every_form_has_several_wordings_with_the_placeholders_of_english(langua
 
 @pytest.mark.parametrize("language", languages())
 def test_every_word_is_there(language):
-    words = load_phrasings(language)
+    words = load_prompt_templates(language)
     for field in dataclasses.fields(words):
         mine, english = getattr(words, field.name), getattr(ENGLISH, field.name)
         if field.name in {"questions", "crops"}:
@@ -55,7 +55,7 @@ def test_every_word_is_there(language):
 @pytest.mark.parametrize("language", languages())
 def test_no_wording_names_a_part_of_the_image_by_itself(language):
     """Turning an image renames the part that a question names, the first time that it stands there."""
-    words = load_phrasings(language)
+    words = load_prompt_templates(language)
     for name in (name for row in words.places for name in row):
         for form, templates in words.questions.items():
             assert not any(re.search(rf"\b{name}\b", text) for text in templates), (name, form)
@@ -63,7 +63,7 @@ def test_no_wording_names_a_part_of_the_image_by_itself(language):
 
 @pytest.mark.parametrize("language", languages())
 def test_a_crop_that_is_not_there_is_asked_for_like_one_that_is(language):
-    questions = load_phrasings(language).questions
+    questions = load_prompt_templates(language).questions
     assert set(questions["absent_crop"]) == set(questions["crop_boxes"])
 
 
@@ -73,7 +73,7 @@ def test_answers_are_in_the_language_too():
     box = Box(0.0, 0.0, 0.5, 0.3)
     view = ChipAnnotations(
         Chip("c", "s", "fake", ()),
-        (Field("m", "winter wheat", shapely.box(*box), box, True),),
+        (VisibleField("m", "winter wheat", shapely.box(*box), box, True),),
         (LabelledPoint(box[:2], "land_use", "pasture"),),
         scene_crops=("maize", "winter wheat"),
     )
@@ -83,9 +83,9 @@ def test_answers_are_in_the_language_too():
     assert said["image_edges"] == ("links, oben",)
     assert said["land_use_at_point"] == ("Weide",)
     assert said["absent_crop"][0].startswith("Hier gibt es kein Feld mit ")
-    assert load_phrasings("de").crop("soybean, then maize") == "Sojabohnen, dann Mais"
+    assert load_prompt_templates("de").crop("soybean, then maize") == "Sojabohnen, dann Mais"
 
 
 def test_a_missing_language_names_those_that_are_there():
     with pytest.raises(RecipeError, match="de, en"):
-        load_phrasings("xx")
+        load_prompt_templates("xx")

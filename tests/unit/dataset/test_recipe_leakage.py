@@ -11,7 +11,7 @@ from agrilape.config.load import recipe_folder
 from agrilape.config.recipe import DatasetConfig
 from agrilape.dataset import recipe_leakage
 from agrilape.dataset.manifest import Manifest, Shard, hash_file
-from agrilape.dataset.recipe_leakage import CHECKED, check_apart, share_source
+from agrilape.dataset.recipe_leakage import CHECKED, check_recipe_leakage, share_source
 from agrilape.dataset.store import write_rows
 from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.errors import DataError
@@ -74,7 +74,7 @@ def test_training_on_what_another_data_set_asks_about_is_refused(tmp_path, learn
     write(tmp_path, "learnt", train=[chip("far", 700_000), chip("a", **learnt)], seed=1)
     write(tmp_path, "asked", test=[chip("b", **asked)])
     with pytest.raises(DataError, match=what) as refused:
-        check_apart(recipe("learnt"), tmp_path)
+        check_recipe_leakage(recipe("learnt"), tmp_path)
     assert "the train split of data set learnt and the test split of data set asked" in refused.value.problem
     assert "chips a and b" in refused.value.problem
     assert "the same split, split_by, seed and buffer_m; here seed differs" in refused.value.remedy
@@ -84,7 +84,7 @@ def test_of_another_number_of_scenes_others_are_tested(tmp_path):
     write(tmp_path, "learnt", {"kind": "simulate", "scenes": 4}, train=[chip("a", 500_000)])
     write(tmp_path, "asked", {"kind": "simulate", "scenes": 6}, test=[chip("b", 500_000)])
     with pytest.raises(DataError, match="the same ground") as refused:
-        check_apart(recipe("learnt"), tmp_path)
+        check_recipe_leakage(recipe("learnt"), tmp_path)
     assert "buffer_m and source; here source differs" in refused.value.remedy
 
 
@@ -94,7 +94,7 @@ def test_a_data_set_that_cannot_be_read_is_no_leak(tmp_path):
     for path in tmp_path.glob("*/*.parquet"):
         path.write_bytes(b"x" * path.stat().st_size)
     with pytest.raises(DataError, match="is not a readable sample file") as refused:
-        check_apart(recipe("learnt"), tmp_path)
+        check_recipe_leakage(recipe("learnt"), tmp_path)
     assert "prepare" in refused.value.remedy
 
 
@@ -103,23 +103,23 @@ def test_only_what_is_trained_on_and_what_is_asked_about_is_compared(tmp_path):
     write(tmp_path, "learnt", train=here, seed=1)
     write(tmp_path, "asked", test=there)
     write(tmp_path, "other", train=there, test=there)
-    check_apart(recipe("learnt", asked=["asked"], split="val"), tmp_path)
-    check_apart(recipe("asked", asked=["learnt"]), tmp_path)
-    check_apart(recipe("other", asked=["other"]), tmp_path)  # looked into when it was made
+    check_recipe_leakage(recipe("learnt", asked=["asked"], split="val"), tmp_path)
+    check_recipe_leakage(recipe("asked", asked=["learnt"]), tmp_path)
+    check_recipe_leakage(recipe("other", asked=["other"]), tmp_path)  # looked into when it was made
     with pytest.raises(DataError, match="data set learnt and the test split of data set other"):
-        check_apart(recipe("learnt", asked=["other"]), tmp_path)
+        check_recipe_leakage(recipe("learnt", asked=["other"]), tmp_path)
 
 
 def test_data_sets_that_are_not_there_yet_are_passed_over(tmp_path):
     write(tmp_path, "learnt", train=[chip("a", 500_000)])
-    check_apart(recipe("learnt"), tmp_path)
+    check_recipe_leakage(recipe("learnt"), tmp_path)
 
 
 def test_the_stricter_buffer_counts(tmp_path):
     write(tmp_path, "learnt", train=[chip("a", 500_000)], split_by="block", buffer_m=100)
     write(tmp_path, "asked", test=[chip("b", 500_700)], split_by="block", chip=64)  # 60 m apart
     with pytest.raises(DataError, match="within the buffer") as refused:
-        check_apart(recipe("learnt"), tmp_path)
+        check_recipe_leakage(recipe("learnt"), tmp_path)
     assert "buffer_m and chip; here buffer_m, chip differ" in refused.value.remedy
 
 
@@ -131,20 +131,20 @@ def test_the_same_ground_in_other_years_is_apart_only_where_both_are_divided_by_
 
     write(tmp_path, "learnt", train=[in_year("a", 2020)], split_by="year")
     write(tmp_path, "asked", test=[in_year("b", 2021)], split_by="year")
-    check_apart(recipe("learnt"), tmp_path)
+    check_recipe_leakage(recipe("learnt"), tmp_path)
     write(tmp_path, "asked", test=[in_year("b", 2020)], split_by="year")
     with pytest.raises(DataError, match="the year 2020"):
-        check_apart(recipe("learnt"), tmp_path)
+        check_recipe_leakage(recipe("learnt"), tmp_path)
     write(tmp_path, "asked", test=[in_year("b", 2021)])
     with pytest.raises(DataError, match="the same ground"):
-        check_apart(recipe("learnt"), tmp_path)
+        check_recipe_leakage(recipe("learnt"), tmp_path)
 
 
 def test_other_landscapes_may_have_the_same_coordinates(tmp_path):
     for number, name in enumerate(("learnt", "asked")):
         source = {"kind": "simulate", "seed": number}
         write(tmp_path, name, source, train=[chip("a", 500_000)], test=[chip("b", 500_000)])
-    check_apart(recipe("learnt"), tmp_path)
+    check_recipe_leakage(recipe("learnt"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -182,16 +182,16 @@ def test_scenes_of_one_seed_are_the_same_land_however_many_and_however_often_see
 def test_what_is_apart_is_read_once_and_again_when_it_changed(tmp_path, monkeypatch):
     write(tmp_path, "learnt", train=[chip("a", 500_000)])
     write(tmp_path, "asked", test=[chip("b", 600_000)])
-    check_apart(recipe("learnt"), tmp_path)
+    check_recipe_leakage(recipe("learnt"), tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(recipe_leakage, "trace", lambda example: pytest.fail("read again"))
-        check_apart(recipe("learnt"), tmp_path)
+        check_recipe_leakage(recipe("learnt"), tmp_path)
     write(tmp_path, "asked", test=[chip("b", 500_000)])
     with pytest.raises(DataError, match="the same ground"):
-        check_apart(recipe("learnt"), tmp_path)
+        check_recipe_leakage(recipe("learnt"), tmp_path)
     (tmp_path / CHECKED).write_text("damaged")
     with pytest.raises(DataError, match="the same ground"):
-        check_apart(recipe("learnt"), tmp_path)
+        check_recipe_leakage(recipe("learnt"), tmp_path)
 
 
 def test_where_nothing_draws_maps_it_is_said_that_nothing_was_compared(tmp_path, monkeypatch, capsys):
@@ -202,7 +202,7 @@ def test_where_nothing_draws_maps_it_is_said_that_nothing_was_compared(tmp_path,
         raise ModuleNotFoundError("No module named 'pyproj'", name="pyproj")
 
     monkeypatch.setattr(recipe_leakage, "trace", absent)
-    check_apart(recipe("learnt"), tmp_path)
+    check_recipe_leakage(recipe("learnt"), tmp_path)
     assert "cannot be compared: pyproj is not installed" in capsys.readouterr().err
     assert not (tmp_path / CHECKED).exists()
 

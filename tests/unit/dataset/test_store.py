@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from affine import Affine
 
-from agrilape.dataset.store import Store, read_facts, write_rows
+from agrilape.dataset.store import Store, read_shard_metadata, write_rows
 from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.errors import DataError, DiskError
 from agrilape.geo.georeference import Georeference
@@ -87,7 +87,7 @@ def test_a_store_can_be_pickled(store):
 
 
 def test_facts_travel_with_the_file(store):
-    assert read_facts(store.files[1]) == {"shard": 1}
+    assert read_shard_metadata(store.files[1]) == {"shard": 1}
 
 
 def test_broken_and_missing_files_are_named(tmp_path):

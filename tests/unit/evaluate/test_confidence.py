@@ -6,7 +6,7 @@ import pytest
 from agrilape.evaluate.confidence import AnswerScores, confidences, expected_agreement, read_coordinate
 from agrilape.evaluate.metrics.boxes import box_iou
 from agrilape.geo.shapes import Box, Instant, Point, Polygon, Span
-from agrilape.tokens.grammar import Parsed
+from agrilape.tokens.grammar import ParsedMessage
 
 BINS = 101
 
@@ -58,7 +58,7 @@ def answer(shapes, words, before=(1.0,), after=(1.0,)):
         tokens += coordinates[:, -1].tolist()
         found += coordinates.tolist()
         read.append(shape)
-    return Parsed(tuple(read), (), tuple(firsts)), AnswerScores([*tokens, *after], steps, found)
+    return ParsedMessage(tuple(read), (), tuple(firsts)), AnswerScores([*tokens, *after], steps, found)
 
 
 def test_doubt_whether_there_is_such_an_object_is_doubt_of_that_object_alone():
@@ -76,9 +76,9 @@ def test_an_unlikely_likeliest_bin_of_a_sharp_place_is_no_doubt_of_the_object():
 
 
 def test_words_without_a_place_are_as_sure_as_their_tokens_are_likely():
-    assert confidences(Parsed(("maize",), ()), AnswerScores([0.8, 0.5], (), ())) == (0.4,)
+    assert confidences(ParsedMessage(("maize",), ()), AnswerScores([0.8, 0.5], (), ())) == (0.4,)
 
 
 def test_coordinates_in_numerals_have_the_mean_certainty_of_their_tokens():
-    read = Parsed((Box(0.1, 0.1, 0.2, 0.2), Box(0.3, 0.3, 0.4, 0.4)), (), (0, 4))
+    read = ParsedMessage((Box(0.1, 0.1, 0.2, 0.2), Box(0.3, 0.3, 0.4, 0.4)), (), (0, 4))
     assert confidences(read, AnswerScores([0.25, 1.0], (), ())) == (0.5, 0.5)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agrilape.prepare.seasons import courses, green_cycles
+from agrilape.prepare.seasons import field_seasons, green_cycles
 
 DATES = [date(2022, 1, 1) + timedelta(days=20 * i) for i in range(12)]
 
@@ -15,7 +15,7 @@ def curve(*values):
 
 
 def course(dates, index):
-    (found,) = courses(dates, index[None])
+    (found,) = field_seasons(dates, index[None])
     return found
 
 
@@ -58,11 +58,11 @@ def test_a_span_holds_its_peak(values):
 )
 def test_fields_do_not_change_each_other(rows):
     curves = np.array(rows, np.float32).reshape(len(rows), 8)
-    assert courses(DATES[:8], curves) == [course(DATES[:8], one) for one in curves]
+    assert field_seasons(DATES[:8], curves) == [course(DATES[:8], one) for one in curves]
 
 
 def test_without_dates_there_is_no_season():
-    assert courses([], np.zeros((2, 0), np.float32)) == [(None, None)] * 2
+    assert field_seasons([], np.zeros((2, 0), np.float32)) == [(None, None)] * 2
 
 
 def waves(*peaks, count=23, step=16):

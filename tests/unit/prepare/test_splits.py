@@ -6,7 +6,7 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agrilape.dataset.leakage import check_leakage, check_split, trace
+from agrilape.dataset.leakage import check_leakage, check_split, leakage_keys
 from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
@@ -109,7 +109,7 @@ def example(name, picture=b"", easting=None, parcel=None, window=None, days=(), 
         else (Sample(f"{name}/t/0", name, "t", (), (), provenance={"parcels": [parcel]}),)
     )
     chip = Chip(name, "scene", "fake", pictures or (Picture(picture or name.encode()),), grid, meta=meta)
-    return trace(Example(chip, samples))
+    return leakage_keys(Example(chip, samples))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 import shapely
 
 from agrilape.simulate.landscape import build_landscape
-from agrilape.simulate.outlines import Bend, blob, cut, long_axis, rectangle
+from agrilape.simulate.outlines import SmoothDisplacement, blob, cut, long_axis, rectangle
 from agrilape.simulate.regions import REGIONS
 
 EXTENT = 2560.0
@@ -77,7 +77,7 @@ def test_long_axis_of_a_turned_rectangle():
 def test_bending_keeps_neighbours_apart_and_valid():
     rng = np.random.default_rng(3)
     left, right = shapely.box(0, 0, 500, 500), shapely.box(503, 0, 1000, 500)
-    bent = Bend(rng, 40, 1600)([left, right])
+    bent = SmoothDisplacement(rng, 40, 1600)([left, right])
     assert all(b.is_valid for b in bent)
     assert bent[0].intersection(bent[1]).area == 0
     assert not bent[0].equals(left)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from agrilape.sources.parcels import CROP_COLUMNS, EVENTS, ID_COLUMNS
-from agrilape.sources.scene_json import SceneFacts
+from agrilape.sources.scene_json import SceneMetadata
 from agrilape.sources.sensors import SENSORS
 
 PAGE = Path(__file__).parents[3] / "docs" / "data.md"
@@ -43,7 +43,7 @@ def shown(name: str) -> str:
 
 
 def test_all_keys_of_scene_json_are_on_the_page():
-    rows = [f"| `{name}` | {field.description} |" for name, field in SceneFacts.model_fields.items()]
+    rows = [f"| `{name}` | {field.description} |" for name, field in SceneMetadata.model_fields.items()]
     assert shown("scene.json") == "\n".join(["| key | what it says |", "| --- | --- |", *rows]) + "\n"
 
 

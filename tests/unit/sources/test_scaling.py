@@ -9,7 +9,7 @@ from tests.unit.sources.conftest import SIZE, reflectance, window_of
 
 from agrilape.sources import open_folder
 from agrilape.sources.scaling import ASSUMED, Baseline, baseline_of
-from agrilape.sources.scene_json import Reading
+from agrilape.sources.scene_json import ReadOptions
 
 SAFE = "S2B_MSIL2A_20220503T103021_N0400_R108_T32UNF_20220503T140000.SAFE"
 OLD_SAFE = "S2A_MSIL2A_20210503T103021_N0300_R108_T32UNF_20210503T140000.SAFE"
@@ -187,4 +187,4 @@ def test_products_of_two_baselines_are_one_series(write_raster, tmp_path):
     ],
 )
 def test_baseline_of(name, tags, expected):
-    assert baseline_of(name, tags, Reading()) == expected
+    assert baseline_of(name, tags, ReadOptions()) == expected

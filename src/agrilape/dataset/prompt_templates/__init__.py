@@ -17,7 +17,7 @@ THEN = ", then "  # between the crops of one season, as sources spell it
 
 
 @dataclass(frozen=True)
-class Phrasings:
+class PromptTemplates:
     """The wording of one language.
 
     Attributes:
@@ -77,13 +77,13 @@ class Phrasings:
 
 
 def languages() -> list[str]:
-    """Languages that there are phrasings for."""
+    """Languages that there are templates for."""
     tables = (table.name for table in files(__package__).iterdir())
     return sorted(name.removesuffix(".yaml") for name in tables if name.endswith(".yaml"))
 
 
 @lru_cache
-def load_phrasings(language: str = "en") -> Phrasings:
+def load_prompt_templates(language: str = "en") -> PromptTemplates:
     """The wording of a language.
 
     Raises:
@@ -92,7 +92,7 @@ def load_phrasings(language: str = "en") -> Phrasings:
     table = files(__package__) / f"{language}.yaml"
     if language not in languages():
         raise RecipeError(
-            f"no phrasings for the language {language!r}, only for {', '.join(languages())}",
+            f"no templates for the language {language!r}, only for {', '.join(languages())}",
             "copy dataset/prompt_templates/en.yaml and translate it (docs/data.md)",
         )
     data = parse_yaml(table.read_text(encoding="utf-8"))
@@ -100,7 +100,7 @@ def load_phrasings(language: str = "en") -> Phrasings:
     words |= {name: tuple(words[name]) for name in ("compass", "rows")}
     words["places"] = tuple(tuple(row) for row in words["places"])
     questions = {form: tuple(templates) for form, templates in data["questions"].items()}
-    return Phrasings(questions=questions, crops=data["crops"], metadata=data["metadata"], **words)
+    return PromptTemplates(questions=questions, crops=data["crops"], metadata=data["metadata"], **words)
 
 
 def layout_text(grid: Sequence[Sequence[str]]) -> str:

@@ -54,7 +54,7 @@ def turns(
         if not question or not answer:
             raise ValueError("a turn is empty")
         yield RowQuestion(
-            task or tag or told_task(question),
+            task or tag or stated_task(question),
             notation.parse(question, size),
             notation.parse(answer, size),
             origin={**(origin or {}), "turn": number},
@@ -80,7 +80,7 @@ def plain(text: str) -> str:
     return _MARKS.sub("", text).strip()
 
 
-def told_task(question: str) -> str:
+def stated_task(question: str) -> str:
     """The task of a question without a tag."""
     lower = question.lower()
     return next((task for words, task in _TELLING if words in lower), "conversation")

@@ -24,7 +24,7 @@ from agrilape.dataset.types import Example
 from agrilape.errors import DataError
 from agrilape.io.json_text import parse_json
 from agrilape.prepare.formats.common import RowQuestion, alike, answered, dated_chip, sized, with_questions
-from agrilape.prepare.formats.conversations import plain, told_task, turns
+from agrilape.prepare.formats.conversations import plain, stated_task, turns
 from agrilape.prepare.formats.coordinate_conventions import Size
 from agrilape.prepare.formats.notation import EARTHDIAL
 from agrilape.sources.formats.common import Row, SkippedRows, published
@@ -83,7 +83,7 @@ def _ask(value: Mapping[str, Any], size: Size) -> Iterator[RowQuestion]:
         return
     task, sensor, question = _untagged(_unquoted(value["question"]))
     truth = {key: _unquoted(value[key]) for key in ("ttype", "size_group") if value.get(key)}
-    task = _TASKS.get(truth.get("ttype", ""), task or told_task(question))
+    task = _TASKS.get(truth.get("ttype", ""), task or stated_task(question))
     answers = [_unquoted(value[key]) for key in sorted(value) if key.startswith("groundtruth") and value[key]]
     if not answers:
         raise ValueError("the row has no answer")

@@ -27,7 +27,7 @@ from agrilape.geo.shapes import Box, Part, Point, Polygon
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.io.pictures import encoded
 from agrilape.prepare.formats.common import RowImages, RowQuestion, picture_examples
-from agrilape.prepare.formats.conversations import told_task, untagged
+from agrilape.prepare.formats.conversations import stated_task, untagged
 from agrilape.prepare.formats.coordinate_conventions import Size, pixels
 from agrilape.prepare.formats.notation import GEOCHAT
 from agrilape.prepare.formats.writing import write_pictures
@@ -70,7 +70,7 @@ def _ask(row: Mapping[str, Any], size: Size) -> Iterator[RowQuestion]:
     if all(not isinstance(part, str) for part in parts):
         yield RowQuestion("identify", ("What is at ", *parts, "?"), (str(found),), truth, origin)
     else:
-        yield RowQuestion(tag or told_task(question), parts, (str(found),), truth, origin)
+        yield RowQuestion(tag or stated_task(question), parts, (str(found),), truth, origin)
 
 
 def _outlines(found: list[Any], size: Size) -> tuple[Part, ...]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from agrilape.config.former_names import first_task
 from agrilape.config.recipe import Fact
-from agrilape.dataset.metadata import told
-from agrilape.dataset.prompt_templates import Phrasings, fill, joined, load_phrasings
-from agrilape.dataset.round_robin import by_turns, shuffled_by_turns
+from agrilape.dataset.metadata import metadata_sentence
+from agrilape.dataset.prompt_templates import PromptTemplates, fill, joined, load_prompt_templates
+from agrilape.dataset.round_robin import interleave, shuffle_interleaved
 from agrilape.dataset.tasks import find_task
 from agrilape.dataset.types import Sample
 from agrilape.prepare.annotations import ChipAnnotations
@@ -34,17 +34,17 @@ def ask(
         language: Language of the wording.
         metadata: Facts of the chip that every question begins with.
     """
-    phrasings = load_phrasings(language)
-    known = view.renamed(phrasings.crop)
-    preamble = told(view.chip, metadata, phrasings)
+    templates = load_prompt_templates(language)
+    known = view.renamed(templates.crop)
+    preamble = metadata_sentence(view.chip, metadata, templates)
     queues = []
     for name in tasks:
-        drafts = list(BUILDERS[find_task(name).name](known, rng, phrasings))
-        ordered = shuffled_by_turns(drafts, _kind, rng)
+        drafts = list(BUILDERS[find_task(name).name](known, rng, templates))
+        ordered = shuffle_interleaved(drafts, _kind, rng)
         queues.append([(name, number, draft) for number, draft in enumerate(ordered)])
     return tuple(
-        _worded(view, name, number, draft, preamble, rng, phrasings)
-        for name, number, draft in by_turns(queues)[:limit]
+        _worded(view, name, number, draft, preamble, rng, templates)
+        for name, number, draft in interleave(queues)[:limit]
     )
 
 
@@ -60,14 +60,14 @@ def _worded(
     draft: Draft,
     preamble: str,
     rng: random.Random,
-    phrasings: Phrasings,
+    templates: PromptTemplates,
 ) -> Sample:
     form = f"{task}.{draft.form}" if draft.form else task
     return Sample(
         id=f"{view.chip.id}/{first_task(task)}/{number}",
         chip=view.chip.id,
         task=task,
-        question=joined((preamble, *fill(rng.choice(phrasings.questions[form]), draft.values))),
+        question=joined((preamble, *fill(rng.choice(templates.questions[form]), draft.values))),
         answer=draft.answer,
         truth=draft.truth,
         provenance=draft.provenance,

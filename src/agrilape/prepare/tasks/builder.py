@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from agrilape.dataset.prompt_templates import Phrasings
+from agrilape.dataset.prompt_templates import PromptTemplates
 from agrilape.dataset.tasks import TASKS
 from agrilape.geo.shapes import Part
 from agrilape.prepare.annotations import ChipAnnotations
@@ -32,7 +32,7 @@ class Draft:
     form: str = ""
 
 
-Builder: TypeAlias = Callable[[ChipAnnotations, random.Random, Phrasings], Iterator[Draft]]
+Builder: TypeAlias = Callable[[ChipAnnotations, random.Random, PromptTemplates], Iterator[Draft]]
 """Yields the drafts that a chip allows."""
 
 BUILDERS: dict[str, Builder] = {}

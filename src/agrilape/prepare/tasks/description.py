@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import shapely
 
-from agrilape.dataset.prompt_templates import Phrasings, named_boxes
+from agrilape.dataset.prompt_templates import PromptTemplates, named_boxes
 from agrilape.geo.shapes import Box, Part
-from agrilape.prepare.annotations import ChipAnnotations, Field
+from agrilape.prepare.annotations import ChipAnnotations, VisibleField
 from agrilape.prepare.tasks.builder import Draft, builder
 from agrilape.prepare.tasks.shared import MAX_BOXES, ids
 
@@ -20,15 +20,19 @@ UNSEEN = 0.02  # ... and below which it is not; a region with anything in betwee
 
 
 @builder
-def scene_description(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def scene_description(
+    view: ChipAnnotations, rng: random.Random, templates: PromptTemplates
+) -> Iterator[Draft]:
     """`maize [box]; winter wheat [box]`, by left edge; only where every field is labelled and clear."""
     fields = view.clear_fields
     if view.complete and len(fields) == len(view.fields) and 2 <= len(fields) <= MAX_BOXES:
-        yield _described({}, [(one, one.box) for one in fields], phrasings)
+        yield _described({}, [(one, one.box) for one in fields], templates)
 
 
 @builder
-def region_description(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def region_description(
+    view: ChipAnnotations, rng: random.Random, templates: PromptTemplates
+) -> Iterator[Draft]:
     """What lies in a random box: the parts of fields in it, cut at its edges."""
     if not view.complete:
         return
@@ -38,10 +42,10 @@ def region_description(view: ChipAnnotations, rng: random.Random, phrasings: Phr
         region = Box(left, top, left + width, top + height)
         parts = _parts(view.fields, region)
         if parts and 1 <= len(parts) <= MAX_BOXES:
-            yield _described({"box": region}, parts, phrasings)
+            yield _described({"box": region}, parts, templates)
 
 
-def _parts(fields: Sequence[Field], region: Box) -> list[tuple[Field, Box]] | None:
+def _parts(fields: Sequence[VisibleField], region: Box) -> list[tuple[VisibleField, Box]] | None:
     """Fields in a region with the box of their part in it; None where one is doubtful."""
     area = shapely.box(*region)
     found = []
@@ -55,8 +59,10 @@ def _parts(fields: Sequence[Field], region: Box) -> list[tuple[Field, Box]] | No
     return sorted(found, key=lambda pair: pair[1])
 
 
-def _described(values: dict[str, Part], parts: Sequence[tuple[Field, Box]], phrasings: Phrasings) -> Draft:
-    labels = [one.crop or phrasings.field for one, _ in parts]
+def _described(
+    values: dict[str, Part], parts: Sequence[tuple[VisibleField, Box]], templates: PromptTemplates
+) -> Draft:
+    labels = [one.crop or templates.field for one, _ in parts]
     return Draft(
         values,
         named_boxes(labels, [box for _, box in parts]),

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 import numpy as np
 import shapely
 
-from agrilape.dataset.prompt_templates import Phrasings
+from agrilape.dataset.prompt_templates import PromptTemplates
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Part, Point
-from agrilape.prepare.annotations import ChipAnnotations, Field
+from agrilape.prepare.annotations import ChipAnnotations, VisibleField
 from agrilape.prepare.tasks.builder import Draft, builder
-from agrilape.prepare.tasks.shared import MAX_BOXES, facts, ids, pairs, random_point
+from agrilape.prepare.tasks.shared import MAX_BOXES, field_truth, ids, pairs, random_point
 
 GAP_M = 15.0  # a hedge, a track or a ditch lies between neighbours
 GAP = 0.03  # of the image, where its ground is not known
@@ -30,7 +30,7 @@ APART = 0.15  # of the image: least distance of two centres that have a directio
 
 
 @builder
-def neighbours(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def neighbours(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """Boxes of all fields across no more than a hedge, track or ditch."""
     if not view.complete:
         return
@@ -47,7 +47,7 @@ def neighbours(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) 
 
 
 @builder
-def direction(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def direction(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """One of eight compass points, by the geodesic azimuth between the centres."""
     place = view.chip.georeference
     if place is None:
@@ -57,28 +57,30 @@ def direction(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -
         if octant is not None and _apart(one, other):
             yield Draft(
                 _two_points(one, other, rng),
-                (phrasings.compass[octant],),
-                {"direction": phrasings.compass[octant], "oriented": True},
+                (templates.compass[octant],),
+                {"direction": templates.compass[octant], "oriented": True},
                 {"rule": "geodesic azimuth between the centres", "parcels": ids([one, other])},
             )
 
 
 @builder
-def relative_position(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def relative_position(
+    view: ChipAnnotations, rng: random.Random, templates: PromptTemplates
+) -> Iterator[Draft]:
     """One of eight sides of the image, by the line between the centres."""
     for one, other in pairs(view.clear_fields, rng):
         octant = octant_of(image_angle(one, other))
         if octant is not None and _apart(one, other):
             yield Draft(
                 _two_points(one, other, rng),
-                (phrasings.sides[octant],),
-                {"place": phrasings.sides[octant]},
+                (templates.sides[octant],),
+                {"place": templates.sides[octant]},
                 {"rule": "line between the centres in the image", "parcels": ids([one, other])},
             )
 
 
 @builder
-def neighbour_crop(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def neighbour_crop(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """The crop of the only neighbour on one side: compass points on the map, else sides of the image."""
     if not view.complete:
         return
@@ -91,17 +93,17 @@ def neighbour_crop(view: ChipAnnotations, rng: random.Random, phrasings: Phrasin
             alone = sum(abs(math.remainder(angle - rival, 360)) < OCTANT for rival in angles) == 1
             if octant is None or not alone or not other.crop:
                 continue
-            side = phrasings.compass[octant] if place else phrasings.sides[octant]
+            side = templates.compass[octant] if place else templates.sides[octant]
             yield Draft(
                 {"point": random_point(one.interior, rng), "direction": side},
                 (other.crop,),
-                facts(other) | ({"oriented": True} if place else {"place": side}),
+                field_truth(other) | ({"oriented": True} if place else {"place": side}),
                 {"rule": "the only neighbour within an octant", "parcels": ids([one, other])},
                 form="" if place else "image",
             )
 
 
-def neighbours_of(one: Field, view: ChipAnnotations) -> list[Field] | None:
+def neighbours_of(one: VisibleField, view: ChipAnnotations) -> list[VisibleField] | None:
     """Fields beside one, by left edge, then top edge; None where it is not clear which those are."""
     gap = GAP_M / view.ground_m if view.ground_m else GAP
     distances = shapely.distance(one.outline, [other.outline for other in view.fields])
@@ -119,12 +121,12 @@ def neighbours_of(one: Field, view: ChipAnnotations) -> list[Field] | None:
     return sorted(beside, key=lambda other: other.box)
 
 
-def azimuth(one: Field, other: Field, place: Georeference) -> float:
+def azimuth(one: VisibleField, other: VisibleField, place: Georeference) -> float:
     """Degrees clockwise from true north of the way from one centre to another."""
     return place.azimuth_deg(_centre(one), _centre(other))
 
 
-def image_angle(one: Field, other: Field) -> float:
+def image_angle(one: VisibleField, other: VisibleField) -> float:
     """Degrees clockwise from the top of the image of the way from one centre to another."""
     (x0, y0), (x1, y1) = _centre(one), _centre(other)
     return math.degrees(math.atan2(x1 - x0, y0 - y1)) % 360
@@ -136,14 +138,14 @@ def octant_of(angle: float) -> int | None:
     return number % 8 if abs(angle - number * OCTANT) <= SURE else None
 
 
-def _centre(one: Field) -> Point:
+def _centre(one: VisibleField) -> Point:
     middle = one.outline.centroid
     return Point(middle.x, middle.y)
 
 
-def _apart(one: Field, other: Field) -> bool:
+def _apart(one: VisibleField, other: VisibleField) -> bool:
     return math.dist(_centre(one), _centre(other)) >= APART
 
 
-def _two_points(one: Field, other: Field, rng: random.Random) -> dict[str, Part]:
+def _two_points(one: VisibleField, other: VisibleField, rng: random.Random) -> dict[str, Part]:
     return {"point": random_point(one.interior, rng), "other": random_point(other.interior, rng)}

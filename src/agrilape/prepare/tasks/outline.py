@@ -9,11 +9,11 @@ import numpy as np
 import shapely
 from shapely import Geometry
 
-from agrilape.dataset.prompt_templates import Phrasings
+from agrilape.dataset.prompt_templates import PromptTemplates
 from agrilape.geo.shapes import Point, Polygon
 from agrilape.prepare.annotations import ChipAnnotations
 from agrilape.prepare.tasks.builder import Draft, builder
-from agrilape.prepare.tasks.shared import facts, points_in
+from agrilape.prepare.tasks.shared import field_truth, points_in
 
 MAX_VERTICES = 12  # of an outline: two position tokens each
 COARSE = 0.002  # share of the image; detail below it is not worth a vertex
@@ -21,7 +21,7 @@ WORST_IOU = 0.9  # an outline that needs more vertices than that is not asked fo
 
 
 @builder
-def field_outline(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def field_outline(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """The visible part of a field as a polygon; how far it strays from the label is in the provenance."""
     for one in view.clear_fields:
         outline = simplified(one.outline)
@@ -29,7 +29,9 @@ def field_outline(view: ChipAnnotations, rng: random.Random, phrasings: Phrasing
             continue
         provenance = {"rule": f"outline of at most {MAX_VERTICES} vertices", "parcels": [one.id]}
         for point in points_in(one, rng):
-            yield Draft({"point": point}, (outline,), facts(one), provenance | errors(outline, one.outline))
+            yield Draft(
+                {"point": point}, (outline,), field_truth(one), provenance | errors(outline, one.outline)
+            )
 
 
 def simplified(geometry: Geometry, vertices: int = MAX_VERTICES) -> Polygon | None:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from agrilape.dataset.prompt_templates import Phrasings
+from agrilape.dataset.prompt_templates import PromptTemplates
 from agrilape.prepare.annotations import ChipAnnotations
 from agrilape.prepare.tasks.builder import Draft, builder
-from agrilape.prepare.tasks.shared import facts, ids, points_in, unambiguous
+from agrilape.prepare.tasks.shared import field_truth, ids, points_in, unambiguous
 
 
 @builder
-def crop_box(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def crop_box(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """The box of a crop that has exactly one field here."""
     for crop, fields in unambiguous(view):
         if len(fields) == 1:
-            yield Draft({"crop": crop}, (fields[0].box,), facts(fields[0]), {"parcels": ids(fields)})
+            yield Draft({"crop": crop}, (fields[0].box,), field_truth(fields[0]), {"parcels": ids(fields)})
 
 
 @builder
-def crop_boxes(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def crop_boxes(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """The boxes of a crop that has several fields here."""
     least = 1 if view.partial_fields else 2
     for crop, every in view.by_crop.items() if view.crops_known else ():
@@ -31,7 +31,7 @@ def crop_boxes(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) 
 
 
 @builder
-def field_boxes(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def field_boxes(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """The boxes of all fields."""
     fields = sorted(view.listed(view.fields), key=lambda one: one.box)
     if view.complete and fields:
@@ -40,8 +40,8 @@ def field_boxes(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings)
 
 
 @builder
-def field_at_point(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def field_at_point(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """The box of the field that a random point lies in."""
     for one in view.clear_fields:
         for point in points_in(one, rng):
-            yield Draft({"point": point}, (one.box,), facts(one), {"parcels": [one.id]})
+            yield Draft({"point": point}, (one.box,), field_truth(one), {"parcels": [one.id]})

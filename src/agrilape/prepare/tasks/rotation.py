@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from agrilape.dataset.prompt_templates import Phrasings
+from agrilape.dataset.prompt_templates import PromptTemplates
 from agrilape.geo.shapes import Part, Point, Span
 from agrilape.prepare.annotations import ChipAnnotations
 from agrilape.prepare.tasks.builder import Draft, builder
@@ -24,7 +24,7 @@ class Season(NamedTuple):
 
 
 @builder
-def crops_in_season(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def crops_in_season(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """The labelled crop sequence of one season."""
     for season in _seasons(view):
         values: dict[str, Part] = {"point": season.point, "span": season.span}
@@ -32,7 +32,7 @@ def crops_in_season(view: ChipAnnotations, rng: random.Random, phrasings: Phrasi
 
 
 @builder
-def crop_rotation(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def crop_rotation(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """The labels of two seasons that follow each other."""
     for values, first, second in _rotations(view):
         label = f"{first}; {second}"
@@ -40,10 +40,10 @@ def crop_rotation(view: ChipAnnotations, rng: random.Random, phrasings: Phrasing
 
 
 @builder
-def same_crop(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def same_crop(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """Yes or no, by the labels of two seasons that follow each other."""
     for values, first, second in _rotations(view):
-        answer = phrasings.yes if first == second else phrasings.no
+        answer = templates.yes if first == second else templates.no
         yield Draft(values, (answer,), {"yes": first == second}, {"rule": RULE})
 
 

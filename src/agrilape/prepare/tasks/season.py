@@ -6,31 +6,31 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from agrilape.dataset.prompt_templates import Phrasings
+from agrilape.dataset.prompt_templates import PromptTemplates
 from agrilape.geo.shapes import Part, Span
-from agrilape.prepare.annotations import ChipAnnotations, Field, LabelledPoint, Timing
+from agrilape.prepare.annotations import ChipAnnotations, LabelledPoint, Timing, VisibleField
 from agrilape.prepare.tasks.builder import Draft, builder
-from agrilape.prepare.tasks.shared import facts, random_point
+from agrilape.prepare.tasks.shared import field_truth, random_point
 
 FALLOW = "fallow"  # in a labelled sequence; it is no crop
 
 
 @builder
-def peak_of_season(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def peak_of_season(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """The moment of the season's peak."""
     return _moments(view, rng, lambda one: one.peak_of_season)
 
 
 @builder
-def green_up(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def green_up(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """The moment at which the vegetation index crosses the middle of its range on the way up."""
     return _moments(view, rng, lambda one: one.green_up)
 
 
 @builder
-def harvest(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def harvest(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """The recorded harvest, of a field or of a point."""
-    yield from _moments(view, rng, lambda one: one.harvest if isinstance(one, Field) else None)
+    yield from _moments(view, rng, lambda one: one.harvest if isinstance(one, VisibleField) else None)
     for spot in view.spots:
         if spot.kind == "harvest" and spot.when and not isinstance(spot.when, Span):
             yield Draft(
@@ -42,7 +42,7 @@ def harvest(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> 
 
 
 @builder
-def growing_season(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def growing_season(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """The green part of the season, or the time a crop stands on the field where its dates were recorded."""
     for values, form, one in pointed_at(view, rng):
         if one.green:
@@ -51,7 +51,7 @@ def growing_season(view: ChipAnnotations, rng: random.Random, phrasings: Phrasin
 
 
 @builder
-def green_cycles(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def green_cycles(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """How many times the vegetation index rises and falls clearly within the calendar."""
     for values, form, one in pointed_at(view, rng):
         if one.cycles:
@@ -61,12 +61,12 @@ def green_cycles(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings
 
 
 @builder
-def double_cropping(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def double_cropping(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """Yes or no, by the labelled sequence of the season; a crop and a fallow are one crop."""
     for spot in view.spots:
-        sequence = _crops_of(spot, phrasings)
+        sequence = _crops_of(spot, templates)
         if sequence and isinstance(spot.when, Span):
-            answer = phrasings.yes if len(sequence) > 1 else phrasings.no
+            answer = templates.yes if len(sequence) > 1 else templates.no
             yield Draft(
                 {"point": spot.point, "span": spot.when},
                 (answer,),
@@ -75,16 +75,16 @@ def double_cropping(view: ChipAnnotations, rng: random.Random, phrasings: Phrasi
             )
 
 
-def _crops_of(spot: LabelledPoint, phrasings: Phrasings) -> list[str]:
+def _crops_of(spot: LabelledPoint, templates: PromptTemplates) -> list[str]:
     """The crops of a labelled season in order; none for what is no sequence, such as forest."""
-    if spot.kind != "rotation" or phrasings.then not in str(spot.value):
+    if spot.kind != "rotation" or templates.then not in str(spot.value):
         return []
-    return [crop for crop in str(spot.value).split(phrasings.then) if crop != phrasings.crop(FALLOW)]
+    return [crop for crop in str(spot.value).split(templates.then) if crop != templates.crop(FALLOW)]
 
 
 def pointed_at(
     view: ChipAnnotations, rng: random.Random
-) -> Iterator[tuple[dict[str, Part], str, Field | LabelledPoint]]:
+) -> Iterator[tuple[dict[str, Part], str, VisibleField | LabelledPoint]]:
     """Fields and points of known land use, each with the point that asks for it and the form of wording."""
     for one in view.clear_fields:
         yield {"point": random_point(one.interior, rng)}, "", one
@@ -93,18 +93,18 @@ def pointed_at(
             yield {"point": spot.point}, "point", spot
 
 
-def known(one: Field | LabelledPoint) -> dict[str, Any]:
+def known(one: VisibleField | LabelledPoint) -> dict[str, Any]:
     """What scores of a field or a point are broken down by."""
-    return facts(one) if isinstance(one, Field) else {"label": one.value}
+    return field_truth(one) if isinstance(one, VisibleField) else {"label": one.value}
 
 
-def origin(one: Field | LabelledPoint) -> dict[str, Any]:
+def origin(one: VisibleField | LabelledPoint) -> dict[str, Any]:
     """The parcel behind an answer, if it is one."""
-    return {"parcels": [one.id]} if isinstance(one, Field) else {}
+    return {"parcels": [one.id]} if isinstance(one, VisibleField) else {}
 
 
 def _moments(
-    view: ChipAnnotations, rng: random.Random, when: Callable[[Field | LabelledPoint], Timing | None]
+    view: ChipAnnotations, rng: random.Random, when: Callable[[VisibleField | LabelledPoint], Timing | None]
 ) -> Iterator[Draft]:
     for values, form, one in pointed_at(view, rng):
         if (timing := when(one)) is not None:

@@ -10,7 +10,7 @@ import shapely
 from shapely import Geometry
 
 from agrilape.geo.shapes import Box, Point
-from agrilape.prepare.annotations import ChipAnnotations, Field
+from agrilape.prepare.annotations import ChipAnnotations, VisibleField
 
 MAX_BOXES = 8  # longest list that is asked for; a longer answer teaches little and costs much
 POINTS_PER_FIELD = 3  # asked about, in a chip: the same answer from several places teaches a field's extent
@@ -42,12 +42,12 @@ def random_points(area: Geometry, rng: random.Random, count: int, attempts: int 
     return points
 
 
-def points_in(one: Field, rng: random.Random) -> list[Point]:
+def points_in(one: VisibleField, rng: random.Random) -> list[Point]:
     """Several random points in a field."""
     return random_points(one.interior, rng, POINTS_PER_FIELD)
 
 
-def unambiguous(view: ChipAnnotations) -> Iterator[tuple[str, list[Field]]]:
+def unambiguous(view: ChipAnnotations) -> Iterator[tuple[str, list[VisibleField]]]:
     """Crops of which every field is clearly visible and, as far as the labels go, listed."""
     if view.crops_known:
         for crop, fields in view.by_crop.items():
@@ -75,7 +75,7 @@ def _words(crop: str) -> set[str]:
     return set(crop.lower().split()) - SEASONS
 
 
-def pairs(fields: Sequence[Field], rng: random.Random) -> list[tuple[Field, Field]]:
+def pairs(fields: Sequence[VisibleField], rng: random.Random) -> list[tuple[VisibleField, VisibleField]]:
     """Some random ordered pairs of different fields."""
     every = [(one, other) for one in fields for other in fields if one is not other]
     return rng.sample(every, min(PAIRS, len(every)))
@@ -89,12 +89,12 @@ def grid(cells: int) -> list[list[Box]]:
     ]
 
 
-def facts(one: Field) -> dict[str, Any]:
+def field_truth(one: VisibleField) -> dict[str, Any]:
     """What answers about a field are scored with, and broken down by."""
     known = {"crop": one.crop, "size": one.size, "area_ha": one.area_ha}
     return known if one.hcat is None else known | {"hcat": one.hcat}
 
 
-def ids(fields: Sequence[Field]) -> list[str]:
+def ids(fields: Sequence[VisibleField]) -> list[str]:
     """Parcel ids for provenance."""
     return [one.id for one in fields]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 
-from agrilape.dataset.prompt_templates import Phrasings
+from agrilape.dataset.prompt_templates import PromptTemplates
 from agrilape.geo.shapes import Part
-from agrilape.prepare.annotations import ChipAnnotations, Field, Stress
+from agrilape.prepare.annotations import ChipAnnotations, Stress, VisibleField
 from agrilape.prepare.tasks.builder import Draft, builder
 from agrilape.prepare.tasks.outline import errors, simplified
 from agrilape.prepare.tasks.shared import MAX_BOXES, random_point
@@ -16,7 +16,7 @@ RULE = "labelled zone, on dates when it shows"
 
 
 @builder
-def stress_zones(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def stress_zones(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """Boxes of all stressed parts; only where every field is labelled."""
     zones = view.clear_stress
     if view.complete and len(zones) == len(view.stress) and 1 <= len(zones) <= MAX_BOXES:
@@ -29,7 +29,7 @@ def stress_zones(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings
 
 
 @builder
-def stress_outline(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def stress_outline(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """The only stressed part of the field at a point, as a polygon."""
     for zone, one in _alone(view):
         if (outline := simplified(zone.outline)) is not None:
@@ -37,7 +37,7 @@ def stress_outline(view: ChipAnnotations, rng: random.Random, phrasings: Phrasin
 
 
 @builder
-def stress_share(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def stress_share(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """Share of the field's area, of a field that is wholly visible."""
     for zone, one in _alone(view):
         if zone.share is not None and one.whole:
@@ -45,7 +45,7 @@ def stress_share(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings
 
 
 @builder
-def stress_cause(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings) -> Iterator[Draft]:
+def stress_cause(view: ChipAnnotations, rng: random.Random, templates: PromptTemplates) -> Iterator[Draft]:
     """The cause of a stressed part, asked at a point in it."""
     for zone in view.clear_stress:
         yield Draft(
@@ -56,7 +56,7 @@ def stress_cause(view: ChipAnnotations, rng: random.Random, phrasings: Phrasings
         )
 
 
-def _alone(view: ChipAnnotations) -> Iterator[tuple[Stress, Field]]:
+def _alone(view: ChipAnnotations) -> Iterator[tuple[Stress, VisibleField]]:
     """Stressed parts that are the only one of a clear field, with that field."""
     fields = {one.id: one for one in view.clear_fields}
     parcels = [zone.parcel for zone in view.stress]
@@ -66,7 +66,7 @@ def _alone(view: ChipAnnotations) -> Iterator[tuple[Stress, Field]]:
 
 
 def _asked(
-    zone: Stress, one: Field, answer: Part, rng: random.Random, more: Mapping[str, float] | None = None
+    zone: Stress, one: VisibleField, answer: Part, rng: random.Random, more: Mapping[str, float] | None = None
 ) -> Draft:
     return Draft(
         {"point": random_point(one.interior, rng)},

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from agrilape.report.figures import BANDS, COLOURS, STYLE, Chart, data_uri
 from agrilape.report.score_tables import describe, words
 from agrilape.report.study.study_files import Json, StudyRecord
-from agrilape.report.study.training import looks
+from agrilape.report.study.training import validation_scores
 
 Points: TypeAlias = list[tuple[int, float]]
 LOGGED = (
@@ -47,7 +47,7 @@ def _title(measure: str) -> str:
 
 
 def _looking(measure: str) -> Callable[[Json], Points]:
-    return lambda run: looks(run, measure)
+    return lambda run: validation_scores(run, measure)
 
 
 def _logging(key: str) -> Callable[[Json], Points]:

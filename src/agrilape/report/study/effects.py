@@ -12,7 +12,7 @@ from agrilape.evaluate.metrics.arrays import Floats
 from agrilape.evaluate.metrics.crossed import Crossed, crossed
 from agrilape.evaluate.metrics.intervals import Outcome, outcome
 from agrilape.report.score_tables import describe, show
-from agrilape.report.study.study_files import BLIND, Json, MetricSums, StudyRecord, sums_of
+from agrilape.report.study.study_files import IMAGE_FREE, Json, MetricSums, StudyRecord, sums_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ class Comparison:
 
     def decided(self, outcome: str) -> list[Effect]:
         """Variants that are `better` than the baseline, or `worse`; the largest effect first."""
-        found = [effect for effect in self.effects if effect.outcome == outcome and effect.variant != BLIND]
+        found = [
+            effect for effect in self.effects if effect.outcome == outcome and effect.variant != IMAGE_FREE
+        ]
         return sorted(found, key=lambda effect: -abs(effect.gain.value) if effect.gain else 0.0)
 
     def reach(self) -> float:
@@ -108,7 +110,7 @@ def compare_variants(study: StudyRecord) -> list[Comparison]:
     found = []
     for measure in study.measures:
         names = [str(variant["name"]) for variant in study.variants]
-        runs = {name: study.scored(name) for name in names} | {BLIND: dict(study.blind)}
+        runs = {name: study.scored(name) for name in names} | {IMAGE_FREE: dict(study.blind)}
         effects = [effect for name in runs if (effect := _effect(name, runs, study.baseline, measure))]
         base = next((effect for effect in effects if effect.variant == study.baseline), None)
         if base is not None:
@@ -118,7 +120,9 @@ def compare_variants(study: StudyRecord) -> list[Comparison]:
 
 def _effect(name: str, runs: Mapping[str, Mapping[int, Json]], baseline: str, measure: str) -> Effect | None:
     """The effect of one variant; None if no run of it has the score."""
-    sums = {who: _sums(records, measure) for who, records in runs.items() if who in (name, baseline, BLIND)}
+    sums = {
+        who: _sums(records, measure) for who, records in runs.items() if who in (name, baseline, IMAGE_FREE)
+    }
     own = sums[name]
     if not own:
         return None
@@ -130,7 +134,7 @@ def _effect(name: str, runs: Mapping[str, Mapping[int, Json]], baseline: str, me
         name,
         score,
         _gain(own, sums[baseline], measure) if name != baseline else None,
-        _gain(own, sums[BLIND], measure) if name != BLIND else None,
+        _gain(own, sums[IMAGE_FREE], measure) if name != IMAGE_FREE else None,
         float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else None,
         max(one.n for one in own.values()),
         tuple(shared),
@@ -192,7 +196,7 @@ def verdict(comparisons: Sequence[Comparison]) -> str:
     if not comparisons:
         return "No variant has a score yet, so nothing can be said."
     first = comparisons[0]
-    rivals = [effect for effect in first.effects if effect.gain and effect.variant != BLIND]
+    rivals = [effect for effect in first.effects if effect.gain and effect.variant != IMAGE_FREE]
     how = f"{describe(first.metric).label} in {first.task.replace('_', ' ')}"
     base = f"{first.baseline.variant} ({show(first.baseline.score.value, first.metric)})"
     if not rivals:
@@ -209,7 +213,7 @@ def verdict(comparisons: Sequence[Comparison]) -> str:
         f"{best.variant} with {amount(best.gain, first.metric)}{more}",
         "worse": f"On {how}, every variant is worse than {base}",
     }[best.outcome]
-    beating = [one for one in first.effects if one.variant != BLIND and one.beats_image_free == "better"]
+    beating = [one for one in first.effects if one.variant != IMAGE_FREE and one.beats_image_free == "better"]
     seeds = f"{len(best.paired)} seeds, {best.score.scenes} scenes"
-    total = sum(effect.variant != BLIND for effect in first.effects)
+    total = sum(effect.variant != IMAGE_FREE for effect in first.effects)
     return f"{said} ({seeds}). {len(beating)} of {total} variants significantly beat the image-free baseline."

@@ -9,13 +9,13 @@ from typing import Any
 from agrilape.files import write_text
 from agrilape.report.study.charts import learning_charts
 from agrilape.report.study.effects import amount, compare_variants, least, verdict
-from agrilape.report.study.study_files import BLIND, StudyRecord, read_study
+from agrilape.report.study.study_files import IMAGE_FREE, StudyRecord, read_study
 from agrilape.report.study.training import (
     IN_A_ROW,
     LAST_LOOKS,
     STABILITY,
     costs,
-    steadiness,
+    stability,
     steps_to_reach,
     take_offs,
 )
@@ -68,7 +68,7 @@ def _render(template: str, studies: Sequence[Mapping[str, Any]]) -> str:
         "percent": percent, "amount": amount, "least": least, "duration": duration, "settings": settings,
     }  # fmt: skip
     return jinja.get_template(template).render(
-        studies=studies, blind=BLIND, stability=tuple(STABILITY.values()),
+        studies=studies, blind=IMAGE_FREE, stability=tuple(STABILITY.values()),
         last_looks=LAST_LOOKS, in_a_row=IN_A_ROW,
     )  # fmt: skip
 
@@ -82,11 +82,13 @@ def _facts(study: StudyRecord, *, charts: bool) -> dict[str, Any]:
         "verdict": verdict(comparisons),
         "comparisons": comparisons,
         "tests": sum(
-            effect.gain is not None and effect.variant != BLIND for c in comparisons for effect in c.effects
+            effect.gain is not None and effect.variant != IMAGE_FREE
+            for c in comparisons
+            for effect in c.effects
         ),
         "reaches": {measure: found for measure in looked_at if (found := steps_to_reach(study, measure))},
         "take_offs": take_offs(study),
-        "steadiness": steadiness(study),
+        "steadiness": stability(study),
         "costs": {cost.variant: cost for cost in costs(study)},
         "rivals": next((run.get("rivals", {}) for run in study.blind.values()), {}),
         "charts": learning_charts(study) if charts else [],

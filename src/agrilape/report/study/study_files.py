@@ -15,7 +15,7 @@ from agrilape.evaluate.metrics.arrays import Floats
 from agrilape.io.json_text import read_json_object
 
 Json: TypeAlias = Mapping[str, Any]
-BLIND = "blind"
+IMAGE_FREE = "blind"  # as files of studies call it
 
 
 class MetricSums(NamedTuple):
@@ -103,7 +103,7 @@ def read_study(folder: Path, baseline: str | None = None) -> StudyRecord:
         folder,
         facts,
         {name: dict(_by_seed(folder / "results" / name)) for name in names},
-        dict(_by_seed(folder / "results" / BLIND)),
+        dict(_by_seed(folder / "results" / IMAGE_FREE)),
         {name: tuple(_trials(folder / "search" / name)) for name in names},
     )
 

@@ -48,7 +48,7 @@ class StepsToScore:
         return _median(self.steps)
 
 
-def looks(run: Json, measure: str) -> list[tuple[int, float]]:
+def validation_scores(run: Json, measure: str) -> list[tuple[int, float]]:
     """Held-out scores of a run by step, counted over all its stages."""
     found: list[tuple[int, float]] = []
     before = 0
@@ -80,13 +80,14 @@ def steps_to_reach(study: StudyRecord, measure: str) -> list[StepsToScore]:
     targets = {
         seed: fmean(sign * value for _, value in seen[-LAST_LOOKS:])
         for seed, run in base.items()
-        if (seen := looks(run, measure))
+        if (seen := validation_scores(run, measure))
     }
     found = []
     for variant, runs in study.runs.items():
         pairs = [(seed, run) for seed, run in runs.items() if seed in targets]
         steps = [
-            _first([(s, sign * v) for s, v in looks(run, measure)], targets[seed]) for seed, run in pairs
+            _first([(s, sign * v) for s, v in validation_scores(run, measure)], targets[seed])
+            for seed, run in pairs
         ]
         shares = [
             None if step is None else step / length(base[seed])
@@ -151,7 +152,7 @@ def _value(run: Json, measure: str) -> float | None:
     return None if value is None else float(value)
 
 
-def steadiness(study: StudyRecord) -> list[tuple[str, list[tuple[str, list[float | None]]]]]:
+def stability(study: StudyRecord) -> list[tuple[str, list[tuple[str, list[float | None]]]]]:
     """For each stage, the mean stability figures (those of `STABILITY`) of each variant over its seeds."""
     stages: dict[str, list[tuple[str, list[float | None]]]] = {}
     for variant, runs in study.runs.items():

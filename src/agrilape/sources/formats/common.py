@@ -13,7 +13,7 @@ from agrilape.errors import AgrilapeError, DataError
 from agrilape.files import path_inside
 from agrilape.io.json_text import InvalidLine, Line, json_lines, read_json, read_json_object
 from agrilape.io.text import read_text
-from agrilape.skips import concerns_all, planned
+from agrilape.skips import affects_all_items, planned
 from agrilape.sources.discovery import find_files, one_spelling
 from agrilape.sources.grouping import Problem
 
@@ -44,7 +44,7 @@ class SkippedRows:
                 its traceback; a full disk is raised again, since it concerns all rows.
             row: Which row of the file, from 1, or the name of a part of it.
         """
-        if isinstance(reason, Exception) and concerns_all(reason) and not isinstance(reason, UNUSABLE):
+        if isinstance(reason, Exception) and affects_all_items(reason) and not isinstance(reason, UNUSABLE):
             raise reason
         why = _words(reason)
         self.counts[why] += 1

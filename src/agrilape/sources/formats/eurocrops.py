@@ -24,7 +24,7 @@ from agrilape.sources.grouping import group_places
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.parcels import ParcelTable, read_parcels
 from agrilape.sources.scene import Scene
-from agrilape.sources.scene_json import AS_THEY_SAY
+from agrilape.sources.scene_json import DEFAULT_OPTIONS
 from agrilape.sources.series import assemble
 from agrilape.sources.vectors import VECTOR_SUFFIXES, read_near
 
@@ -56,7 +56,7 @@ def read(folder: Path, omissions: SkippedRows) -> Iterator[Scene]:
     found = published(folder, "**/*_EC21.*", "**/*_EC.*", "**/*EuroCrops*")
     vectors = [path for path in found if path.suffix.lower() in VECTOR_SUFFIXES]
     images = published(folder, "**/*.tif")
-    for files in group_places(images, AS_THEY_SAY, omissions.add):
+    for files in group_places(images, DEFAULT_OPTIONS, omissions.add):
         try:
             yield _scene(folder, files, vectors)
         except Exception as error:

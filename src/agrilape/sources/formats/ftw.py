@@ -24,11 +24,11 @@ from agrilape.sources.formats.instances import instance_outlines
 from agrilape.sources.layers import Grid
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.scene import Parcel, Scene
-from agrilape.sources.scene_json import Reading
+from agrilape.sources.scene_json import ReadOptions
 from agrilape.sources.series import assemble
 
 WINDOWS = ("window_a", "window_b")
-READING = Reading(bands=("red", "green", "blue", "nir"), scale=1e-4)
+READING = ReadOptions(bands=("red", "green", "blue", "nir"), scale=1e-4)
 # Countries where only some fields are labelled: ground outside them is unknown (the baselines' settings).
 PARTLY_LABELLED = {
     "brazil", "india", "kenya", "rwanda", "cerrado2", "altoparana_training", "altoparana_validation",

@@ -8,7 +8,7 @@ from affine import Affine
 from agrilape.dataset.types import Chip
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box
-from agrilape.prepare.annotations import Field
+from agrilape.prepare.annotations import VisibleField
 from agrilape.prepare.tasks import ask
 
 CHIP = Chip("c", "s", "fake", ())
@@ -19,7 +19,7 @@ ON_MAP = Chip("c", "s", "fake", (), GROUND)
 def crop_field(name, crop, left, top, right, bottom, clear=True, **facts):
     """A rectangular field."""
     outline = shapely.box(left, top, right, bottom)
-    return Field(name, crop, outline, Box(left, top, right, bottom), clear, **facts)
+    return VisibleField(name, crop, outline, Box(left, top, right, bottom), clear, **facts)
 
 
 def questions(view, *tasks, limit=100, seed=0, **settings):

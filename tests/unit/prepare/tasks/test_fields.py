@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from agrilape.dataset.augmentation import dihedral, turn
+from agrilape.dataset.augmentation import apply_symmetry, dihedral
 from agrilape.dataset.types import Chip, Example, Picture
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Box, Point, Polygon
-from agrilape.prepare.annotations import ChipAnnotations, Field, Stress
+from agrilape.prepare.annotations import ChipAnnotations, Stress, VisibleField
 from agrilape.prepare.tasks.neighbours import octant_of
 from agrilape.prepare.tasks.outline import MAX_VERTICES, errors, overlap, simplified
 from agrilape.sources.tiling import encode_png
@@ -49,7 +49,7 @@ def test_an_outline_that_needs_more_vertices_is_not_asked_for():
         [shapely.box(0, 0, 1, 0.1), *(shapely.box(x, 0, x + 0.04, 1) for x in np.arange(0, 1, 0.1))]
     )
     assert simplified(comb) is None
-    view = ChipAnnotations(CHIP, (Field("comb", "maize", comb, Box(*comb.bounds), True),))
+    view = ChipAnnotations(CHIP, (VisibleField("comb", "maize", comb, Box(*comb.bounds), True),))
     assert questions(view, "field_outline") == ()
     assert questions(view, "field_at_point")
 
@@ -212,14 +212,14 @@ def turned_view(view, k):
     """What there is to see in the turned image, worked out from its outlines."""
 
     def outline(shape):
-        points = [turn(Point(x, y), k) for x, y in shape.exterior.coords]
+        points = [apply_symmetry(Point(x, y), k) for x, y in shape.exterior.coords]
         return shapely.Polygon(points)
 
     fields = []
     for one in view.fields:
         shape = outline(one.outline)
         rows = None if one.rows is None else (one.rows + 90 * (k % 4)) * (-1 if k >= 4 else 1) % 180
-        fields.append(Field(one.id, one.crop, shape, Box(*shape.bounds), True, rows=rows))
+        fields.append(VisibleField(one.id, one.crop, shape, Box(*shape.bounds), True, rows=rows))
     zones = tuple(
         Stress(zone.parcel, zone.cause, shape := outline(zone.outline), Box(*shape.bounds), True)
         for zone in view.stress
@@ -249,7 +249,7 @@ def test_turning_a_chip_gives_the_answers_of_the_turned_chip(k):
     fields = (
         crop_field("a", "maize", 0.0, 0.05, 0.4, 0.6, rows=3.0),
         crop_field("b", "maize", 0.42, 0.0, 0.95, 0.5, rows=130.0),
-        Field("c", "rye", bent, Box(*bent.bounds), True, rows=88.0),
+        VisibleField("c", "rye", bent, Box(*bent.bounds), True, rows=88.0),
     )
     zones = tuple(
         Stress(one, cause, shapely.box(*edges), Box(*edges), True)

@@ -9,7 +9,7 @@ from agrilape.dataset.prompt_templates import fill
 from agrilape.dataset.tasks import TASKS
 from agrilape.errors import RecipeError
 from agrilape.geo.shapes import Box, Instant, Point, Span
-from agrilape.prepare.annotations import ChipAnnotations, Field, LabelledPoint, Timing
+from agrilape.prepare.annotations import ChipAnnotations, LabelledPoint, Timing, VisibleField
 from agrilape.prepare.tasks import BUILDERS, POINTS_PER_FIELD, random_point
 
 from .conftest import CHIP, crop_field, questions
@@ -78,7 +78,8 @@ def test_the_asked_point_lies_in_the_field():
 def test_a_box_full_of_something_else_is_not_asked_about():
     ring = shapely.box(0, 0, 1, 1).difference(shapely.box(0.1, 0.1, 1, 1))  # an L whose box is mostly wheat
     view = ChipAnnotations(
-        CHIP, (Field("l", "maize", ring, Box(0, 0, 1, 1), True), crop_field("w", "wheat", 0.1, 0.1, 1, 1))
+        CHIP,
+        (VisibleField("l", "maize", ring, Box(0, 0, 1, 1), True), crop_field("w", "wheat", 0.1, 0.1, 1, 1)),
     )
     assert [sample.answer for sample in questions(view, "crop_in_box")] == [("wheat",)]
 
