@@ -135,6 +135,9 @@ def test_evaluation_of_a_run(run):
     assert metrics["tasks"]["field_at_point"]["miou"]["n"] == 4
     assert metrics["baselines"]["majority"]["crop_in_box"]["accuracy"]["value"] == 1
     assert metrics["baselines"]["mean_box"]["field_at_point"]["acc_90"]["value"] == 1
+    assert metrics["informed_baselines"]["greenest_image"]["peak_of_season"]["days"]["n"] == 4
+    assert metrics["informed_baselines"]["crop_calendar"]["peak_of_season"]["days"]["value"] == 0
+    assert metrics["versus_informed"]["peak_of_season"]["baseline"] in metrics["informed_baselines"]
     assert metrics["samples_per_second"] > 0
     chips = {row.id: row.chip for row in rows}
     for picks in metrics["examples"].values():

@@ -27,7 +27,16 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
     Args:
         metrics: As `metrics.json` holds them.
     """
-    from agrilape.report.score_tables import Score, comparisons, describe, show, task_scores, verdict, words
+    from agrilape.report.score_tables import (
+        Score,
+        comparisons,
+        describe,
+        informed_verdict,
+        show,
+        task_scores,
+        verdict,
+        words,
+    )
 
     def said(score: Score | None, metric: str) -> Text:
         if score is None:
@@ -57,6 +66,8 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
         out.print(f"unparsable answers, counted as wrong: {failed['count']:,} of {failed['n']:,}")
     if against:
         out.print(verdict(list(against.values())))
+    if seeing := informed_verdict(comparisons(metrics, informed=True)):
+        out.print(seeing)
 
 
 def _lines(facts: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[int, str, str]]:

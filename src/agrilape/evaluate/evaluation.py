@@ -13,7 +13,7 @@ from agrilape.dataset import Store, read_store
 from agrilape.dataset.recipe_leakage import check_recipe_leakage
 from agrilape.dataset.tasks import refuse_unknown_tasks
 from agrilape.errors import RecipeError
-from agrilape.evaluate.baselines import image_free
+from agrilape.evaluate.baselines import image_free, informed
 from agrilape.evaluate.calibrator import read_calibrator
 from agrilape.evaluate.collect import collect, predictions_key, processes
 from agrilape.evaluate.journal import Journal
@@ -22,7 +22,7 @@ from agrilape.evaluate.reliability import confidence_calibration
 from agrilape.evaluate.scores import TASK_METRICS, agreement, by_task
 from agrilape.evaluate.subset import Subset
 from agrilape.evaluate.suites import Suite, suite_of
-from agrilape.evaluate.summary import choose_rivals, summarise
+from agrilape.evaluate.summary import choose_rivals, compare_informed, summarise
 from agrilape.files import path_inside, write_json, write_text
 from agrilape.io.json_text import read_json_object, to_json
 from agrilape.io.pictures import as_rgb
@@ -52,7 +52,7 @@ NO_MAPS = MapAnswers([], {}, {})
 
 
 def evaluate_run(recipe: Recipe, run: Path, maps: MapAnswers = NO_MAPS) -> dict[str, Any]:
-    """Predict with the last stage's checkpoint on the split kept for it, and score beside blind baselines.
+    """Predict with the last stage's checkpoint on the split kept for it, and score beside baselines.
 
     Writes `evaluation/predictions.jsonl`, `metrics.json` and `images/`; killed, it goes on where it stopped.
     Started in several processes (`torchrun`, `accelerate launch`), these share the questions, each on its own
@@ -107,11 +107,13 @@ def _score(
     examples = _examples(rows)
     guesses, rehearsal = _guesses(recipe, run, subsets)
     rivals = choose_rivals(rehearsal, suite.metrics)
+    seeing, tried = _informed(recipe, run, subsets, {row.task for row in rows})
     shown = {journal.rows[name].chip for picks in examples.values() for name in picks.values()}
     _keep_pictures(run / "evaluation" / "images", shown, subsets)
     everything, answers, rivals = _with_maps(rows, guesses, rivals, maps)
     return {
         **summarise(everything, answers, rivals, suite.metrics, suite.breakdowns),
+        **compare_informed(rows, seeing, choose_rivals(tried, suite.metrics), suite.metrics),
         "split": recipe.evaluation.split,
         "datasets": list(recipe.evaluation.datasets),
         "samples_per_second": journal.samples_per_second,
@@ -182,14 +184,37 @@ def _guesses(recipe: Recipe, run: Path, subsets: Sequence[Subset]) -> tuple[Answ
     guesses: Answers = {name: [] for name in image_free.BASELINES}
     rehearsal: Answers = {name: [] for name in image_free.BASELINES}
     for dataset, subset in zip(recipe.evaluation.datasets, subsets, strict=True):
-        sources = recipe.evaluation.fitted_on or (dataset,)
-        train = Store([f for name in sources for f in read_store(run / "data" / name, "train").files])
+        train = _train_split(recipe, run, dataset)
         known = image_free.fit(train)
         for answers, examples in ((guesses, subset), (rehearsal, Subset(dataset, train, REHEARSAL))):
             for example in examples:
                 for name, rows in answers.items():
                     rows += [image_free.guess(known, name, example.chip, one) for one in example.samples]
     return guesses, rehearsal
+
+
+def _informed(
+    recipe: Recipe, run: Path, subsets: Sequence[Subset], tasks: Collection[str]
+) -> tuple[Answers, Answers]:
+    """The same of the baselines that see the asked place."""
+    guesses: Answers = {}
+    rehearsal: Answers = {}
+    for dataset, subset in zip(recipe.evaluation.datasets, subsets, strict=True):
+        train = Subset(dataset, _train_split(recipe, run, dataset), informed.MOST_SAMPLES, tasks)
+        known = informed.fit(train)
+        for answers, rows in (
+            (guesses, informed.guess(known, subset)),
+            (rehearsal, informed.rehearse(known)),
+        ):
+            for name, given in rows.items():
+                answers.setdefault(name, []).extend(given)
+    return guesses, rehearsal
+
+
+def _train_split(recipe: Recipe, run: Path, dataset: str) -> Store:
+    """What baselines learn from for a data set."""
+    names = recipe.evaluation.fitted_on or (dataset,)
+    return Store([file for name in names for file in read_store(run / "data" / name, "train").files])
 
 
 def _examples(rows: Sequence[Prediction]) -> dict[str, dict[str, str]]:

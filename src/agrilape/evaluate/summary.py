@@ -56,21 +56,35 @@ def summarise(
         `reliability.calibration`; `parse_failures`: answers that lack what was asked for.
     """
     scores = score_tasks(rows, wanted)
-    guesses = {name: [row for row in given if row] for name, given in baselines.items()}
-    scored = {name: score_tasks(given, wanted) for name, given in guesses.items() if given}
     return {
         "samples": len(rows),
         "tasks": to_json(scores),
-        "baselines": {name: to_json(tasks) for name, tasks in scored.items()},
-        "versus_baseline": {
-            task: found
-            for task, name in rivals.items()
-            if (found := _versus(task, name, rows, baselines[name], wanted))
-        },
+        "baselines": _scored(baselines, wanted),
+        "versus_baseline": _all_versus(rows, baselines, rivals, wanted),
         "by": {name: _breakdown(rows, BREAKDOWNS[name], wanted) for name in by},
         "confusion": _confusions(rows),
         "calibration": calibration(rows),
         "parse_failures": _failures(rows),
+    }
+
+
+def compare_informed(
+    rows: Rows, baselines: Guesses, rivals: Mapping[str, str], wanted: Wanted = EVERY_METRIC
+) -> Json:
+    """The same scores and differences, of baselines that see the asked place.
+
+    Args:
+        rows: The model's predictions.
+        baselines: As in `summarise`, see `baselines.informed`.
+        rivals: Of each task, the one that the model is compared with.
+        wanted: Metrics of each task; a task without an entry has all.
+
+    Returns:
+        `informed_baselines` and `versus_informed`, as `baselines` and `versus_baseline` of `summarise`.
+    """
+    return {
+        "informed_baselines": _scored(baselines, wanted),
+        "versus_informed": _all_versus(rows, baselines, rivals, wanted),
     }
 
 
@@ -107,6 +121,16 @@ def to_json(scores: TaskScores) -> Json:
         task: {name: _finite(estimate._asdict()) for name, estimate in metrics.items()}
         for task, metrics in scores.items()
     }
+
+
+def _scored(baselines: Guesses, wanted: Wanted) -> Json:
+    given = {name: [row for row in rows if row] for name, rows in baselines.items()}
+    return {name: to_json(score_tasks(rows, wanted)) for name, rows in given.items() if rows}
+
+
+def _all_versus(rows: Rows, baselines: Guesses, rivals: Mapping[str, str], wanted: Wanted) -> Json:
+    found = {task: _versus(task, name, rows, baselines[name], wanted) for task, name in rivals.items()}
+    return {task: one for task, one in found.items() if one}
 
 
 def _versus(

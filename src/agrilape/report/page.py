@@ -25,6 +25,7 @@ from agrilape.report.score_tables import (
     breakdowns,
     comparisons,
     confusions,
+    informed_verdict,
     task_scores,
     verdict,
     words,
@@ -86,11 +87,14 @@ def _render(template: str, run: Run, compare: Sequence[Path], **extra: Any) -> s
     versus = compare_runs(run.folder, compare)
     tables = task_scores(run.metrics, [(other.name, other.scores) for other in versus])
     against = comparisons(run.metrics)
+    seeing = comparisons(run.metrics, informed=True)
     return jinja.get_template(template).render(
         run=run,
         name=run.recipe.get("name") or run.folder.name,
         verdict=verdict(against),
+        informed_verdict=informed_verdict(seeing),
         comparisons={comparison.task: comparison for comparison in against},
+        informed={comparison.task: comparison for comparison in seeing},
         tables=tables,
         breakdowns=breakdowns(run.metrics),
         versus=versus,

@@ -217,3 +217,8 @@ def _limits(run: Run, tables: Sequence[TaskScores]) -> Iterator[str]:
         "The image-free baselines see no pixel. The one to beat is the best on the train split, not the "
         "luckiest on these samples; to beat it is the least that a model must do."
     )
+    if run.metrics.get("informed_baselines"):
+        yield (
+            "Baselines that see the asked place have the shown images alone, as the model has. The crop "
+            "calendar is told the true crop, which no image says, so the model is not compared with it."
+        )

@@ -99,6 +99,8 @@ RULE = (
     f"the number of tasks (Holm). Fewer than {FEWEST} of them allow neither."
 )
 """What the outcomes mean, in words."""
+_IMAGE_FREE, _INFORMED = ("baselines", "versus_baseline"), ("informed_baselines", "versus_informed")
+"""Keys of `metrics.json`: scores of baselines, and the model's differences to them."""
 MOST_NAMES = 14
 """Names of a table of confusion: more columns cannot be read."""
 MOST_VALUES = 40
@@ -342,7 +344,10 @@ def task_scores(
         metrics: As `metrics.json` holds them.
         others: Name and scores of other models, the latter like `metrics["tasks"]`.
     """
-    baselines: Mapping[str, Mapping[str, Any]] = metrics.get("baselines") or {}
+    baselines: Mapping[str, Mapping[str, Any]] = {
+        **(metrics.get("baselines") or {}),
+        **(metrics.get("informed_baselines") or {}),
+    }
     tables = []
     for task, own in (metrics.get("tasks") or {}).items():
         rivals = [(name, tasks[task]) for name, tasks in (*others, *baselines.items()) if task in tasks]
@@ -351,18 +356,23 @@ def task_scores(
     return [table for table in tables if table.metrics]
 
 
-def comparisons(metrics: Mapping[str, Any]) -> list[Comparison]:
+def comparisons(metrics: Mapping[str, Any], informed: bool = False) -> list[Comparison]:
     """The model against the best baseline of each task, where evaluation compared them.
 
     P-values are adjusted for the number of tasks (Holm), as many are tested at once.
+
+    Args:
+        metrics: As `metrics.json` holds them.
+        informed: With the baselines that see the asked place, instead of those that see no image.
     """
     found = []
-    records: Mapping[str, Mapping[str, Any]] = metrics.get("versus_baseline") or {}
+    scores, versus = _INFORMED if informed else _IMAGE_FREE
+    records: Mapping[str, Mapping[str, Any]] = metrics.get(versus) or {}
     adjusted = holm([_number(record.get("p")) for record in records.values()])
     for (task, record), p in zip(records.items(), adjusted, strict=True):
         metric, baseline = str(record.get("metric")), str(record.get("baseline"))
         own = Score.of(((metrics.get("tasks") or {}).get(task) or {}).get(metric))
-        rival = Score.of((((metrics.get("baselines") or {}).get(baseline) or {}).get(task) or {}).get(metric))
+        rival = Score.of((((metrics.get(scores) or {}).get(baseline) or {}).get(task) or {}).get(metric))
         gain = Score.of(record)
         if own and rival and gain:
             found.append(Comparison(task, metric, own, baseline, rival, turned(gain, metric), p))
@@ -423,6 +433,16 @@ def verdict(found: Sequence[Comparison]) -> str:
         clauses.append(f"{len(unknown)} with too few scenes to tell")
     own = " This is about the ground of these scenes, not about others." * any(c.gain.blocks for c in found)
     return f"{_headline(len(better), len(found))}: {'; '.join(clauses)}.{own}"
+
+
+def informed_verdict(found: Sequence[Comparison]) -> str:
+    """One sentence: how does the model compare with methods that see what it sees of a place?"""
+    groups = {
+        text: [f"{words(c.task)} ({words(c.baseline)})" for c in found if c.outcome == said]
+        for said, text in OUTCOMES.items()
+    }
+    clauses = [f"{text} in {', '.join(names)}" for text, names in groups.items() if names]
+    return f"Against the best baseline that sees the asked place: {'; '.join(clauses)}." if clauses else ""
 
 
 def _headline(better: int, tasks: int) -> str:

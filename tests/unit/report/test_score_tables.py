@@ -2,7 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agrilape.report.score_tables import breakdowns, comparisons, describe, show, task_scores, verdict
+from agrilape.report.score_tables import (
+    breakdowns,
+    comparisons,
+    describe,
+    informed_verdict,
+    show,
+    task_scores,
+    verdict,
+)
 
 EDGES = st.floats(-1, 1, allow_nan=False)
 
@@ -160,3 +168,20 @@ def test_long_breakdowns_show_what_has_the_most_samples():
     (found,) = breakdowns({"by": {"scene": values}})
     assert (len(found.rows), found.left_out) == (40, 10)
     assert min(int(value) for value, *_ in found.rows) == 11
+
+
+def test_a_model_is_read_against_both_kinds_of_baselines():
+    """Better than a guess, worse than trees on the same pictures."""
+    found = metrics(-6.0, "days", "peak_of_season", low=-8.0, high=-4.0)
+    seeing = metrics(9.0, "days", "peak_of_season", low=6.0, high=12.0)
+    record = seeing["baselines"]["mean_box"]
+    found["informed_baselines"] = {"trees": record, "crop_calendar": record}
+    found["versus_informed"] = {
+        "peak_of_season": {**seeing["versus_baseline"]["peak_of_season"], "baseline": "trees"}
+    }
+    (free,), (informed,) = comparisons(found), comparisons(found, informed=True)
+    assert (free.outcome, informed.outcome, informed.baseline) == ("better", "worse", "trees")
+    assert informed_verdict([informed]).endswith("significantly worse in peak of season (trees).")
+    assert informed_verdict([]) == ""
+    (table,) = task_scores(found)
+    assert [name for name, _ in table.rows] == ["model", "mean_box", "trees", "crop_calendar"]
