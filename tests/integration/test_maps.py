@@ -20,7 +20,7 @@ from agrilape.geo.shapes import Box
 from agrilape.io.json_text import read_json_object
 from agrilape.maps import ask_maps, guess_maps, segments
 from agrilape.model import attach, build_preset, save_checkpoint
-from agrilape.pipeline import evaluate_run, prepare_run
+from agrilape.pipeline import evaluate_run, prepare_run, report_run
 from agrilape.serve import raster
 from agrilape.tokens import add_position_tokens
 
@@ -254,3 +254,13 @@ def test_the_option_asks_maps(make_run, oracle, monkeypatch, capsys):
         main()
     assert not ended.value.code
     assert "map fields" in capsys.readouterr().out
+
+
+def test_the_report_shows_each_map(make_run, oracle):
+    recipe = make_run(scenes=4)
+    evaluate_run(recipe)
+    page = report_run(recipe.output).read_text()
+    assert page.count('class="map"') == 2
+    assert page.count("data:image/jpeg;base64,") == 2
+    assert "6 answers, 6 parcels; box F1 100.0 %" in page
+    assert "Summed area" in page or "summed area" in page

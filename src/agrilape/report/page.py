@@ -9,13 +9,14 @@ from typing import Any
 import yaml
 
 from agrilape import __version__
-from agrilape.dataset.tasks import TASKS
+from agrilape.dataset.tasks import MAP_TASKS, TASKS
 from agrilape.files import write_text
 from agrilape.report.answers import galleries
 from agrilape.report.calibration import reliability_chart
 from agrilape.report.comparison import compare_runs
 from agrilape.report.drawing import SIDE
 from agrilape.report.figures import training_charts
+from agrilape.report.maps import map_pictures
 from agrilape.report.run_folder import Run, read_run
 from agrilape.report.run_summary import data_sets, limits, stability, stage_rows
 from agrilape.report.score_map import error_maps
@@ -56,6 +57,7 @@ def write_report(run: Path, compare: Sequence[Path] = (), output: Path | None = 
         compare,
         charts=charts,
         maps=error_maps(record),
+        whole_maps=map_pictures(record),
         galleries=galleries(record),
         reliability=reliability_chart(record),
         confusions=confusions(record.metrics),
@@ -124,7 +126,7 @@ def _speeds(run: Run) -> Iterator[tuple[str, float]]:
 
 def about(task: str) -> str:
     """What a task asks; nothing for one that this version does not know."""
-    return TASKS[task].description if task in TASKS else ""
+    return TASKS[task].description if task in TASKS else MAP_TASKS.get(task, "")
 
 
 def failures(record: Any) -> str:

@@ -46,6 +46,7 @@ class Run:
         stages: Training stages in order.
         metrics: Contents of `evaluation/metrics.json`.
         predictions: Rows of `evaluation/predictions.jsonl`.
+        maps: Rows of `evaluation/maps.jsonl`; none where no whole map was asked about.
         missing: What could not be read, in words for the page.
     """
 
@@ -56,6 +57,7 @@ class Run:
     metrics: Mapping[str, Any]
     predictions: tuple[Json, ...]
     missing: tuple[str, ...]
+    maps: tuple[Json, ...] = ()
 
 
 def read_run(folder: Path) -> Run:
@@ -81,7 +83,8 @@ def read_run(folder: Path) -> Run:
         raise DataError(
             f"{folder} holds no run", "give the folder that `agrilape train` or `quickstart` wrote"
         )
-    return Run(folder, recipe, manifests, stages, metrics, predictions, tuple(reader.missing))
+    maps = reader.lines("evaluation/maps.jsonl") if reader.find("evaluation/maps.jsonl") else ()
+    return Run(folder, recipe, manifests, stages, metrics, predictions, tuple(reader.missing), maps)
 
 
 def _stages(reader: _Reader, recipe: Mapping[str, Any]) -> tuple[Stage, ...]:

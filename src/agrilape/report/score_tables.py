@@ -78,11 +78,27 @@ METRICS: dict[str, Metric] = {
     "within_5": Metric("within 5 points", "share of percentages at most 5 points off"),
     "mae_points": Metric("error", "mean absolute error of the share", "points", lower=True),
     "refusal_rate": Metric(
-        "refusal_rate", "share of questions about nothing that are answered without a place"
+        "refusal rate", "share of questions about nothing that are answered without a place"
     ),
     "word_f1": Metric("word F1", "words in common with the true description"),
     "rouge_l": Metric("ROUGE-L", "longest common subsequence of words"),
     "bleu": Metric("BLEU-4", "n-grams in common with the true description"),
+    "box_f1": Metric("box F1", "boxes of answers and parcels matched one to one at an IoU of at least 0.5"),
+    "box_precision": Metric("box precision", "share of answers whose box matches a parcel's"),
+    "box_recall": Metric("box recall", "share of parcels whose box is matched"),
+    "box_ap": Metric("box AP", "average precision of boxes by confidence, at an IoU of at least 0.5"),
+    "outline_f1": Metric("outline F1", "outlines matched one to one at an IoU of at least 0.5"),
+    "outline_precision": Metric("outline precision", "share of answers whose outline matches a parcel's"),
+    "outline_recall": Metric("outline recall", "share of parcels whose outline is matched"),
+    "outline_ap": Metric("outline AP", "average precision of outlines by confidence"),
+    "area_over": Metric("area over", "ground in answers alone, over the area of all parcels", lower=True),
+    "area_under": Metric("area under", "ground in parcels alone, over the area of all parcels", lower=True),
+    "area_ratio": Metric("area", "ground that answers claim, over that of all parcels; 100 % is right"),
+    "summed_area_ratio": Metric(
+        "summed area", "sum of the answers' areas, over that of the parcels; 100 % is right"
+    ),
+    "off_fields": Metric("off fields", "share of answers that lie in fields to less than a half", lower=True),
+    "places": Metric("places given", "places per question about a crop that is not there", "", lower=True),
     "start_days": Metric("start error", "mean absolute error of the first date", "days", lower=True),
     "end_days": Metric("end error", "mean absolute error of the last date", "days", lower=True),
 }
