@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+import yaml
 from affine import Affine
 
 from agrilape.cli import main
@@ -22,6 +23,8 @@ from agrilape.maps import ask_maps, guess_maps, segments
 from agrilape.model import attach, build_preset, save_checkpoint
 from agrilape.pipeline import evaluate_run, prepare_run, report_run
 from agrilape.serve import raster
+from agrilape.study.single_run import run_one
+from agrilape.study.study_folder import Study
 from agrilape.tokens import add_position_tokens
 
 SIDE, GSD, NORTH = 96, 10.0, 5_500_000.0
@@ -262,5 +265,24 @@ def test_the_report_shows_each_map(make_run, oracle):
     page = report_run(recipe.output).read_text()
     assert page.count('class="map"') == 2
     assert page.count("data:image/jpeg;base64,") == 2
-    assert "6 answers, 6 parcels; box F1 100.0 %" in page
-    assert "Summed area" in page or "summed area" in page
+    assert page.count("6 answers, 6 parcels; box\N{NO-BREAK SPACE}F1\N{NO-BREAK SPACE}100.0") == 2
+
+
+def test_a_study_measures_maps_beside_segments(make_run, oracle, tmp_path):
+    base = make_run(scenes=4)
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(base.model_dump(mode="json")))
+    plan = {
+        "name": "maps", "why": "to see that maps are measured", "base": "base.yaml",
+        "variants": [{"name": "plain", "why": "as it is", "set": {"stages.domain.batch_size": 2}}],
+        "seeds": {"values": [0]}, "device": "cpu",
+        "measure": ["map_fields.box_f1", "map_absent_crop.refusal_rate"],
+    }  # fmt: skip
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    study = Study.open(str(tmp_path / "plan.yaml"), tmp_path / "out", tmp_path / "work")
+    (run,) = study.test_runs()
+    record = read_json_object(run_one(study, run))
+    own, blind = record["scores"]["tasks"], read_json_object(tmp_path / "out/results/blind/0.json")
+    assert own["map_fields"]["values"]["box_f1"] == 1
+    assert own["map_absent_crop"]["values"]["refusal_rate"] == 1
+    assert blind["rivals"]["map_fields"] == "segments"
+    assert blind["scores"]["tasks"]["map_fields"]["values"]["box_recall"] > 0.9

@@ -72,7 +72,10 @@ def _picture(folder: Path, row: Prediction) -> MapPicture:
     scores = {
         metric.name: metric.point([row]) for metric in MAP_METRICS["map_fields"] if metric.name in SHOWN
     }
-    said = ", ".join(f"{describe(name).label} {show(value, name)}" for name, value in scores.items())
+    said = ", ".join(
+        f"{describe(name).label} {show(value, name)}".replace(" ", "\N{NO-BREAK SPACE}")
+        for name, value in scores.items()
+    )
     counts = f"{len(objects.given):,} answers, {len(objects.wanted):,} parcels"
     return MapPicture(
         row.chip, _image(folder, row.chip), float(size[1]), wanted, ignored, given, f"{counts}; {said}"

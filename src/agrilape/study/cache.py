@@ -50,7 +50,7 @@ def prepared(name: str, config: DatasetConfig, work: Path) -> Path:
 
 
 def link_data(recipe: Recipe, work: Path) -> Path:
-    """Give a run folder the prepared data sets of its recipe, as links; returns `<run>/data`."""
+    """Give a run folder links to prepared data sets and simulated scenes; returns `<run>/data`."""
     data = recipe.output / "data"
     data.mkdir(parents=True, exist_ok=True)
     for name, config in recipe.datasets.items():
@@ -59,6 +59,9 @@ def link_data(recipe: Recipe, work: Path) -> Path:
             link.unlink()
         if not link.exists():
             link.symlink_to(target, target_is_directory=True)
+    scenes = recipe.output / "scenes"
+    if (work / "scenes").is_dir() and not scenes.exists():
+        scenes.symlink_to((work / "scenes").resolve(), target_is_directory=True)
     return data
 
 

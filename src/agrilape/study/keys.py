@@ -19,6 +19,8 @@ from agrilape.study.plan import Curve
 MAKES_DATA = ("config", "geo", "sources", "simulate", "dataset", "prepare")
 MAKES_RUNS = ("config", "geo", "dataset", "tokens", "model", "train", "evaluate", "study/single_run.py")
 """Packages and modules on whose code the data, and what is learnt from them, depends."""
+MAKES_MAPS = ("geo", "sources", "prepare", "serve", "maps")
+"""Likewise those on which answers about whole maps depend besides, where a study measures them."""
 
 
 @lru_cache

@@ -13,17 +13,23 @@ from agrilape.console import say
 from agrilape.dataset.manifest import read_manifest
 from agrilape.errors import DataError
 from agrilape.evaluate import evaluate_run, predict_samples
-from agrilape.evaluate.evaluation import asked_of, image_free_answers, last_checkpoint
+from agrilape.evaluate.evaluation import (
+    NO_MAPS,
+    MapAnswers,
+    asked_of,
+    image_free_answers,
+    last_checkpoint,
+)
 from agrilape.evaluate.inference import Decoding
 from agrilape.evaluate.metric_sums import metric_named
-from agrilape.evaluate.predictions import read_rows
-from agrilape.evaluate.suites import suite_of
+from agrilape.evaluate.predictions import Prediction, read_rows
+from agrilape.evaluate.suites import map_tasks, suite_of
 from agrilape.files import remove_drafts
 from agrilape.locks import locked
 from agrilape.model import Checkpoint
 from agrilape.model.checkpoint_info import inspect_checkpoint
 from agrilape.study.cache import FINISHED, data_place, link_data, shared_stage
-from agrilape.study.keys import MAKES_RUNS, code_key, run_key, stage_key
+from agrilape.study.keys import MAKES_MAPS, MAKES_RUNS, code_key, digest_of, run_key, stage_key
 from agrilape.study.plan import Curve
 from agrilape.study.results import FORMAT, Json, read_record, score_record, training_record, write_record
 from agrilape.study.run_recipes import Run, siblings
@@ -81,7 +87,8 @@ def current_key(study: Study, run: Run) -> str:
 
 def _key(study: Study, run: Run, recipe: Recipe) -> str:
     folders = {name: data_place(config, study.work) for name, config in recipe.datasets.items()}
-    return run_key(recipe, folders, _curve(study, run))
+    key = run_key(recipe, folders, _curve(study, run))
+    return digest_of([key, code_key(MAKES_MAPS)]) if map_tasks(recipe.evaluation) else key
 
 
 def _curve(study: Study, run: Run) -> Curve | None:
@@ -186,21 +193,44 @@ def _outcome(study: Study, run: Run, recipe: Recipe, data: Path) -> Json:
     except TrainingDivergedError as error:
         return {"diverged": error.problem, "stages": training_record(stages)}
     began = time.perf_counter()
-    evaluate_run(recipe, recipe.output)
+    maps = _maps(recipe)
+    evaluate_run(recipe, recipe.output, maps)
     seconds = time.perf_counter() - began
     rows = read_rows(recipe.output / "evaluation" / "predictions.jsonl")
     return {
-        "scores": score_record(rows, suite_of(recipe.evaluation).metrics),
+        "scores": score_record([*rows, *maps.rows], suite_of(recipe.evaluation).metrics),
         "stages": training_record(stages),
         "parameters": inspect_checkpoint(last_checkpoint(recipe, recipe.output))["parameters"],
         "evaluation_seconds": round(seconds, 1),
     }
 
 
+def _maps(recipe: Recipe) -> MapAnswers:
+    """What the run answers about whole maps, if its evaluation asks for them; that takes GDAL."""
+    if not map_tasks(recipe.evaluation):
+        return NO_MAPS
+    from agrilape.maps import ask_maps
+
+    return ask_maps(recipe, recipe.output)
+
+
+def _guessed_maps(recipe: Recipe) -> tuple[dict[str, str], list[Prediction]]:
+    """The baseline of each task of whole maps, and its rows."""
+    if not map_tasks(recipe.evaluation):
+        return {}, []
+    from agrilape.maps import guess_maps
+    from agrilape.maps.segments import NAME
+
+    rows = guess_maps(recipe, recipe.output)
+    return {row.task: NAME for row in rows}, rows
+
+
 def _image_free_record(recipe: Recipe, run: Run) -> Json:
     """The blind baseline to beat in each task, on the same samples, in the form of a run's record."""
     guesses, rivals = image_free_answers(recipe, recipe.output)
     rows = [row for task, name in rivals.items() for row in guesses[name] if row and row.task == task]
+    of_maps, on_maps = _guessed_maps(recipe)
+    rivals, rows = {**rivals, **of_maps}, [*rows, *on_maps]
     scores = score_record(rows, suite_of(recipe.evaluation).metrics)
     return {**_head(run, ""), "variant": IMAGE_FREE, "rivals": rivals, "scores": scores}
 
