@@ -11,6 +11,7 @@ from affine import Affine
 from shapely.geometry import box
 
 from agrilape.config import LapeConfig
+from agrilape.dataset.training_data import TaughtWith, TrainingData, write_training_data
 from agrilape.errors import DataError, ModelError, RecipeError
 from agrilape.evaluate.inference import Decoding
 from agrilape.evaluate.predictions import Prediction
@@ -80,7 +81,7 @@ def test_coordinates_are_well_formed_and_outlines_where_they_may_be(
     checkpoint, image, answers, tmp_path, question, outlines
 ) -> None:
     asked = answers(lambda chip, sample: (Box(0.1, 0.1, 0.5, 0.5),))
-    predict_raster(checkpoint, image, question, tmp_path / "out.geojson")
+    predict_raster(checkpoint, image, question, tmp_path / "out.geojson", word_for_word=question == "Sing.")
     assert asked == [Decoding(soft_argmax=True, constrained_decoding=True, outlines=outlines)]
 
 
@@ -196,7 +197,8 @@ def test_dates_are_calendar_dates_of_the_series(checkpoint, tmp_path, answers):
         ({"crs": "utm"}, RecipeError, "wgs84, source"),
         ({"overlap": 1.0}, RecipeError, "0 to 0.9"),
         ({"output": "a.shp"}, RecipeError, ".gpkg"),
-        ({"question": "which field is at 1.5, 2.5?"}, DataError, "longitude, latitude"),
+        ({"question": "which field is at 1.5, 2.5?"}, DataError, "image covers longitude 10.5"),
+        ({"question": "hello"}, DataError, "not understood"),
         ({"checkpoint": "nowhere"}, ModelError, "no checkpoint"),
         ({"image": "nowhere.tif"}, DataError, "nowhere.tif"),
     ],
@@ -264,8 +266,7 @@ def trained_with(checkpoint):
         (QUESTION, {"tasks": ["count"]}, "was not taught to answer this (task crop_boxes)"),
         (QUESTION, {"tasks": ["crop_boxes"]}, ""),
         (QUESTION, {"tasks": []}, ""),
-        ("Where are all fields?", {}, "did you mean 'Where are the fields?'"),
-        ("Sing.", {}, ""),
+        ("Wo sind die Maisfelder?", {"tasks": ["crop_boxes"]}, ""),
     ],
 )
 def test_what_differs_from_training_is_warned_of(
@@ -300,3 +301,78 @@ def test_bands_become_colours_as_in_training(checkpoint, image, answers, trained
     with pytest.raises(DataError, match="false_colour"):  # the image has no near infrared
         predict_raster(checkpoint, image, QUESTION, tmp_path / "a.geojson")
     predict_raster(checkpoint, image, QUESTION, tmp_path / "a.geojson", composite="true_colour")
+
+
+def test_one_total_for_the_whole_map_counts_fields_and_ground_once(checkpoint, image, tmp_path, answers):
+    field = box(WEST + 600, NORTH - 1900, WEST + 1800, NORTH - 900)
+    answers(field_seen_by(field))
+    counted = predict_raster(checkpoint, image, "how many corn fields are there?", tmp_path / "a.geojson")
+    assert counted.summary.startswith("1 on the whole map")
+    measured = predict_raster(checkpoint, image, "Wie viele Hektar Mais gibt es?", tmp_path / "b.geojson")
+    assert measured.summary.startswith("120.")
+    assert "ha on the whole map" in measured.summary
+
+
+def test_numbers_of_a_model_that_only_counts_are_added_over_tiles_that_do_not_overlap(
+    checkpoint, image, answers, trained_with, tmp_path
+):
+    answers(lambda chip, sample: ("3",))
+    trained_with(tasks=["count"], chip=100)
+    found = predict_raster(checkpoint, image, "how many fields are there?", tmp_path / "a.geojson")
+    assert found.summary.startswith("27 (sum over 9 tiles")
+
+
+def test_several_places_are_all_asked_about(checkpoint, image, tmp_path, answers):
+    asked = []
+    answers(lambda chip, sample: asked.append(sample.question) or ("maize",))
+    found = predict_raster(
+        checkpoint, image, "What grows at 601000 6199000 and at 602000 6198000?", tmp_path / "a.geojson"
+    )
+    assert found.features == len(asked) == 2
+
+
+def test_two_places_too_far_apart_to_be_compared_are_refused(checkpoint, image, tmp_path):
+    with pytest.raises(DataError, match="further apart than a tile"):
+        predict_raster(
+            checkpoint, image, "Which is larger, 600100 6199900 or 602900 6197100?", tmp_path / "a.geojson"
+        )
+
+
+@pytest.fixture
+def taught_by(checkpoint):
+    """Let the checkpoint say what taught it."""
+    yield lambda *datasets: write_training_data(checkpoint, TrainingData(datasets=datasets))
+    (checkpoint / "training_data.json").unlink()
+
+
+def test_what_taught_the_task_decides_how_the_image_is_shown(
+    checkpoint, image, answers, taught_by, tmp_path, capsys
+):
+    shown = []
+    answers(lambda chip, sample: shown.append(chip) or ("maize",))
+    place = "604000, 6199000"
+    stills = TaughtWith(name="stills", tasks={"crop_boxes": 9, "field_at_point": 5}, chip=100, gsd_m=(10, 10))
+    ndvi = TaughtWith(name="ndvi", tasks={"land_use_at_point": 9}, chip=48, composite="ndvi", gsd_m=(10, 10))
+    close = TaughtWith(name="close", tasks={"crop_boxes": 9}, chip=200, gsd_m=(2, 3))
+    taught_by(close, stills, ndvi)
+    predict_raster(checkpoint, image, QUESTION, tmp_path / "a.geojson")
+    assert {chip.meta["composite"] for chip in shown} == {"true_colour"}
+    assert shown[0].georeference.width == 100
+    said = capsys.readouterr()
+    line = next(line for line in (said.out + said.err).splitlines() if "as in data set" in line)
+    for fact in ("stills", "true_colour", "100 px", "10 m"):
+        assert fact in line
+    with pytest.raises(DataError, match="is not in scene"):
+        predict_raster(checkpoint, image, f"what is the land use at {place}?", tmp_path / "a.geojson")
+
+
+def test_a_crop_that_was_never_learnt_is_refused_before_anything_is_asked(
+    checkpoint, image, answers, taught_by, tmp_path
+):
+    asked = answers(lambda chip, sample: (Box(0.1, 0.1, 0.5, 0.5),))
+    taught_by(TaughtWith(name="stills", tasks={"crop_boxes": 9}, chip=128, crops={"maize": 5, "rye": 4}))
+    with pytest.raises(DataError, match=r"never learnt banana\n.*maize, rye"):
+        predict_raster(checkpoint, image, "Where are the banana fields?", tmp_path / "a.geojson")
+    assert asked == []
+    predict_raster(checkpoint, image, "Wo wächst Körnermais?", tmp_path / "a.geojson")
+    assert geopandas.read_file(tmp_path / "a.geojson")["crop:name"].unique() == ["maize"]

@@ -61,6 +61,9 @@ def predict(
             help="Drop what is less sure; left out: the best on the val split, where agrilape calibrate ran.",
         ),
     ] = None,
+    verbatim: Annotated[
+        bool, typer.Option("--verbatim", help="Ask the model the question word for word, whatever it is.")
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Ask a question about a GeoTIFF and get the answer on the map.
@@ -86,6 +89,7 @@ def predict(
         tile=tile,
         acquired=acquired.date() if acquired else None,
         sensor=sensor,
+        word_for_word=verbatim,
         min_confidence=min_confidence,
     )
     say(answer.summary)

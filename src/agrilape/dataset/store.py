@@ -31,6 +31,7 @@ from agrilape.dataset.serialization import (
 from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.errors import AgrilapeError, DataError
 from agrilape.files import whole_file
+from agrilape.geo.georeference import Georeference
 
 ROWS_PER_GROUP = 32
 CACHE_BYTES = 1 << 30
@@ -203,6 +204,12 @@ class Store(LazyExamples):
                 for chip in column.to_pylist()
             ]
         return found
+
+    def grids(self) -> Iterator[Georeference | None]:
+        """Where each chip lies on the map, without reading any image."""
+        for file in self.files:
+            column = _open(file).read(columns=["georeference"], use_threads=False)["georeference"]
+            yield from (georeference_from_json(json.loads(text)) for text in column.to_pylist())
 
     def samples(self) -> Iterator[tuple[Sample, ...]]:
         """The samples of each chip in order, without reading any image."""

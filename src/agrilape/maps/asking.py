@@ -14,7 +14,7 @@ from agrilape.serve.features import calibrated, objects_of
 from agrilape.serve.question import Question
 from agrilape.serve.raster import answers
 from agrilape.serve.tiles import OVERLAP, Tiles
-from agrilape.serve.training_questions import TrainingQuestions, trained
+from agrilape.serve.training_questions import Training, TrainingQuestions, training_of
 
 TAUGHT_AS = {"map_fields": "field_boxes", "map_crop": "crop_boxes", "map_absent_crop": "crop_boxes"}
 """The task of training whose wording asks for it."""
@@ -45,6 +45,11 @@ class MapAsker:
         """What its confidences mean."""
         return read_calibrator(self.folder)
 
+    @cached_property
+    def training(self) -> Training:
+        """What taught it."""
+        return training_of(self.folder)
+
     def _answer(self, field_map: FieldMap, question: MapQuestion) -> Prediction:
         """The row of an answer; all that is found, with what must be said to be sure enough."""
         tiles = self._tiles(field_map, question)
@@ -60,11 +65,11 @@ class MapAsker:
 
     def _tiles(self, field_map: FieldMap, question: MapQuestion) -> Tiles:
         taught = self._taught(field_map, question.task)
-        asked = Question(question.text, TAUGHT_AS[question.task], question.crop)
+        asked = Question(question.text, form=TAUGHT_AS[question.task], crop=question.crop)
         return Tiles(field_map.scene, (field_map.frame,), asked, taught, OVERLAP, taught.composite)
 
     def _taught(self, field_map: FieldMap, task: str) -> TrainingQuestions:
         """How the model was taught to be asked about ground like this."""
         georeference = field_map.scene.georeference
         gsd = georeference.gsd_m if georeference else field_map.scene.meta.get("gsd_m")
-        return trained(self.folder, self.model, TAUGHT_AS[task], gsd)
+        return self.training.questions(self.model, TAUGHT_AS[task], gsd, field_map.frame.bands)

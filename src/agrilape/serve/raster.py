@@ -11,16 +11,17 @@ from pathlib import Path
 from agrilape import __version__
 from agrilape.console import ProgressCallback, progress, say, silent, warn
 from agrilape.dataset.tasks import TASKS
-from agrilape.errors import DataError, RecipeError, did_you_mean
+from agrilape.errors import DataError, RecipeError
 from agrilape.evaluate.calibrator import read_calibrator
 from agrilape.evaluate.inference import Decoding, predict_samples
+from agrilape.evaluate.metrics.text import find_number
 from agrilape.evaluate.predictions import Prediction
 from agrilape.model import Checkpoint, find_checkpoint, load_checkpoint
 from agrilape.serve.features import Found, determination, features_of
 from agrilape.serve.geofile import write_geojson, write_geopackage
-from agrilape.serve.question import Question, known_questions, understand
+from agrilape.serve.question import Question, understand, verbatim
 from agrilape.serve.tiles import OVERLAP, Tiles
-from agrilape.serve.training_questions import MOST_SCALE, trained
+from agrilape.serve.training_questions import MOST_SCALE, Training, TrainingQuestions, scale, training_of
 from agrilape.sources.folder import read_raster
 from agrilape.sources.scene import Frame, Scene
 
@@ -56,6 +57,7 @@ def predict_raster(
     sensor: str | None = None,
     batch_size: int = 32,
     min_confidence: float | None = None,
+    word_for_word: bool = False,
 ) -> MapAnswer:
     """Ask a question about a GeoTIFF and write the answer as a GIS file.
 
@@ -66,8 +68,8 @@ def predict_raster(
     Args:
         checkpoint: A checkpoint, or a run folder, of which the last stage is taken.
         image: GeoTIFF of any size, with a CRS. One band per date makes a series.
-        question: Such as "where are the maize fields?", or about a place: "which field is at 12.345, 55.678?"
-            (longitude, latitude). `agrilape.serve.question.known_questions` lists what is trained.
+        question: In English or German words of one's own (docs/predict.md): "where are the maize fields?",
+            "wie viele Hektar Raps gibt es?", or about a place: "which field is at 12.345, 55.678?".
         output: `.geojson`, or `.gpkg`.
         crs: `wgs84`, or `source` for a GeoPackage in the image's own CRS.
         composite: How bands become colours; None: as in training.
@@ -81,34 +83,39 @@ def predict_raster(
         batch_size: Tiles that the model answers at once.
         min_confidence: Leave out what is less sure, 0 to 1; None: what was best on the val split, if the
             checkpoint was calibrated (`agrilape calibrate`), else nothing.
+        word_for_word: Ask the model the question as it stands, whatever it is; it may name no place.
 
     Raises:
-        DataError: The image cannot be read, has no CRS or shows nothing.
+        DataError: The question is not understood, or is about a crop that the model never learnt, or a place
+            outside the image; the image cannot be read, has no CRS or shows nothing.
         ModelError: There is no checkpoint.
         RecipeError: A setting is not one of those above.
     """
     path = _output(output, crs, overlap)
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise RecipeError(f"a confidence of {min_confidence} makes no sense", "give a number from 0 to 1")
-    asked = understand(question)
+    folder = find_checkpoint(checkpoint)
+    training = training_of(folder)
+    asked = verbatim(question) if word_for_word else _understood(question, training)
     scene = read_raster(image, sensor=sensor)
     for note in scene.meta.get("notes", ()):
         say(note)
-    frames = _frames(scene, asked, acquired)
-    folder = find_checkpoint(checkpoint)
+    frames = _frames(scene, asked, acquired or asked.day)
     model = load_checkpoint(folder)
     assert scene.georeference is not None  # read_raster refuses an image without
-    taught = trained(folder, model, asked.task, scene.georeference.gsd_m)
+    taught = training.questions(model, asked.task, scene.georeference.gsd_m, frames[0].bands)
     if tile is not None:
         taught = replace(taught, side=tile)
-    tiles = Tiles(scene, frames, asked, taught, overlap, composite or taught.composite)
+    shown = composite or taught.composite
+    say(_decision(taught, shown, scene.georeference.gsd_m, len(frames)))
+    tiles = Tiles(scene, frames, asked, taught, 0.0 if _counts_tiles(asked) else overlap, shown)
     if model.config is None and model.coordinates == "position_tokens":
         warn(f"{folder} has no LAPE: places and times are asked and answered as text")
     for doubt in _doubts(tiles):
         warn(doubt)
     with progress("predict", len(tiles), "tiles") as track:
         rows = answers(model, tiles, batch_size, track)
-    details = f"agrilape {__version__}, {checkpoint.name}: {asked.text}"
+    details = f"agrilape {__version__}, {checkpoint.name}: {asked.text(taught.language)}"
     calibrator = read_calibrator(folder)
     least = calibrator.threshold(asked.task) if min_confidence is None else min_confidence
     facts = determination(acquired or frames[-1].acquired, details)
@@ -136,6 +143,34 @@ def _output(output: Path, crs: str, overlap: float) -> Path:
     return output.with_suffix(".gpkg") if crs == "source" else output
 
 
+def _understood(text: str, training: Training) -> Question:
+    """The question as the model can be asked it; says where that is not what was asked."""
+    question = understand(text, training.crops)
+    asked = question.for_model(training)
+    wording = asked.text()
+    if asked.crop != question.crop:
+        say(f"the model knows {question.crop} as {asked.crop}")
+    if wording.casefold().strip(".?") != text.strip().casefold().strip(".?"):
+        say(f"asked as: {wording}")
+    return asked
+
+
+def _counts_tiles(question: Question) -> bool:
+    """Are numbers that tiles answer added up? They must not overlap then."""
+    return question.total is not None and question.task in ("count", "crop_area")
+
+
+def _decision(taught: TrainingQuestions, composite: str, gsd: float, dates: int) -> str:
+    """How the image is shown, and after which data set, in one line."""
+    like = f"as in data set {taught.name}" if taught.name else "as the model's input suggests"
+    pixels = "" if taught.gsd is None else f" of {taught.gsd[0]:.3g}"
+    if taught.gsd is not None and taught.gsd[1] - taught.gsd[0] > 0.01 * taught.gsd[1]:
+        pixels += f" to {taught.gsd[1]:.3g}"
+    trained = f" ({pixels.strip()} m in training)" if pixels else ""
+    shown = "one date" if dates == 1 else f"{dates} dates"
+    return f"asked {like}: {composite}, {shown}, tiles of {taught.side} px, pixels of {gsd:.3g} m{trained}"
+
+
 def _frames(scene: Scene, question: Question, acquired: date | None) -> tuple[Frame, ...]:
     """All dates for a question about time; else the one that is asked for, or the last."""
     if len(scene.frames) == 1 or (question.about_time and scene.window):
@@ -152,12 +187,11 @@ def _frames(scene: Scene, question: Question, acquired: date | None) -> tuple[Fr
 def _doubts(tiles: Tiles) -> Iterator[str]:
     """Why an answer may mean little: the model was taught something else."""
     taught, question, gsd = tiles.taught, tiles.question, tiles.georeference.gsd_m
-    if taught.gsd and not 1 / MOST_SCALE <= gsd / taught.gsd <= MOST_SCALE:
-        yield f"a pixel of the image is {gsd:.3g} m, but {taught.gsd:.3g} m in training: answers mean little"
+    if taught.gsd and scale(taught.gsd, gsd) > MOST_SCALE:
+        nearest = min(max(gsd, taught.gsd[0]), taught.gsd[1])
+        yield f"a pixel of the image is {gsd:.3g} m, but {nearest:.3g} m in training: answers mean little"
     if not taught.task:
         yield f"the model was not taught to answer this (task {question.task}): answers mean little"
-    if question.task is None and (hint := did_you_mean(question.text, known_questions())):
-        yield f"no question of the training is worded so; {hint}"
 
 
 def answers(
@@ -187,9 +221,24 @@ def _summary(found: Found, tiles: Tiles, rows: Sequence[Prediction], path: Path)
     asked = f"{len(tiles)} tile{'s' * (len(tiles) > 1)}"
     if tiles.blank:
         asked += f" ({tiles.blank} without imagery left out)"
+    if _counts_tiles(tiles.question):
+        return (
+            f"{_sum_of(rows, tiles.question)} (sum over {asked}; what their edges cut counts twice); {path}"
+        )
+    if tiles.question.total == "count":
+        return f"{len(features)} on the whole map ({asked}, {found.ground_ha:.2f} ha in all); {path}"
+    if tiles.question.total == "hectares":
+        return f"{found.ground_ha:.2f} ha on the whole map ({asked}, {len(features)} found); {path}"
     if not features:
         return f"nothing found in {asked}; {path} holds no features"
     if "answer" in features[0].properties:
         said = Counter(feature.properties["answer"] for feature in features).most_common(5)
         return f"{asked}: " + "; ".join(f"{answer} ({n})" for answer, n in said) + f"; by tile in {path}"
     return f"{len(features)} found in {asked}, {found.ground_ha:.2f} ha in all; {path}"
+
+
+def _sum_of(rows: Sequence[Prediction], question: Question) -> str:
+    """Numbers that tiles answered, added up."""
+    said = ("".join(part for part in row.prediction if isinstance(part, str)) for row in rows)
+    total = sum(number for text in said if (number := find_number(text)) is not None)
+    return f"{total:.0f}" if question.total == "count" else f"{total:.2f} ha"

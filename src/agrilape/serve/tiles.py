@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
+from typing import TypeAlias
 
 import numpy as np
-from pyproj import Transformer
 
 from agrilape.dataset.lazy import LazyExamples
 from agrilape.dataset.metadata import metadata_sentence
@@ -19,6 +20,7 @@ from agrilape.serve.training_questions import TrainingQuestions
 from agrilape.sources.scene import Frame, PixelWindow, Scene
 from agrilape.sources.tiling import encode_png, plan_windows, shown_metadata
 
+Pixel: TypeAlias = tuple[float, float]
 OVERLAP = 0.25
 """Share of a tile that its neighbours repeat, unless another is asked for."""
 LEAST_SEEN = 0.1
@@ -31,7 +33,8 @@ class Tiles(LazyExamples):
     Args:
         scene: The scene; only for a question with a place does it need a georeference.
         frames: The acquisitions to show: one for a still, several for a series.
-        question: The question; one with a place is asked of one tile around that place.
+        question: The question; one with places is asked of one tile around each, or around two that it
+            compares.
         taught: How the model was taught to be asked: side of a tile in pixels, facts before a question.
         overlap: Share of a tile that its neighbours repeat.
         composite: How bands become colours.
@@ -39,9 +42,11 @@ class Tiles(LazyExamples):
     Attributes:
         windows: The tiles that hold imagery.
         blank: Number of tiles left out because they hold none.
+        points: The places that each tile is asked about, in pixels of the scene.
 
     Raises:
-        DataError: The place that is asked about is not in the image, or the image shows nothing.
+        DataError: A place that is asked about is not in the image, two are too far apart for one tile, or the
+            image shows nothing.
     """
 
     def __init__(
@@ -56,9 +61,15 @@ class Tiles(LazyExamples):
         self.scene, self.frames, self.question, self.composite = scene, tuple(frames), question, composite
         self.taught = taught
         planned = plan_windows(scene.width, scene.height, taught.side, overlap)
-        if question.place:
-            planned = [self._around(*question.place, planned)]
-        self.windows = [window for window in planned if self._seen(window) >= LEAST_SEEN]
+        about: list[tuple[Pixel, ...]] = [()] * len(planned)
+        if question.places:
+            about = _together(
+                [place.pixel(self.georeference, scene.id) for place in question.places], question
+            )
+            planned = [self._around(pixels, planned[0]) for pixels in about]
+        seen = [self._seen(window) >= LEAST_SEEN for window in planned]
+        self.windows = list(compress(planned, seen))
+        self.points = list(compress(about, seen))
         self.blank = len(planned) - len(self.windows)
         if not self.windows:
             raise DataError(f"{scene.id} shows no ground here", "check its nodata value and cloud mask")
@@ -85,9 +96,10 @@ class Tiles(LazyExamples):
             window=self.scene.window if len(self.frames) > 1 else None,
             meta=shown_metadata(self.scene, window, self.frames, self.composite, self.taught.image_size),
         )
-        point = self._point(*self.question.place, window) if self.question.place else None
-        preamble = metadata_sentence(chip, self.taught.metadata, load_prompt_templates(self.taught.language))
-        question = joined((preamble, *self.question.parts(point)))
+        language, (left, top, width, height) = self.taught.language, window
+        points = [Point((x - left) / width, (y - top) / height) for x, y in self.points[position]]
+        preamble = metadata_sentence(chip, self.taught.metadata, load_prompt_templates(language))
+        question = joined((preamble, *self.question.parts(language, points, chip)))
         sample = Sample(str(position), chip.id, self.question.task or "question", question, ())
         return Example(chip, (sample,))
 
@@ -99,19 +111,21 @@ class Tiles(LazyExamples):
         """Largest share of a window that any of the acquisitions shows."""
         return max(float(np.isfinite(frame.read(window, frame.bands[:1])).mean()) for frame in self.frames)
 
-    def _around(self, longitude: float, latitude: float, planned: Sequence[PixelWindow]) -> PixelWindow:
-        """A tile with a place in its middle, as far as the image's edges allow."""
-        x, y = self._point(longitude, latitude, PixelWindow(0, 0, self.scene.width, self.scene.height))
-        if not (0 <= x <= 1 and 0 <= y <= 1):
+    def _around(self, pixels: Sequence[Pixel], planned: PixelWindow) -> PixelWindow:
+        """A tile with some places in its middle, as far as the image's edges allow."""
+        xs, ys = zip(*pixels, strict=True)
+        width, height = planned.width, planned.height
+        if max(xs) - min(xs) > width or max(ys) - min(ys) > height:
             raise DataError(
-                f"{longitude}, {latitude} is not in {self.scene.id}",
-                "write a place as longitude, latitude in degrees, in this order",
+                f"the places are further apart than a tile of {width} x {height} px, which is asked at once",
+                "ask about each by itself, or give a larger --tile",
             )
-        width, height = planned[0].width, planned[0].height
-        left = min(max(round(x * self.scene.width - width / 2), 0), self.scene.width - width)
-        top = min(max(round(y * self.scene.height - height / 2), 0), self.scene.height - height)
-        return PixelWindow(left, top, width, height)
+        left = round((min(xs) + max(xs) - width) / 2)
+        top = round((min(ys) + max(ys) - height) / 2)
+        left = min(max(left, 0), self.scene.width - width)
+        return PixelWindow(left, min(max(top, 0), self.scene.height - height), width, height)
 
-    def _point(self, longitude: float, latitude: float, window: PixelWindow) -> Point:
-        to_map = Transformer.from_crs("OGC:CRS84", self.georeference.crs, always_xy=True)
-        return self.georeference.window(window).to_normalised(*to_map.transform(longitude, latitude))
+
+def _together(pixels: Sequence[Pixel], question: Question) -> list[tuple[Pixel, ...]]:
+    """Places in groups that are asked about at once."""
+    return [tuple(pixels)] if question.places_at_once > 1 else [(pixel,) for pixel in pixels]

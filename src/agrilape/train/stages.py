@@ -29,6 +29,7 @@ from agrilape.dataset.manifest import read_manifest, read_store
 from agrilape.dataset.mixture import Mixture
 from agrilape.dataset.recipe_leakage import check_recipe_leakage
 from agrilape.dataset.tasks import TASKS
+from agrilape.dataset.training_data import describe_training_data, write_training_data
 from agrilape.errors import RecipeError, doing
 from agrilape.files import LISTED, replace_folder, write_json
 from agrilape.model import Checkpoint, save_checkpoint
@@ -368,6 +369,8 @@ class StageRun:
                 os.replace(path, self.folder / path.name)
         (draft / LISTED).unlink(missing_ok=True)
         draft.rmdir()
+        taught = describe_training_data(self.data, self.recipe.stages[: self.number + 1])
+        write_training_data(self.folder, taught)
         done = {"name": self.stage.name, "steps": self.stage.steps, "made_from": self.made_from}
         write_json(self.folder / DONE, done)
         shutil.rmtree(self.folder / RESUME)
