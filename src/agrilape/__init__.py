@@ -12,22 +12,30 @@ if TYPE_CHECKING:
     from agrilape.config import LapeConfig
     from agrilape.model import Checkpoint, attach, detach, load_adapter, merge, save_adapter
     from agrilape.model import load_checkpoint as from_pretrained
+    from agrilape.serve import Predictor, plot
     from agrilape.tokens import add_position_tokens
 
 __version__ = "0.1.0"
 __all__ = [
     "Checkpoint",
     "LapeConfig",
+    "Predictor",
     "add_position_tokens",
     "attach",
     "detach",
     "from_pretrained",
     "load_adapter",
     "merge",
+    "plot",
     "save_adapter",
 ]
 
-_MODULES = {"LapeConfig": "config", "add_position_tokens": "tokens"}  # the rest lives in `model`
+_MODULES = {
+    "LapeConfig": "config",
+    "Predictor": "serve",
+    "add_position_tokens": "tokens",
+    "plot": "serve",
+}  # the rest lives in `model`
 _NAMES = {"from_pretrained": "load_checkpoint"}
 
 

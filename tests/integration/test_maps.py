@@ -22,7 +22,7 @@ from agrilape.io.json_text import read_json_object
 from agrilape.maps import ask_maps, guess_maps, segments
 from agrilape.model import attach, build_preset, save_checkpoint
 from agrilape.pipeline import evaluate_run, prepare_run, report_run
-from agrilape.serve import raster
+from agrilape.serve import asking
 from agrilape.study.single_run import run_one
 from agrilape.study.study_folder import Study
 from agrilape.tokens import add_position_tokens
@@ -126,7 +126,7 @@ def oracle(monkeypatch):
     """Answers in place of the model: what the fields of a tile are, as far as the tile shows them."""
     asked = []
 
-    def predict_samples(checkpoint, examples, *, batch_size, decoding):
+    def predict_samples(checkpoint, examples, *, batch_size, decoding, device):
         for example in examples:
             sample, grid = example.samples[0], example.chip.georeference
             number = number_of(example.chip.scene)
@@ -145,7 +145,7 @@ def oracle(monkeypatch):
             sure = tuple(0.5 + 0.4 * box.area for box in boxes)
             yield [Prediction.of(example.chip, sample, tuple(boxes), confidence=sure)]
 
-    monkeypatch.setattr(raster, "predict_samples", predict_samples)
+    monkeypatch.setattr(asking, "predict_samples", predict_samples)
     return asked
 
 
@@ -202,14 +202,14 @@ def test_one_damaged_scene_and_one_partly_labelled_never_sink_the_others(make_ru
     prepare_run(recipe)
     damaged = []
 
-    def broken(checkpoint, tiles, batch_size, track=None):
+    def broken(checkpoint, tiles, batch_size):
         if not damaged or tiles.scene.id == damaged[0]:
             damaged.append(tiles.scene.id)
             raise OSError("a bad sector")
         return answers(checkpoint, tiles, batch_size)
 
-    answers = raster.answers
-    monkeypatch.setattr("agrilape.maps.asking.answers", broken)
+    answers = asking.answer_tiles
+    monkeypatch.setattr("agrilape.maps.asking.answer_tiles", broken)
     found = ask_maps(recipe, recipe.output)
     assert found.left_out == {"fields: a bad sector": 1}
     assert len({row.chip for row in found.rows}) == 5

@@ -17,7 +17,7 @@ from agrilape.evaluate.inference import Decoding
 from agrilape.evaluate.predictions import Prediction
 from agrilape.geo.shapes import Box, Instant, Span
 from agrilape.model import attach, build_preset, save_checkpoint
-from agrilape.serve import predict_raster, raster
+from agrilape.serve import asking, predict_raster
 from agrilape.tokens import add_position_tokens
 
 SIDE, GSD = 300, 10.0
@@ -61,13 +61,13 @@ def answers(monkeypatch):
     asked = []
 
     def install(answer):
-        def predict_samples(checkpoint, examples, *, batch_size, decoding):
+        def predict_samples(checkpoint, examples, *, batch_size, decoding, device):
             asked.append(decoding)
             for example in examples:
                 sample = example.samples[0]
                 yield [Prediction.of(example.chip, sample, answer(example.chip, sample))]
 
-        monkeypatch.setattr(raster, "predict_samples", predict_samples)
+        monkeypatch.setattr(asking, "predict_samples", predict_samples)
         return asked
 
     return install

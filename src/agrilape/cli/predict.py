@@ -70,7 +70,7 @@ def predict(
 
     A place in the question is longitude, latitude in degrees: "what grows at 9.5012, 55.9134?"
     """
-    from agrilape.serve import SHIPPED, predict_raster
+    from agrilape.serve import predict_raster
 
     if len(asked) not in (2, 3) or Path(asked[-1]).exists():
         raise typer.BadParameter(
@@ -79,7 +79,7 @@ def predict(
     *checkpoint, image, question = asked
     require_writable(output, overwrite)
     answer = predict_raster(
-        Path(*checkpoint) if checkpoint else SHIPPED,
+        checkpoint[0] if checkpoint else None,
         Path(image),
         question,
         output,

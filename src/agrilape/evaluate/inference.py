@@ -100,6 +100,7 @@ def predict_samples(
     decoding: Decoding = GREEDY,
     done: Container[str] = (),
     share: Share = ALL,
+    device: torch.device | None = None,
 ) -> Iterator[list[Prediction]]:
     """Answer every sample, greedily.
 
@@ -115,11 +116,12 @@ def predict_samples(
         decoding: How answers are generated and read.
         done: Ids of samples to leave out.
         share: Which of the batches to answer.
+        device: Where the model computes; None: on the GPU if there is one.
 
     Yields:
         The answers of each batch.
     """
-    answerer = Answerer(checkpoint, decoding)
+    answerer = Answerer(checkpoint, decoding, device)
     answerer.settle(examples)
     questions = sorted(
         Question(len(example.chip.pictures), sample.task, chip, number, sample.id)
@@ -161,15 +163,18 @@ class Answer(NamedTuple):
 
 
 class Answerer:
-    """Asks a checkpoint's model, on the GPU if there is one.
+    """Asks a checkpoint's model, on the GPU if there is one and nothing else is said.
 
     Args:
         checkpoint: Model and processor; without LAPE, places are written as text.
         decoding: How answers are generated and read.
+        device: Where the model computes.
     """
 
-    def __init__(self, checkpoint: Checkpoint, decoding: Decoding = GREEDY) -> None:
-        self.model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    def __init__(
+        self, checkpoint: Checkpoint, decoding: Decoding = GREEDY, device: torch.device | None = None
+    ) -> None:
+        self.model = checkpoint.model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
         config = checkpoint.config or LapeConfig()
         coordinates = cast(Coordinates, checkpoint.coordinates) if checkpoint.config else "text"
         self.chat = Chat(checkpoint.processor, PositionCodec(config), coordinates)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from agrilape.evaluate.calibrator import Calibrator, read_calibrator
 from agrilape.evaluate.predictions import Prediction
 from agrilape.maps.field_map import FieldMap, MapQuestion
 from agrilape.model import Checkpoint, load_checkpoint
+from agrilape.serve.asking import answer_tiles
 from agrilape.serve.features import calibrated, objects_of
 from agrilape.serve.question import Question
-from agrilape.serve.raster import answers
 from agrilape.serve.tiles import OVERLAP, Tiles
 from agrilape.serve.training_questions import Training, TrainingQuestions, training_of
 
@@ -53,7 +54,7 @@ class MapAsker:
     def _answer(self, field_map: FieldMap, question: MapQuestion) -> Prediction:
         """The row of an answer; all that is found, with what must be said to be sure enough."""
         tiles = self._tiles(field_map, question)
-        rows = answers(self.model, tiles, self.batch_size)
+        rows = list(chain.from_iterable(answer_tiles(self.model, tiles, self.batch_size)))
         objects, _ = objects_of(calibrated(rows, self.calibrator), tiles)
         facts = {
             "tiles": len(tiles),

@@ -30,15 +30,22 @@ class Feature:
     properties: dict[str, Any]
 
 
-def write_geojson(path: Path, features: Sequence[Feature], georeference: Georeference) -> None:
-    """Write GeoJSON: WGS 84 longitude and latitude, outer rings anticlockwise, no `crs` member (RFC 7946).
+def features_table(features: Sequence[Feature], crs: str) -> geopandas.GeoDataFrame:
+    """Features as a table: `id`, their properties, and `geometry` in a coordinate system."""
+    records: dict[str, list[Any]] = {"id": [feature.id for feature in features]}
+    for key in features[0].properties if features else ():
+        records[key] = [feature.properties[key] for feature in features]
+    return geopandas.GeoDataFrame(records, geometry=[feature.outline for feature in features], crs=crs)
+
+
+def geojson(features: Sequence[Feature], georeference: Georeference) -> dict[str, Any]:
+    """Features as GeoJSON (RFC 7946): WGS 84 longitude and latitude, outer rings anticlockwise, no `crs`.
 
     Args:
-        path: The file.
         features: What to write; none gives a valid, empty collection.
         georeference: The map of their outlines.
     """
-    collection = {
+    return {
         "type": "FeatureCollection",
         "generator": "agrilape",  # a foreign member, as RFC 7946 allows: this file may be replaced
         "features": [
@@ -51,7 +58,11 @@ def write_geojson(path: Path, features: Sequence[Feature], georeference: Georefe
             for feature in features
         ],
     }
-    text = json.dumps(collection, ensure_ascii=False, allow_nan=False, indent=1)
+
+
+def write_geojson(path: Path, features: Sequence[Feature], georeference: Georeference) -> None:
+    """Write GeoJSON, see `geojson`."""
+    text = json.dumps(geojson(features, georeference), ensure_ascii=False, allow_nan=False, indent=1)
     write_text(path, text + "\n")
 
 
@@ -66,11 +77,7 @@ def write_geopackage(
         georeference: The map of their outlines.
         wgs84: Write longitude and latitude; else the image's own CRS.
     """
-    records: dict[str, list[Any]] = {"id": [feature.id for feature in features]}
-    for key in features[0].properties if features else ():
-        records[key] = [feature.properties[key] for feature in features]
-    outlines = [feature.outline for feature in features]
-    table = geopandas.GeoDataFrame(records, geometry=outlines, crs=georeference.crs)
+    table = features_table(features, georeference.crs)
     with whole_file(path) as draft:
         (table.to_crs("EPSG:4326") if wgs84 else table).to_file(
             draft, layer="answer", driver="GPKG", layer_options={"DESCRIPTION": "written by agrilape"}
