@@ -31,6 +31,13 @@ class LapeConfig(Settings):
         "mean",
         description="Added to visual features: mean of input and output embeddings, input alone, or nothing.",
     )
+    injection_at: Literal["footprint", "centre"] = Field(
+        "footprint",
+        description="Embeddings of a patch: mean over its extent, or those at its centre (as published).",
+    )
+    still_time: Literal["none", "first"] = Field(
+        "none", description="Time of an image without a date: none, or the first token's (as published)."
+    )
     injection_scale_height: float = Field(
         1.0, ge=0, description="Weight of the height axis in the injection."
     )
@@ -59,10 +66,11 @@ class LapeConfig(Settings):
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is of the recipe, and not of the module, unless it is used."""
+        """Leave out what came later, or is of the recipe and not of the module, unless it is used."""
         content: dict[str, Any] = dump(self)
-        if self.resize == "refuse":
-            content.pop("resize", None)
+        for key, unused in (("resize", "refuse"), ("injection_at", "footprint"), ("still_time", "none")):
+            if content.get(key) == unused:
+                content.pop(key)
         return content
 
     def bins(self, axis: Axis) -> int:

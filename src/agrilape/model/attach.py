@@ -296,8 +296,10 @@ def inject(lape: Lape, layout: int, pixel_values: Tensor, images: dict[str, Any]
     """
     flat = features.flatten(0, -2) if isinstance(features, Tensor) else torch.cat(list(features))
     bins = lape.config.bins("height"), lape.config.bins("width")
-    weights, times = token_positions(layout, pixel_values, images, len(flat), *bins)
+    weights, times = token_positions(layout, pixel_values, images, len(flat), *bins, lape.config.injection_at)
     lape.calibrate(flat)
+    if lape.config.still_time == "first":
+        times = flat.new_zeros(len(flat), dtype=torch.float32) if times is None else times.nan_to_num(0.0)
     times = None if times is None else times.to(flat.device)
     added = lape.mix(weights.to(flat.device), times).to(flat.dtype)
     if isinstance(features, Tensor):

@@ -134,7 +134,7 @@ class Lape(nn.Module):
             times: Time of each visual token in [0, 1], `[G]`; NaN for none, as in a still image.
         """
         bins = [self.config.bins(axis) for axis in AXES]
-        return self.mix(footprints(extents, bins[0], bins[1]), times)
+        return self.mix(footprints(extents, bins[0], bins[1], self.config.injection_at), times)
 
     def mix(self, weights: Tensor, times: Tensor | None) -> Tensor:
         """What is added to visual features whose weights on the rows of height and width are known.

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from agrilape.errors import ModelError
-from agrilape.model.footprint import footprints
+from agrilape.model.footprint import At, footprints
 from agrilape.model.grids import ImageCall, extents_of
 
 FACTS = ("image_sizes", "image_grid_thw", "batch_num_images", "input_ids")
@@ -32,7 +32,13 @@ def remember_config(config: Any) -> int:
 
 
 def token_positions(
-    layout: int, pixel_values: Tensor, images: Mapping[str, Tensor], count: int, heights: int, widths: int
+    layout: int,
+    pixel_values: Tensor,
+    images: Mapping[str, Tensor],
+    count: int,
+    heights: int,
+    widths: int,
+    at: At = "footprint",
 ) -> tuple[Tensor, Tensor | None]:
     """Weights of the rows of height and width, and times, for all visual tokens of a batch.
 
@@ -45,6 +51,7 @@ def token_positions(
         count: Number of visual tokens G that the model made.
         heights: Rows of the axis height.
         widths: Rows of the axis width.
+        at: Where within a token's extent.
 
     Returns:
         Weights as `agrilape.model.footprint.footprints` gives them, `[G, heights + widths]`, and times `[G]`,
@@ -54,7 +61,7 @@ def token_positions(
         ModelError: The images do not match what the family's layout says.
     """
     facts, times = [images.get(name) for name in FACTS], images.get("image_times")
-    weights, of_tokens = _places(pixel_values.detach(), facts, times, layout, count, heights, widths)
+    weights, of_tokens = _places(pixel_values.detach(), facts, times, layout, count, heights, widths, at)
     return weights, None if times is None else of_tokens
 
 
@@ -67,6 +74,7 @@ def _places(
     count: int,
     heights: int,
     widths: int,
+    at: str,
 ) -> tuple[Tensor, Tensor]:
     call = ImageCall(_CONFIGS[layout], pixel_values, **dict(zip(FACTS, facts, strict=True)))
     extents = extents_of(call.config)(call)
@@ -77,7 +85,9 @@ def _places(
             "the image processor and the model's config disagree; load both from the same checkpoint",
         )
     device = pixel_values.device
-    weights = torch.cat([_weights(one.numpy().tobytes(), heights, widths, device) for one in extents])
+    weights = torch.cat(
+        [_weights(one.numpy().tobytes(), heights, widths, cast(At, at), device) for one in extents]
+    )
     if image_times is None:
         return weights, weights.new_empty(0)
     if image_times.shape != (len(extents),):
@@ -90,17 +100,18 @@ def _places(
 
 
 @lru_cache(maxsize=16)
-def _weights(extents: bytes, heights: int, widths: int, device: torch.device) -> Tensor:
+def _weights(extents: bytes, heights: int, widths: int, at: At, device: torch.device) -> Tensor:
     """Weights of one image's tokens: most images of a run have the same layout.
 
     Args:
         extents: `[G, 4]` float32, as bytes to be looked up by.
         heights: Rows of the axis height.
         widths: Rows of the axis width.
+        at: Where within a token's extent.
         device: Where they are kept.
     """
     edges = torch.frombuffer(bytearray(extents), dtype=torch.float32).view(-1, 4)
-    return footprints(edges, heights, widths).to(device)
+    return footprints(edges, heights, widths, at).to(device)
 
 
 @_places.register_fake
@@ -112,6 +123,7 @@ def _(
     count: int,
     heights: int,
     widths: int,
+    at: str,
 ) -> tuple[Tensor, Tensor]:
     weights = pixel_values.new_empty((count, heights + widths), dtype=torch.float32)
     return weights, weights.new_empty(0 if image_times is None else count)
