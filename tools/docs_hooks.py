@@ -7,6 +7,7 @@ plain text, since the site holds the documentation alone.
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -15,10 +16,21 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from typer.cli import get_docs_for_click
 
-import agrilape
 from agrilape.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
+PARTS = {
+    "agrilape": "What `import agrilape` offers.",
+    "agrilape.serve": "Questions about a GeoTIFF, answered on the map.",
+    "agrilape.config": "Recipes and settings.",
+    "agrilape.sources": "Imagery and parcels of any common kind, read into scenes.",
+    "agrilape.dataset": "Chips and questions: types, store, manifest, mixture.",
+    "agrilape.model": "LAPE, its attachment to models, checkpoints and adapters.",
+    "agrilape.tokens": "Places and times as tokens: codec, batches, decoding.",
+    "agrilape.evaluate": "Prediction and scores.",
+    "agrilape.simulate": "Farm landscapes with known truth.",
+}
+"""Packages of the reference, with a line on each."""
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -60,6 +72,9 @@ def commands() -> str:
 
 
 def api() -> str:
-    """The public names of the package, in the order of `agrilape.__all__`."""
-    names = "\n\n".join(f"::: agrilape.{name}" for name in agrilape.__all__)
-    return f"# Python\n\nWhat `import agrilape` offers.\n\n{names}\n"
+    """The public names of the package, then those of its parts that have a list of them."""
+    text = "# Python\n"
+    for name, said in PARTS.items():
+        listed = "\n\n".join(f"::: {name}.{one}" for one in import_module(name).__all__)
+        text += f"\n## `{name}`\n\n{said}\n\n{listed}\n"
+    return text

@@ -166,6 +166,8 @@ def parse_recipe(raw: dict[str, Any], origin: str = "recipe") -> Recipe:
     if raw.get("enable_lape") is False:
         stages = [{**stage, "enable_lape": False} for stage in raw.get("stages") or []]
         raw |= {"coordinates": "text", "stages": stages}
+    if isinstance(model := raw.get("model"), dict) and model.get("path") is not None:
+        raw["model"] = {"preset": None, **model}  # a path stands for itself
     if "learned" in _values_at(raw, ["stages", "*", "lape_schedule", "gate"]):
         raw["lape"] = {"gate": "learned", **(raw.get("lape") or {})}
     try:

@@ -208,3 +208,9 @@ def test_a_list_that_is_too_short_is_named_like_any_other_fault(tmp_path):
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(short))
     with pytest.raises(RecipeError, match=r"datasets\.farmland\.split"):
         load_recipe(tmp_path / "r.yaml")
+
+
+def test_a_model_path_needs_no_preset_taken_back():
+    assert parse_recipe({**MINIMAL, "model": {"path": "shipped:nano"}}).model.preset is None
+    with pytest.raises(RecipeError, match="either a preset or a path"):
+        parse_recipe({**MINIMAL, "model": {"preset": "nano", "path": "shipped:nano"}})
