@@ -207,7 +207,7 @@ def test_as_many_tokens_at_once_as_there_is_room_for_change_nothing(
 
     monkeypatch.setattr(StageTrainer, "compute_loss", counted)
     train_recipe(case.recipe(tmp_path, model={**EXACT, "tokens_at_once": 1}), tmp_path, data)
-    assert len(passes) == 2 * 6 * 4, "each of four chips a step, in two stages of six, by itself"
+    assert len(passes) == 2 * 6 * 4 * 2, "each question about four chips a step, in two stages of six, alone"
     for stage in ("1-align", "2-warm"):
         same_losses(tmp_path, exact, stage)
     recipes = [case.recipe(tmp_path, model={**EXACT, "tokens_at_once": n}) for n in (1, None)]
@@ -228,7 +228,7 @@ def test_out_of_memory_names_the_setting_and_the_last_checkpoint(
 
     def full(self, *args, **kwargs):
         calls.append(1)
-        if len(calls) == 4:
+        if len(calls) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return original(self, *args, **kwargs)
 
@@ -241,6 +241,42 @@ def test_out_of_memory_names_the_setting_and_the_last_checkpoint(
     assert "checkpoint-2" in caught.value.remedy
     monkeypatch.undo()
     assert len(train_recipe(case.recipe(tmp_path, model=model), tmp_path, data)) == 2, "it goes on from there"
+
+
+@pytest.mark.parametrize("when", ["forward", "backward"])
+def test_a_part_for_which_there_is_no_room_is_divided_and_its_step_made_again(
+    exact, data, tmp_path, monkeypatch, capsys, when
+) -> None:
+    from agrilape.train.trainer import StageTrainer
+
+    room, refused, hooks, original = 100, [], [], StageTrainer.compute_loss
+
+    def no_room(*_) -> None:
+        refused.append(1)
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    def narrow(self, model, inputs, *args, **kwargs):
+        too_much = inputs["input_ids"].numel() > room and self.state.global_step > 1
+        while hooks:
+            hooks.pop().remove()
+        if too_much and when == "forward":
+            no_room()
+        if too_much:  # when most weights have their gradients already, and others have not
+            hooks.append(model.get_input_embeddings().weight.register_hook(no_room))
+        return original(self, model, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(StageTrainer, "compute_loss", narrow)
+    stages = [
+        {**s.model_dump(mode="json"), "batch_size": 2, "gradient_accumulation": 2}
+        for s in case.recipe(tmp_path).stages
+    ]
+    train_recipe(case.recipe(tmp_path, stages=stages, model=EXACT), tmp_path, data)
+    assert refused
+    said = " ".join(capsys.readouterr().err.split())
+    assert "step 3: no room on the GPU for a pass over" in said
+    assert "model.tokens_at_once" in said
+    for stage in ("1-align", "2-warm"):
+        same_losses(tmp_path, exact, stage)
 
 
 def test_two_processes_learn_what_one_learns(exact, data, tmp_path) -> None:

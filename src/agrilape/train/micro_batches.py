@@ -16,7 +16,40 @@ from agrilape.tokens.packing import IGNORED
 
 Collate = Callable[[Sequence[TrainingItem]], dict[str, Any]]
 PART_ROWS = 16
+NO_LIMIT = 2**62
 STARTS = 2e12  # operations that an accelerator does while a pass is started: 30 ms at 70 TFLOP/s
+
+
+class TokenLimit:
+    """Most tokens of a part, which sinks where it proves too high, also for processes that make batches.
+
+    Args:
+        most: Padding included; None: any number.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = torch.tensor(NO_LIMIT if most is None else most).share_memory_()
+
+    @property
+    def most(self) -> int | None:
+        """The limit now; None without one."""
+        return None if self._most == NO_LIMIT else int(self._most)
+
+    def lower(self, most: int) -> None:
+        """Let it be at most this from now on."""
+        self._most.clamp_(max=max(most, 1))
+
+
+@dataclass(frozen=True)
+class PartItems:
+    """What a part was made of, to make it again in smaller ones; no list, so that nobody looks into it."""
+
+    items: Sequence[TrainingItem]
+
+    @property
+    def questions(self) -> int:
+        """How many they ask."""
+        return sum(len(item.samples) for item in self.items)
 
 
 @dataclass
@@ -25,6 +58,7 @@ class _Made:
 
     Attributes:
         parts: Batches.
+        items: What each was made of.
         asked: Questions in them.
         too_long: Questions that did not fit.
         left_out: Why chips are missing.
@@ -32,6 +66,7 @@ class _Made:
     """
 
     parts: list[dict[str, Any]] = field(default_factory=list)
+    items: list[PartItems] = field(default_factory=list)
     asked: int = 0
     too_long: int = 0
     left_out: list[str] = field(default_factory=list)
@@ -39,7 +74,10 @@ class _Made:
 
 
 def in_parts(
-    collator: Collator, collate: Collate | None = None, spare: int = 0, most: int | None = None
+    collator: Collator,
+    collate: Collate | None = None,
+    spare: int = 0,
+    most: TokenLimit | int | None = None,
 ) -> Collate:
     """Let a batch be several, of rows alike in length, since a short row is padded to the longest beside it.
 
@@ -50,17 +88,19 @@ def in_parts(
         collator: Knows how long a row becomes, and counts questions that do not fit.
         collate: Makes one part; None: the collator does.
         spare: Tokens of padding that cost less than one part more, see `spare_tokens`.
-        most: Tokens of a part that the device has room for, padding included; a single row may be longer.
+        most: Tokens of a part that the device has room for, padding included; a single question may have
+            more.
 
     Returns:
-        Makes a batch: `parts`; `asked`, the number of questions in them; `too_long`, that of questions that
+        Makes a batch: `parts`; `items`, what each was made of; `asked`, the number of questions in them; `too_long`, that of questions that
         did not fit; `left_out`, why chips are missing; `task_tokens`, tokens of the questions and answers by
         task.
     """
     make = collate or collator
+    limit = most if isinstance(most, TokenLimit) else TokenLimit(most)
 
     def make_batch(items: Sequence[TrainingItem]) -> dict[str, Any]:
-        made = _Made()
+        made, most = _Made(), limit.most
         for part in alike(_measured(collator, items, made, most), spare, most, collator.rows):
             try:
                 _add(made, collator, make, part)
@@ -77,6 +117,7 @@ def _add(made: _Made, collator: Collator, make: Collate, items: Sequence[Trainin
         before, told = collator.dropped, collator.task_tokens.copy()
         part = make(items)
         made.parts.append({**part, **places_of_answers(part["labels"])})
+        made.items.append(PartItems(tuple(items)))
         too_long = collator.dropped - before
         made.too_long += too_long
         made.asked += sum(len(item.samples) for item in items) - too_long
@@ -90,23 +131,19 @@ def _measured(
     measured = []
     for item in items:
         try:
-            length = collator.length(item)
+            measured += _pieces(collator, item, most)
         except DataError as error:
             made.left_out.append(f"{item.example.chip.id}: {error.problem}")
-            continue
-        rows = collator.rows(item)
-        fitting = rows if most is None else max(most // length, 1)
-        if rows <= fitting:
-            measured.append((length, item))
-        else:
-            measured += [(length, piece) for piece in _pieces(item, fitting)]
     return measured
 
 
-def _pieces(item: TrainingItem, questions: int) -> list[TrainingItem]:
-    """A chip several times, each time with some of its questions."""
-    starts = range(0, len(item.samples), questions)
-    return [item._replace(samples=item.samples[start : start + questions]) for start in starts]
+def _pieces(collator: Collator, item: TrainingItem, most: int | None) -> list[tuple[int, TrainingItem]]:
+    """A chip with its questions; several times, with some of them, where all are too long together."""
+    length, questions = collator.length(item), len(item.samples)
+    if most is None or questions < 2 or collator.rows(item) * length <= most:
+        return [(length, item)]
+    halves = item.samples[: questions // 2], item.samples[questions // 2 :]
+    return [piece for half in halves for piece in _pieces(collator, item._replace(samples=half), most)]
 
 
 def _usable(collator: Collator, items: Sequence[TrainingItem], made: _Made) -> list[TrainingItem]:

@@ -42,7 +42,7 @@ from agrilape.train.log import StageLog, read_rows
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.memory import bound_kernel_caches, release_memory
 from agrilape.train.memory_budget import explained_memory, is_to_be_shared, most_tokens
-from agrilape.train.micro_batches import Collate, in_parts, spare_tokens
+from agrilape.train.micro_batches import Collate, TokenLimit, in_parts, spare_tokens
 from agrilape.train.precision import avoid_cudnn_attention, is_mixed
 from agrilape.train.sampling import TrainingSamples, require_words_only
 from agrilape.train.setup import StageSetup, prepare, uses_lape
@@ -313,18 +313,21 @@ class StageRun:
         data = self._draws(stage, processes, words_only)
         there = torch.device("cpu") if is_to_be_shared() else arguments.device  # whole, it may not fit there
         fix_scale(prepared.model, collator, data, there)
+        sees = "vision" in prepared.peaks
+        limit = TokenLimit(most_tokens(self.recipe.model, prepared.model, arguments.device, sees))
         return StageTrainer(
             model=prepared.model,
             stage=stage,
             peaks=prepared.peaks,
             criterion=AnswerCriterion(self.recipe.loss, prepared.lape),
             data=data,
-            collate=self._collate(prepared, collator, arguments.device),
+            collate=self._collate(prepared, collator, limit, arguments.device.type == "cpu"),
             save=partial(self._save, prepared),
             on_rows=log.write,
             mixed_precision=is_mixed(self.recipe.model, arguments.device),
             arguments=arguments,
             watcher=watcher,
+            limit=limit,
         )
 
     def _watcher(self, prepared: StageSetup, resumed: int) -> ValidationCallback | None:
@@ -335,12 +338,11 @@ class StageRun:
         checkpoint = Checkpoint(prepared.model, prepared.processor, prepared.lape, coordinates)
         return ValidationCallback(self.watch, checkpoint, self.folder / CURVE, resumed)
 
-    def _collate(self, prepared: StageSetup, collator: Collator, device: torch.device) -> Collate:
+    def _collate(self, prepared: StageSetup, collator: Collator, limit: TokenLimit, on_cpu: bool) -> Collate:
         """Makes batches for the model; with words for what is shown if the stage aligns them."""
         aligned = AlignmentTargets(collator, collator.chat.tokenizer) if self.stage.word_alignment else None
         parameters = sum(one.numel() for one in prepared.model.parameters())
-        most = most_tokens(self.recipe.model, prepared.model, device, "vision" in prepared.peaks)
-        return in_parts(collator, aligned, spare_tokens(parameters, device.type == "cpu"), most)
+        return in_parts(collator, aligned, spare_tokens(parameters, on_cpu), limit)
 
     def _draws(self, stage: StageConfig, processes: int, words_only: bool) -> TrainingSamples:
         """Everything that the stage will see."""

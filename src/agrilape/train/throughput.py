@@ -32,6 +32,10 @@ class Throughput:
         values = torch.cat([loss.detach().float().reshape(1), sums.flatten().float()])
         self._open = values if self._open is None else self._open + values
 
+    def forget_open(self) -> None:
+        """Forget the micro-batches of a step that is made again."""
+        self._open = None
+
     def close_step(self, grad_norm: Tensor | float) -> None:
         """End a step.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ from agrilape.train.gradient_checkpointing import Frozen
 from agrilape.train.log import scalars
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.memory import release_memory
-from agrilape.train.micro_batches import without_answers
+from agrilape.train.micro_batches import TokenLimit, without_answers
 from agrilape.train.optim import build_optimizer, build_scheduler
 from agrilape.train.precision import keep_cpu_attention_in_float32
 from agrilape.train.sampling import TrainingSamples
@@ -41,10 +42,28 @@ from agrilape.train.worker_errors import ErrorForwardingCollator, ErrorForwardin
 MOST_BARREN = 20  # batches in a row of which nothing can be used
 MOMENTS, SCHEDULE = "optimizer", "schedule.json"  # in a checkpoint to resume from
 Row = dict[str, Any]
+Part = tuple[dict[str, Any], int]  # with the number of its questions
 
 
 class TrainingDivergedError(AgrilapeError):
     """The loss or the gradient is no longer a finite number."""
+
+
+class _Attempt(NamedTuple):
+    """A pass under way.
+
+    Attributes:
+        questions: How many its part asks.
+        alone: Does no other process wait for it?
+    """
+
+    questions: int = 0
+    alone: bool = False
+
+    @property
+    def can_be_divided(self) -> bool:
+        """Can it be made again in smaller passes?"""
+        return self.alone and self.questions > 1
 
 
 class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not analysed
@@ -65,6 +84,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         mixed_precision: Matrix products in bfloat16.
         arguments: Of `transformers.Trainer`.
         watcher: Looks at the model now and then.
+        limit: Of the tokens of a part, as `collate` keeps it; lowered where a GPU runs out of memory.
 
     Attributes:
         tokens_in_pass: Tokens of the last pass that began, padding included.
@@ -87,6 +107,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         mixed_precision: bool,
         arguments: TrainingArguments,
         watcher: ValidationCallback | None = None,
+        limit: TokenLimit | None = None,
     ) -> None:
         self.stage, self.peaks = stage, peaks
         self.criterion, self.meter, self.data = criterion, Throughput(), data
@@ -97,6 +118,9 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         self._spare: Mapping[str, Any] | None = None
         self._barren = 0
         self.tokens_in_pass = 0
+        self._collate, self._limit = collate, limit or TokenLimit()
+        self._begun: list[dict[str, Any]] = []  # batches of the step under way
+        self._attempt = _Attempt()
         self._clock = time.perf_counter()
         self._introduction, self._watcher = _Introduction(stage, model), watcher
         super().__init__(
@@ -157,27 +181,61 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
-        """Forward and backward, part by part; processes exchange gradients after the last."""
+        """Forward and backward, part by part; processes exchange gradients after the last.
+
+        Where a GPU has no room for a part, the whole step is made again in smaller ones: what a backward pass
+        left of its gradients when it ended early is no gradient of anything.
+        """
+        self._tally.add(inputs)
+        self._begun.append(inputs)
+        again = [inputs]
         with doing("training step", self.state.global_step + 1), explained(*self._named):
-            return self._train_parts(model, inputs, num_items_in_batch)
+            while True:
+                try:
+                    return [self._train_parts(model, batch, num_items_in_batch) for batch in again][-1]
+                except torch.OutOfMemoryError:
+                    if not self._attempt.can_be_divided:
+                        raise
+                # Outside, where the error no longer holds what it was raised over.
+                self._forget_step(model)
+                again = self._begun
+
+    def _forget_step(self, model: nn.Module) -> None:
+        """Take back what the step has done so far, and lower the limit to half of what was too much."""
+        most = self.tokens_in_pass // 2
+        self._limit.lower(most)
+        warn(
+            f"stage {self.stage.name}, step {self.state.global_step + 1}: no room on the GPU for a pass over "
+            f"{self.tokens_in_pass:,} tokens; from here on at most {most:,} (model.tokens_at_once)"
+        )
+        model.zero_grad(set_to_none=True)
+        self.meter.forget_open()
+        if self._lape is not None and self._lape.record is not None:
+            self._lape.record = GradientRecord()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def _train_parts(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None
     ) -> Tensor:
-        self._tally.add(inputs)
         *first, last = self._in_step(self._usable(inputs))
         losses = []
-        for part in first:
+        for part, questions in first:
+            self._attempt = _Attempt(questions, alone=not is_sharded(self.model))
             with self.accelerator.no_sync(model):
                 losses.append(super().training_step(model, part, num_items_in_batch))
-        losses.append(super().training_step(model, last, num_items_in_batch))
+        part, questions = last
+        waits = self.accelerator.num_processes > 1 and self.accelerator.sync_gradients
+        self._attempt = _Attempt(questions, alone=not (waits or is_sharded(self.model)))
+        losses.append(super().training_step(model, part, num_items_in_batch))
         return torch.stack(losses).sum()
 
-    def _usable(self, inputs: Mapping[str, Any]) -> list[Any]:
+    def _usable(self, inputs: Mapping[str, Any]) -> list[Part]:
         """The batch's parts; where no chip of it can be used, an earlier part to learn nothing from."""
         if inputs["parts"]:
             self._barren, self._spare = 0, inputs["parts"][0]
-            return list(inputs["parts"])
+            return self._within_limit(inputs)
         self._barren += 1
         if self._spare is None or self._barren >= MOST_BARREN:
             raise DataError(
@@ -185,15 +243,27 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
                 + inputs["left_out"][-1],
                 "see the reason, and prepare the data again",
             )
-        return [without_answers(self._spare)]
+        return [(without_answers(self._spare), 0)]
 
-    def _in_step(self, parts: list[Any]) -> list[Any]:
+    def _within_limit(self, inputs: Mapping[str, Any]) -> list[Part]:
+        """A batch's parts with their questions; those made before the limit sank are made again."""
+        most, parts = self._limit.most, []
+        for part, made_of in zip(inputs["parts"], inputs["items"], strict=True):
+            if most is None or part["input_ids"].numel() <= most or made_of.questions < 2:
+                parts.append((part, made_of.questions))
+            else:
+                smaller = self._collate(made_of.items)
+                numbers = [one.questions for one in smaller["items"]]
+                parts += zip(smaller["parts"], numbers, strict=True)
+        return parts
+
+    def _in_step(self, parts: list[Part]) -> list[Part]:
         """Parts for as many passes as every process makes, since those share their pieces of the model."""
         if not is_sharded(self.model):
             return parts
         count = torch.tensor(len(parts), device=self.args.device)
         torch.distributed.all_reduce(count, torch.distributed.ReduceOp.MAX)
-        return [without_answers(parts[0])] * (int(count) - len(parts)) + parts
+        return [(without_answers(parts[0][0]), 0)] * (int(count) - len(parts)) + parts
 
     def compute_loss(
         self,
@@ -245,6 +315,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
         """Number of answer tokens in the whole step, in all processes; at least 1, to divide by."""
+        self._begun = []
         for batch in batch_samples:
             raise_failed(batch)
         parts = [part for batch in batch_samples for part in batch["parts"]]

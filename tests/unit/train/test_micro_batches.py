@@ -9,7 +9,14 @@ from agrilape.errors import DataError
 from agrilape.geo.shapes import Box
 from agrilape.tokens import TrainingItem
 from agrilape.tokens.packing import IGNORED
-from agrilape.train.micro_batches import PART_ROWS, alike, in_parts, places_of_answers, spare_tokens
+from agrilape.train.micro_batches import (
+    PART_ROWS,
+    TokenLimit,
+    alike,
+    in_parts,
+    places_of_answers,
+    spare_tokens,
+)
 
 
 def item(number: int, pictures: int = 1, words: int = 1) -> TrainingItem:
@@ -62,7 +69,7 @@ def test_a_batch_counts_its_questions_and_keeps_series_apart() -> None:
     assert [len(part["labels"]) for part in batch["parts"]] == [16, 2, 2]
     told = {"crop_in_box": 5 * 30}
     assert batch == {
-        "parts": batch["parts"], "asked": 30, "too_long": 0, "left_out": [], "task_tokens": told
+        "parts": batch["parts"], "items": batch["items"], "asked": 30, "too_long": 0, "left_out": [], "task_tokens": told
     }  # fmt: skip
 
 
@@ -121,7 +128,20 @@ def test_the_questions_of_a_chip_are_divided_where_each_needs_a_row_for_which_th
     assert len(cut["parts"]) == 3
     assert cut["asked"] == 7
     assert len(in_parts(collator, most=1)([asked])["parts"]) == 7
-    assert len(in_parts(Collate(), most=1)([asked])["parts"]) == 1, "one row cannot be divided"
+    assert len(in_parts(Collate(), most=1)([asked])["parts"]) == 7, "so are those that share a row"
+    alone = asked._replace(samples=asked.samples[:1])
+    assert len(in_parts(Collate(), most=1)([alone])["parts"]) == 1, "one question cannot be divided"
+
+
+def test_a_limit_that_sinks_holds_for_batches_made_afterwards_and_for_parts_made_again() -> None:
+    limit, chips = TokenLimit(), [item(n) for n in range(8)]
+    make = in_parts(Collate(), most=limit)
+    (whole,) = make(chips)["items"]
+    assert whole.questions == 4 + 2 * 4
+    limit.lower(300)
+    limit.lower(400)
+    assert limit.most == 300
+    assert [len(one.items) for one in make(whole.items)["items"]] == [4, 4]
 
 
 def test_small_models_on_accelerators_take_a_batch_in_one_part() -> None:
