@@ -14,8 +14,8 @@ from agrilape.errors import DataError
 from agrilape.tokens.chat import Chat, image_times
 from agrilape.tokens.codec import PositionCodec
 from agrilape.tokens.grammar import Coordinates
-from agrilape.tokens.packing import IGNORED, PackedSequence, pad, question_mask, question_positions
-from agrilape.tokens.prefix import Prefixes, picture_sizes, read_prefixes
+from agrilape.tokens.packing import IGNORED, PackedSequence, grid_positions, pad, question_mask, question_positions
+from agrilape.tokens.prefix import Prefixes, distinct_chips, picture_sizes, read_prefixes
 
 Batch: TypeAlias = dict[str, Any]  # tensors, by the name of the model's argument
 _Asked: TypeAlias = tuple[Chip, Sequence[Sample]]
@@ -43,6 +43,8 @@ class Collator:
         packing: Type of the 4-D mask, see `packing_of`: all questions about a chip in one row; None gives
             each question a row of its own.
         max_length: Longest row in tokens. A question that does not fit is left out whole, never cut.
+        share_images: Where each question needs a row of its own, give the images of a chip once all the same,
+            and `chip_of_row`, for `agrilape.model.shared_images`.
 
     Attributes:
         chat: How chips and questions are written.
@@ -57,10 +59,11 @@ class Collator:
         coordinates: Coordinates = "position_tokens",
         packing: torch.dtype | None = torch.bool,
         max_length: int = 4096,
+        share_images: bool = False,
     ) -> None:
         self.chat = Chat(processor, codec, coordinates)
         self.packing = packing
-        self.max_length = max_length
+        self.max_length, self.share_images = max_length, share_images
         self.dropped = 0
         self.task_tokens: Counter[str] = Counter()
         self._prefix_lengths: dict[Any, int] = {}
@@ -96,7 +99,9 @@ class Collator:
             `input_ids` `[B, L]`; `labels` `[B, L]`, -100 outside answers, to be shifted by the model;
             `position_targets` float32 `[B, L]`, the exact index in bins behind each position token among the
             labels, else NaN; `attention_mask` `[B, L]`, or packed `[B, 1, L, L]` together with `position_ids`
-            `[B, L]`; `image_times` float32 `[images]` in [0, 1], NaN for a still; `pixel_values` and whatever
+            `[B, L]` (Qwen-VL: `[3, B, L]`, with either mask); `chip_of_row` `[B]`, which of the distinct
+            chips each row shows, if images are shared; `image_times` float32 `[images]` in [0, 1], NaN for a
+            still; `pixel_values` and whatever
             else the processor makes of the images.
 
         Raises:
@@ -105,21 +110,22 @@ class Collator:
         asked: list[_Asked] = [(example.chip, samples) for example, samples in items if samples]
         if self.packing is None:
             asked = [(chip, (sample,)) for chip, samples in asked for sample in samples]
-        rows, prefixes = self._fitting_rows(asked)
+        rows, prefixes, chips = self._fitting_rows(asked)
         segments = pad([row.segments for row in rows], -1)
         return {
             "input_ids": pad([row.ids for row in rows], _pad_id(self.chat)),
             "labels": pad([row.labels for row in rows], IGNORED),
             "position_targets": pad([row.positions for row in rows], math.nan),
             **self._attention(segments),
+            **self._positions(segments, prefixes, chips),
             **_per_token(self.chat, prefixes, rows),
             **prefixes.visual,
         }
 
-    def _fitting_rows(self, asked: list[_Asked]) -> tuple[list[PackedSequence], Prefixes]:
+    def _fitting_rows(self, asked: list[_Asked]) -> tuple[list[PackedSequence], Prefixes, list[Chip]]:
         """Rows of the questions that fit; a chip of which none does is left out with its images."""
-        prefixes = read_prefixes(self.chat, [chip for chip, _ in asked])
-        rows = [PackedSequence(list(ids)) for ids in prefixes.ids]
+        prefixes = self._prefixes(asked)
+        rows = [Row(list(ids)) for ids in prefixes.ids]
         fitting: list[_Asked] = []
         for row, (chip, samples) in zip(rows, asked, strict=True):
             fits = [sample for sample in samples if self._ask(row, sample)]
@@ -133,10 +139,14 @@ class Collator:
                 f"no question of a batch fits into {self.max_length} tokens",
                 "Raise the largest length, or show the model fewer or smaller images.",
             )
+        chips = [chip for chip, _ in fitting]
         if len(fitting) == len(asked):
-            return rows, prefixes
+            return rows, prefixes, chips
         rows = [row for row in rows if row.segments[-1] > 0]
-        return rows, read_prefixes(self.chat, [chip for chip, _ in fitting])
+        return rows, self._prefixes(fitting), chips
+
+    def _prefixes(self, asked: Sequence[_Asked]) -> Prefixes:
+        return read_prefixes(self.chat, [chip for chip, _ in asked], self.share_images)
 
     def _ask(self, row: PackedSequence, sample: Sample) -> bool:
         question, answer = self.chat.question(sample), self.chat.answer(sample)
@@ -150,10 +160,34 @@ class Collator:
     def _attention(self, segments: torch.Tensor) -> Batch:
         if self.packing is None:
             return {"attention_mask": (segments >= 0).long()}
-        return {
-            "attention_mask": question_mask(segments, self.packing),
-            "position_ids": question_positions(segments),
-        }
+        return {"attention_mask": question_mask(segments, self.packing)}
+
+    def _positions(self, segments: torch.Tensor, prefixes: Prefixes, chips: Sequence[Chip]) -> Batch:
+        """Position ids where the model would find others, and which images rows share."""
+        found: Batch = {}
+        distinct = distinct_chips(chips)
+        number = {id(chip): i for i, chip in enumerate(distinct)}
+        of_row = [number[id(chip)] for chip in chips]
+        shared = self.share_images and len(distinct) < len(chips)
+        if shared:
+            found["chip_of_row"] = torch.tensor(of_row)
+        if "image_grid_thw" in prefixes.visual:
+            pictures = [len(chip.pictures) for chip in (distinct if shared else chips)]
+            shown = of_row if shared else range(len(chips))
+            found["position_ids"] = self._grid_positions(segments, prefixes, pictures, shown)
+        elif self.packing is not None:
+            found["position_ids"] = question_positions(segments)
+        return found
+
+    def _grid_positions(
+        self, segments: torch.Tensor, prefixes: Prefixes, pictures: list[int], shown: Sequence[int]
+    ) -> torch.Tensor:
+        """Position ids of Qwen-VL, of chips with so many `pictures`, of which rows show the ones `shown`."""
+        processor = self.chat.processor
+        merge = processor.image_processor.merge_size
+        grids = (prefixes.visual["image_grid_thw"] // torch.tensor([1, merge, merge])).split(pictures)
+        by_row = torch.cat([grids[entry] for entry in shown])
+        return grid_positions(segments, prefixes.ids, processor.image_token_id, by_row)
 
 
 def prompt_batch(chat: Chat, items: Iterable[tuple[Example, Sequence[Sample]]]) -> Batch:

@@ -7,7 +7,7 @@ and its positions go on from the prefix's, so that it is answered exactly as in 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,14 +15,19 @@ import numpy as np
 import torch
 
 IGNORED = -100  # label that the losses of transformers leave out
-_PACKABLE = frozenset({"llava", "llava_next", "llava_onevision", "internvl", "smolvlm", "idefics3"})
+_PACKABLE = frozenset(
+    {
+        "llava", "llava_next", "llava_onevision", "internvl", "smolvlm", "idefics3",
+        "qwen2_vl", "qwen2_5_vl", "qwen3_vl",
+    }
+)  # fmt: skip
 
 
 def packing_of(model: Any) -> torch.dtype | None:
     """Type of the 4-D attention mask with which a model takes packed rows.
 
-    Left out are models with other than ordinary positions (Qwen-VL) or with attention both ways between image
-    tokens (PaliGemma, Gemma 3), and attention kernels without arbitrary masks.
+    Left out are models with attention both ways between image tokens (PaliGemma, Gemma 3), and attention
+    kernels without arbitrary masks.
 
     Returns:
         `torch.bool` for SDPA, the model's own type for eager attention, which adds the mask to the scores;
@@ -103,6 +108,48 @@ def question_positions(segments: torch.Tensor) -> torch.Tensor:
     since_start = here - torch.where(starts, here, 0).cummax(dim=1).values
     prefix = (segments == 0).sum(dim=1, keepdim=True)
     return torch.where(segments < 0, 0, since_start + prefix * (segments > 0))
+
+
+def grid_positions(
+    segments: torch.Tensor, prefixes: Sequence[Sequence[int]], image_token: int, grids: torch.Tensor
+) -> torch.Tensor:
+    """Position ids of Qwen-VL (M-RoPE): time, row and column of visual tokens, thrice the same for text.
+
+    An image takes as many places as its longer side has tokens; see Wang et al. 2024, arXiv:2409.12191,
+    section 2.1. Questions go on from the prefix's end, as in `question_positions`.
+
+    Args:
+        segments: `[B, L]`, 0 for the prefix, k for the k-th question, -1 for padding.
+        prefixes: Vocabulary ids of each row's prefix.
+        image_token: Id of the image placeholder.
+        grids: Visual tokens of each image along time, height and width, `[images, 3]`, in order.
+
+    Returns:
+        int64 `[3, B, L]`; 0 at padding.
+    """
+    left = iter(grids.tolist())
+    positions = question_positions(segments).repeat(3, 1, 1)
+    for row, ids in enumerate(prefixes):
+        placed, end = _prefix_positions(ids, image_token, left)
+        positions[:, row, : len(ids)] = torch.from_numpy(placed)
+        positions[:, row][:, segments[row] > 0] += end - len(ids)
+    return positions
+
+
+def _prefix_positions(
+    ids: Sequence[int], image_token: int, grids: Iterator[list[int]]
+) -> tuple[np.ndarray[Any, np.dtype[np.int64]], int]:
+    """Positions of a prefix, `[3, n]`, and the first one after it."""
+    pieces, place, end = list[Any](), 0, 0
+    while place < len(ids):
+        if ids[place] == image_token:
+            time, height, width = next(grids)
+            pieces.append(np.indices((time, height, width)).reshape(3, -1) + end)
+            place, end = place + time * height * width, end + max(height, width)
+        else:
+            pieces.append(np.full((3, 1), end))
+            place, end = place + 1, end + 1
+    return np.concatenate(pieces, axis=1), end
 
 
 def question_mask(segments: torch.Tensor, dtype: torch.dtype = torch.bool) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -34,17 +34,33 @@ class Prefixes(NamedTuple):
     visual: dict[str, Any]
 
 
-def read_prefixes(chat: Chat, chips: Sequence[Chip]) -> Prefixes:
+def read_prefixes(chat: Chat, chips: Sequence[Chip], share: bool = False) -> Prefixes:
     """Tokenise the prefixes of chips and prepare their images; a chip that comes again is prepared once.
+
+    Args:
+        chat: How chips are written.
+        chips: One per row.
+        share: Give the images of a chip once, however often it comes.
 
     Raises:
         DataError: If an image cannot be decoded.
     """
-    distinct = list({id(chip): chip for chip in chips}.values())
+    distinct = distinct_chips(chips)
     prepared = _prepare(chat, distinct)
     if len(distinct) == len(chips):
         return prepared
-    return _repeat(prepared, distinct, chips) or _prepare(chat, chips)
+    number = {id(chip): i for i, chip in enumerate(distinct)}
+    rows = [number[id(chip)] for chip in chips]
+    visual = prepared.visual if share else _repeated(prepared.visual, distinct, rows)
+    if visual is None:
+        return _prepare(chat, chips)
+    per_token = {name: [values[row] for row in rows] for name, values in prepared.per_token.items()}
+    return Prefixes([prepared.ids[row] for row in rows], per_token, visual)
+
+
+def distinct_chips(chips: Sequence[Chip]) -> list[Chip]:
+    """Chips without those that come again, in the order in which they first come."""
+    return list({id(chip): chip for chip in chips}.values())
 
 
 def _prepare(chat: Chat, chips: Sequence[Chip]) -> Prefixes:
@@ -104,18 +120,29 @@ def _explained(chip: Chip) -> Iterator[None]:
         ) from error
 
 
-def _repeat(prepared: Prefixes, distinct: Sequence[Chip], chips: Sequence[Chip]) -> Prefixes | None:
-    """Prefixes of chips that come several times; None if a tensor does not come apart by image or chip."""
-    number = {id(chip): i for i, chip in enumerate(distinct)}
-    rows = [number[id(chip)] for chip in chips]
-    first = [0]
-    for chip in distinct:
-        first.append(first[-1] + len(chip.pictures))
-    images = [image for row in rows for image in range(first[row], first[row + 1])]
+def _repeated(
+    prepared: Mapping[str, Any], distinct: Sequence[Chip], rows: Sequence[int]
+) -> dict[str, Any] | None:
+    """What was prepared of chips that come several times; None if a tensor does not come apart by chip.
+
+    Args:
+        prepared: Of the distinct chips.
+        distinct: Those chips.
+        rows: Which of them each row shows.
+    """
+    pictures = [len(chip.pictures) for chip in distinct]
+    patches = pictures
+    if "image_grid_thw" in prepared:  # Qwen-VL's pixel values are patches, of all images one after the other
+        sizes = torch.split(prepared["image_grid_thw"].prod(dim=1), pictures)
+        patches = [int(size.sum()) for size in sizes]
     visual = {}
-    for name, value in prepared.visual.items():
-        if not isinstance(value, torch.Tensor) or len(value) not in (first[-1], len(distinct)):
+    for name, value in prepared.items():
+        if not isinstance(value, torch.Tensor):
             return None
-        visual[name] = value[images if len(value) == first[-1] else rows]
-    per_token = {name: [values[row] for row in rows] for name, values in prepared.per_token.items()}
-    return Prefixes([prepared.ids[row] for row in rows], per_token, visual)
+        counts = (pictures, patches, [1] * len(distinct))
+        lengths = next((one for one in counts if sum(one) == len(value)), None)
+        if lengths is None:
+            return None
+        parts = torch.split(value, lengths)
+        visual[name] = torch.cat([parts[row] for row in rows])
+    return visual

@@ -255,7 +255,7 @@ def _outline(recipe: Recipe) -> tuple[Any, Any]:
 def _collator(recipe: Recipe, model: Any, processor: Any) -> Collator:
     as_text = recipe.coordinates == "text"
     lape = recipe.lape if as_text else add_position_tokens(processor, recipe.lape)
-    return Collator(processor, PositionCodec(lape), recipe.coordinates, packing_of(model))
+    return Collator(processor, PositionCodec(lape), recipe.coordinates, packing_of(model), share_images=True)
 
 
 def _mixture(recipe: Recipe, stage: StageConfig, data: Path) -> Mixture:

@@ -28,7 +28,8 @@ class TokenLimit:
     """
 
     def __init__(self, most: int | None = None) -> None:
-        self._most = torch.tensor(NO_LIMIT if most is None else most).share_memory_()
+        self._most = torch.tensor(NO_LIMIT if most is None else most)
+        self._most.share_memory_()  # type: ignore[no-untyped-call]
 
     @property
     def most(self) -> int | None:
@@ -92,9 +93,9 @@ def in_parts(
             more.
 
     Returns:
-        Makes a batch: `parts`; `items`, what each was made of; `asked`, the number of questions in them; `too_long`, that of questions that
-        did not fit; `left_out`, why chips are missing; `task_tokens`, tokens of the questions and answers by
-        task.
+        Makes a batch: `parts`; `items`, what each was made of; `asked`, the number of questions in them;
+        `too_long`, that of questions that did not fit; `left_out`, why chips are missing; `task_tokens`,
+        tokens of the questions and answers by task.
     """
     make = collate or collator
     limit = most if isinstance(most, TokenLimit) else TokenLimit(most)

@@ -307,7 +307,13 @@ class StageRun:
         """Put the trainer together."""
         stage = self._as_begun(processes)
         codec = PositionCodec(prepared.lape or self.recipe.lape)
-        collator = Collator(prepared.processor, codec, self.recipe.coordinates, packing_of(prepared.model))
+        collator = Collator(
+            prepared.processor,
+            codec,
+            self.recipe.coordinates,
+            packing_of(prepared.model),
+            share_images=not stage.word_alignment,  # which looks at features image by image
+        )
         arguments = trainer_arguments(self.recipe, stage, self.folder / RESUME, self.seed)
         words_only = self.recipe.coordinates != "text" and not prepared.lape
         data = self._draws(stage, processes, words_only)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from agrilape.config.recipe import Recipe, StageConfig
+from agrilape.model.shared_images import shared_images
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.precision import keep_cpu_attention_in_float32
 from agrilape.train.setup import prepare
@@ -67,7 +68,8 @@ def _pass(model: Any, criterion: AnswerCriterion, inputs: dict[str, Any], mixed:
         inputs.pop("image_times", None)
     scored, answered = inputs.pop("scored"), inputs.pop("answered")
     device = labels.device.type
-    with torch.autocast(device, torch.bfloat16, enabled=mixed):
+    shared = shared_images(model, inputs["input_ids"], inputs.pop("chip_of_row", None))
+    with shared, torch.autocast(device, torch.bfloat16, enabled=mixed):
         outputs = model(**inputs, logits_to_keep=scored, use_cache=False)
     loss = criterion(outputs.logits, labels[:, scored], targets[:, scored], len(answered), answered).loss
     loss.backward()  # type: ignore[no-untyped-call]

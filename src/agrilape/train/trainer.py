@@ -21,6 +21,7 @@ from agrilape.errors import AgrilapeError, DataError, RecipeError, doing
 from agrilape.files import write_json
 from agrilape.model import lape_of, parameter_groups
 from agrilape.model.gradients import GradientRecord
+from agrilape.model.shared_images import shared_images
 from agrilape.tokens.library_errors import explained, name_and_width
 from agrilape.train import checkpoints
 from agrilape.train.alignment import word_alignment
@@ -281,7 +282,9 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
             inputs.pop("image_times", None)
         labels, targets = labels[:, 1:], targets[:, 1:]
         scored, answered = inputs.pop("scored"), inputs.pop("answered")
-        outputs = model(**inputs, logits_to_keep=scored, use_cache=False)
+        shared = shared_images(self.model, inputs["input_ids"], inputs.pop("chip_of_row", None))
+        with shared:
+            outputs = model(**inputs, logits_to_keep=scored, use_cache=False)
         with torch.autocast(self.args.device.type, enabled=False):
             result = self.criterion(
                 outputs.logits, labels[:, scored], targets[:, scored], num_items_in_batch, answered

@@ -69,7 +69,8 @@ def test_a_batch_counts_its_questions_and_keeps_series_apart() -> None:
     assert [len(part["labels"]) for part in batch["parts"]] == [16, 2, 2]
     told = {"crop_in_box": 5 * 30}
     assert batch == {
-        "parts": batch["parts"], "items": batch["items"], "asked": 30, "too_long": 0, "left_out": [], "task_tokens": told
+        "parts": batch["parts"], "items": batch["items"], "asked": 30, "too_long": 0, "left_out": [],
+        "task_tokens": told,
     }  # fmt: skip
 
 
