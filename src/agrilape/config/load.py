@@ -417,6 +417,8 @@ def _contradictions(stage: StageConfig, recipe: Recipe) -> Iterator[tuple[str, s
         yield "only LAPE would train, but it is off", f"set {where}.enable_lape=true"
     if rates.lora is not None and not lora:
         yield "a learning rate for LoRA, but the model has none", "set model.lora_rank, e.g. to 16"
+    if recipe.model.quantisation is not None and not lora:
+        yield "a model in 4 bits does not train, and it has no LoRA", "set model.lora_rank, e.g. to 16"
     if rates.llm is not None and lora:
         yield (
             "the language model cannot train beside its LoRA",

@@ -252,7 +252,18 @@ class ModelConfig(Settings):
     )
     trust_remote_code: bool = Field(False, description="Run Python code that comes with a model of the hub.")
     lora_rank: int | None = Field(None, ge=1, description="LoRA on the language model (needs peft).")
+    quantisation: Literal["nf4"] | None = Field(
+        None, description="Keep the language model in 4 bits beside its LoRA (QLoRA; needs bitsandbytes)."
+    )
     seed: int = Field(0, description="Seed of a preset's random weights.")
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what came later and is not used: all that is trained already would be stale."""
+        content: dict[str, Any] = dump(self)
+        if self.quantisation is None:
+            content.pop("quantisation", None)
+        return content
 
 
 class EvaluationConfig(Settings):

@@ -9,7 +9,7 @@ A model with LoRA is saved as an adapter instead, see `agrilape.model.adapter`; 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,7 @@ def load_checkpoint(
     base: str | Path | None = None,
     trust_remote_code: bool = False,
     may_fetch: Collection[str] = (),
+    ready_base: Callable[[Any], None] | None = None,
 ) -> Checkpoint:
     """Load a checkpoint or adapter of agrilape, or any supported model.
 
@@ -115,6 +116,7 @@ def load_checkpoint(
         base: The base model of an adapter, if it is no longer where it was, or to have it fetched.
         trust_remote_code: Whether a model on the hub may bring code of its own, if it is named here.
         may_fetch: Hub models that may be fetched if an adapter names them as its base.
+        ready_base: Changes the base model in place before LAPE and LoRA are put onto it.
 
     Raises:
         ModelError: There is no loadable model, or what belongs to it is missing.
@@ -128,10 +130,14 @@ def load_checkpoint(
         weights = _base_of(folder, base or adapted, named)
         local = not named and is_on_hub(weights)
         model = load_weights(weights, dtype, trust_remote_code and named, only_local=local)
+        if ready_base:
+            ready_base(model)
         model, config = load_adapter(folder, model)
         processor = load_processor(folder)
     else:
         model = load_weights(found, dtype, trust_remote_code)
+        if ready_base:
+            ready_base(model)
         processor = load_processor(found, trust_remote_code)
         config = (read_lape(folder, model) if folder else None) or _merged(path, model)
     if folder and meta and config is None:

@@ -23,6 +23,7 @@ from agrilape.errors import DataError, RecipeError
 from agrilape.model import build_preset, load_processor, parameter_groups
 from agrilape.model.checkpoint import find_weights
 from agrilape.model.checkpoint_files import load_weights
+from agrilape.model.frozen_base import language_matrices
 from agrilape.tokens import Collator, PositionCodec, add_position_tokens, packing_of
 from agrilape.train.activations import Arithmetic, activation_bytes, logit_bytes, tokens_that_fit
 from agrilape.train.arguments import loader_processes, require_loggers
@@ -31,7 +32,6 @@ from agrilape.train.micro_batches import in_parts, spare_tokens
 from agrilape.train.optim import peak_rates
 from agrilape.train.precision import is_mixed
 from agrilape.train.sampling import TrainingSamples
-from agrilape.train.setup import lora_targets
 from agrilape.train.starting_model import going_on
 from agrilape.train.step_time import seconds_per_batch
 
@@ -227,7 +227,7 @@ def count_parameters(recipe: Recipe, stage: StageConfig, model: Any) -> dict[str
         str(name): sum(p.numel() for _, p in members) for name, members in parameter_groups(model).items()
     }
     if rank := recipe.model.lora_rank:
-        counts["lora"] = sum(rank * (m.in_features + m.out_features) for _, m in lora_targets(model))
+        counts["lora"] = sum(rank * (m.in_features + m.out_features) for _, m in language_matrices(model))
     if stage.enable_lape:
         embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
         tied = head.weight is embedding.weight if recipe.lape.tied is None else recipe.lape.tied

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from agrilape.config.lape import LapeConfig
-from agrilape.config.recipe import Recipe, StageConfig
+from agrilape.config.recipe import ModelConfig, Recipe, StageConfig
 from agrilape.errors import ModelError
 from agrilape.model import (
     attach,
@@ -20,8 +20,8 @@ from agrilape.model import (
     parameter_groups,
 )
 from agrilape.model.convert import convert, unmerge
+from agrilape.model.frozen_base import keep_projector_in_float32, language_matrices, quantise
 from agrilape.model.merge import merged_settings
-from agrilape.model.parameter_groups import group_of
 from agrilape.tokens import add_position_tokens
 from agrilape.train.gradient_checkpointing import recompute_layers
 from agrilape.train.optim import freeze, peak_rates
@@ -100,30 +100,32 @@ def add_lora(model: Any, rank: int) -> Any:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
         raise ModelError("lora_rank needs PEFT", "pip install agrilape[peft]") from error
-    names = [name for name, _ in lora_targets(model)]
+    names = [name for name, _ in language_matrices(model)]
     return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names))
-
-
-def lora_targets(model: Any) -> list[tuple[str, nn.Linear]]:
-    """The matrices of the language model's layers, by name."""
-    head = model.get_output_embeddings()
-    return [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module is not head and group_of(name) == "llm"
-    ]
 
 
 def _open(recipe: Recipe, start: Path | None) -> tuple[Any, Any]:
     config, dtype = recipe.model, getattr(torch, recipe.model.dtype)
+    ready, trusted = partial(_ready_base, config), config.trust_remote_code
     if start is not None:
         named = () if config.path is None else (config.path,)
-        checkpoint = load_checkpoint(start, dtype, None, config.trust_remote_code, may_fetch=named)
+        checkpoint = load_checkpoint(start, dtype, None, trusted, named, ready)
         return checkpoint.model, checkpoint.processor
     if config.path is None:
-        return build_preset(config.preset or "nano", config.seed)
-    checkpoint = load_checkpoint(config.path, dtype, trust_remote_code=config.trust_remote_code)
+        built = build_preset(config.preset or "nano", config.seed)
+        built.model.to(dtype)
+        ready(built.model)
+        return built
+    checkpoint = load_checkpoint(config.path, dtype, trust_remote_code=trusted, ready_base=ready)
     return _as_asked(recipe, checkpoint.model, checkpoint.processor), checkpoint.processor
+
+
+def _ready_base(config: ModelConfig, model: Any) -> None:
+    """Under LoRA, the base model is frozen, in few bytes, and all that trains is float32."""
+    if config.quantisation is not None:
+        quantise(model, getattr(torch, config.dtype))
+    if config.lora_rank is not None and config.dtype != "float32":
+        keep_projector_in_float32(model)
 
 
 def _as_asked(recipe: Recipe, model: Any, processor: Any) -> Any:
