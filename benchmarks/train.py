@@ -35,7 +35,6 @@ from agrilape.dataset.manifest import read_store
 from agrilape.dataset.mixture import Mixture
 from agrilape.model import lape_of, parameter_groups, save_checkpoint
 from agrilape.model.checkpoint_info import inspect_checkpoint
-from agrilape.pipeline import prepare_run
 from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train.arguments import trainer_arguments
 from agrilape.train.estimate import count_parameters
@@ -54,6 +53,13 @@ TARGETS = {"speed": 0.97, "loader": 5.0, "checkpoint": 0.02}
 def main() -> None:
     """Measure, print, and write what was asked for."""
     options = parse_options()
+    if options.config:
+        import train_large
+
+        with tempfile.TemporaryDirectory() as folder:
+            result = train_large.measure(options, Path(folder))
+        publish(options, f"train-{options.config}-{options.device}", result, train_large.render(result))
+        return
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         result = measure(options, Path(folder))
@@ -72,12 +78,21 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--batches", type=int, default=6, help="different batches")
     parser.add_argument("--rounds", type=int, default=8, help="how often each case trains on all batches")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--config", choices=("qwen2_5_vl_7b", "llava_onevision_7b"), help=(
+        "a 7B model with random weights on a GPU, see benchmarks/train_large.py"
+    ))  # fmt: skip
+    parser.add_argument("--cases", nargs="*", help="of these the ones named: lora qlora projector all")
+    parser.add_argument("--eager", action="store_true", help="with --config: layers are not compiled")
+    parser.add_argument("--tiny", action="store_true", help="few and narrow layers, to try the benchmark")
+    parser.add_argument("--strict", action="store_true", help="end at the first case that fails")
     add_options(parser)
     return parser.parse_args()
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All three measurements, below a folder for the data and the checkpoints."""
+    from agrilape.pipeline import prepare_run  # needs the geospatial libraries
+
     recipe = small_recipe(options, folder)
     prepare_run(recipe)
     trainers = build(recipe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import resource
@@ -29,7 +30,7 @@ from agrilape.errors import AgrilapeError, DataError, DiskError, RecipeError
 from agrilape.model import lape_of, load_checkpoint, parameter_groups
 from agrilape.model.checkpoint_info import inspect_checkpoint
 from agrilape.report import write_report
-from agrilape.tokens import Collator, PositionCodec, packing_of
+from agrilape.tokens import Collator, PositionCodec, TrainingItem, packing_of
 from agrilape.train import train_recipe
 from agrilape.train.estimate import estimate_recipe
 from agrilape.train.setup import prepare
@@ -277,6 +278,41 @@ def test_a_part_for_which_there_is_no_room_is_divided_and_its_step_made_again(
     assert "model.tokens_at_once" in said
     for stage in ("1-align", "2-warm"):
         same_losses(tmp_path, exact, stage)
+
+
+def test_a_model_in_four_bits_learns_and_its_adapter_loads_on_the_base_model_as_it_was(
+    data, tmp_path, monkeypatch
+) -> None:
+    stages = [s.model_dump(mode="json") for s in case.recipe(tmp_path).stages]
+    for stage in stages:
+        stage["learning_rates"] = {"lora": 1e-3, "projector": 1e-3}
+    model = {"lora_rank": 4, "quantisation": "nf4", "dtype": "bfloat16", "gradient_checkpointing": True}
+    recipe = case.recipe(tmp_path, stages=stages, model=model)
+    (first,) = train_recipe(recipe, tmp_path, data, only=["align"])[:1]
+    prepared = prepare(recipe, recipe.stages[1], first)
+    assert {str(p.dtype) for p in prepared.model.parameters() if p.requires_grad} == {"torch.float32"}
+    assert sum(p.dtype == torch.uint8 for p in prepared.model.parameters()) == 4 * 7
+    folder = train_recipe(recipe, tmp_path, data)[-1]
+    assert all(math.isfinite(row["loss"]) for row in log_of(tmp_path, "2-warm"))
+
+    four = prepare(recipe, recipe.stages[1], folder).model.eval()
+    with monkeypatch.context() as without:  # whoever uses the adapter need not have it
+        without.setitem(sys.modules, "bitsandbytes", None)
+        whole = load_checkpoint(folder)
+    assert {p.dtype for n, p in whole.model.named_parameters() if "lora" not in n and "lape" not in n} == {
+        torch.float32
+    }
+    shown = Collator(whole.processor, PositionCodec(whole.config))(
+        [TrainingItem(case.example(number), case.example(number).samples) for number in range(4)]
+    )
+    labels = shown.pop("labels")[:, 1:]
+    shown.pop("position_targets")
+    losses = []
+    for one in (four, whole.model):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            logits = one(**shown).logits[:, :-1].float()
+        losses.append(float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())))
+    assert losses[0] == pytest.approx(losses[1], rel=0.1), "4 bits round, no more"
 
 
 def test_two_processes_learn_what_one_learns(exact, data, tmp_path) -> None:

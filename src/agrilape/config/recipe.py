@@ -237,7 +237,9 @@ class ModelConfig(Settings):
         None,
         description="A Hugging Face model (hub id, folder), or a trained one: run, checkpoint, shipped:nano.",
     )
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the weights.")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Precision of the weights; beside LoRA of the frozen ones, others are float32."
+    )
     mixed_precision: Literal["auto", "off"] = Field(
         "auto", description="auto: train under bfloat16 autocast where the hardware is faster with it."
     )
@@ -255,14 +257,18 @@ class ModelConfig(Settings):
     quantisation: Literal["nf4"] | None = Field(
         None, description="Keep the language model in 4 bits beside its LoRA (QLoRA; needs bitsandbytes)."
     )
+    compile_layers: bool = Field(
+        False, description="Compile the language model's layers on a GPU: a minute per stage, faster steps."
+    )
     seed: int = Field(0, description="Seed of a preset's random weights.")
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what came later and is not used: all that is trained already would be stale."""
         content: dict[str, Any] = dump(self)
-        if self.quantisation is None:
-            content.pop("quantisation", None)
+        for name in ("quantisation", "compile_layers"):
+            if not getattr(self, name):
+                content.pop(name, None)
         return content
 
 

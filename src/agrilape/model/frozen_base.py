@@ -47,9 +47,7 @@ def quantise(model: Any, compute: torch.dtype) -> None:
     try:
         from bitsandbytes.nn import Linear4bit, Params4bit
     except ImportError as error:
-        raise ModelError(
-            "model.quantisation needs bitsandbytes", "pip install 'agrilape[qlora]'"
-        ) from error
+        raise ModelError("model.quantisation needs bitsandbytes", "pip install 'agrilape[qlora]'") from error
     device = PartialState().device
     for name, matrix in language_matrices(model):
         kept = matrix.weight.detach()

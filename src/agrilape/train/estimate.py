@@ -23,7 +23,7 @@ from agrilape.errors import DataError, RecipeError
 from agrilape.model import build_preset, load_processor, parameter_groups
 from agrilape.model.checkpoint import find_weights
 from agrilape.model.checkpoint_files import load_weights
-from agrilape.model.frozen_base import language_matrices
+from agrilape.model.frozen_base import NF4_BYTES, language_matrices
 from agrilape.tokens import Collator, PositionCodec, add_position_tokens, packing_of
 from agrilape.train.activations import Arithmetic, activation_bytes, logit_bytes, tokens_that_fit
 from agrilape.train.arguments import loader_processes, require_loggers
@@ -85,6 +85,8 @@ def missing_extras(recipe: Recipe) -> list[str]:
     found = []
     if recipe.model.lora_rank is not None and find_spec("peft") is None:
         found.append("lora_rank needs PEFT: pip install 'agrilape[peft]'")
+    if recipe.model.quantisation is not None and find_spec("bitsandbytes") is None:
+        found.append("quantisation needs bitsandbytes: pip install 'agrilape[qlora]'")
     try:
         require_loggers(recipe.report_to)
     except RecipeError as error:
@@ -92,19 +94,23 @@ def missing_extras(recipe: Recipe) -> list[str]:
     return found
 
 
-def estimate_recipe(recipe: Recipe, data: Path, gpu: int | None = None) -> list[Estimate]:
+def estimate_recipe(
+    recipe: Recipe, data: Path, gpu: int | None = None, outline: tuple[Any, Any] | None = None
+) -> list[Estimate]:
     """Estimate every stage of a recipe.
 
     Args:
         recipe: What would be trained.
         data: Folder of the prepared data sets; lengths and times are left out where they are missing.
         gpu: Bytes of the GPU for which memory is estimated, here or not; times are those of this machine.
+        outline: The model, of which only shapes are read, and its processor; None: those of the recipe.
 
     Raises:
         ModelError: The model's configuration or processor cannot be read.
     """
-    recipe = going_on(recipe, fetch=True)
-    model, processor = _outline(recipe)
+    if outline is None:
+        recipe = going_on(recipe, fetch=True)
+    model, processor = outline or _outline(recipe)
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     device = accelerator or torch.device("cpu")
     mixed = is_mixed(recipe.model, device)
@@ -138,11 +144,12 @@ def _stage(
     counts = count_parameters(recipe, stage, model)
     trained = {name: counts[name] for name in peak_rates(stage.learning_rates, stage.enable_lape)}
     chips = stage.steps * stage.batch_size * stage.gradient_accumulation
-    width = _width(recipe)
+    held = weight_bytes(recipe, counts, model)
+    trains = sum(held[name] for name in trained)
     memory = {
         "process": PROCESS_BYTES + LOADER_BYTES * loader_processes() * arithmetic.on_cpu,
-        "weights": sum(counts.values()) * width,
-        "training": sum(trained.values()) * 3 * width,
+        "weights": sum(held.values()),
+        "training": 3 * trains,
     }
     tokens = questions = seconds = None
     epochs: dict[str, float] = {}
@@ -168,10 +175,10 @@ def _stage(
             if measured
             else 6 * sum(counts.values()) * tokens * chips / (speed * EFFICIENCY)
         )
-    saved = trained if recipe.model.lora_rank else counts
+    saved = trains if recipe.model.lora_rank else sum(held.values())
     return Estimate(
         stage.name, counts, trained, tokens, questions, stage.steps, chips, epochs,
-        sum(saved.values()) * width, memory, seconds,
+        saved, memory, seconds,
     )  # fmt: skip
 
 
@@ -208,6 +215,10 @@ def what_to_set(recipe: Recipe, estimate: Estimate, gpu: int) -> str | None:
         return "set model.lora_rank=16 and train `lora` in place of `llm` (learning_rates)"
     if "vision" in estimate.trained:
         return f"leave `vision` out of stages.{estimate.stage}.learning_rates"
+    if config.lora_rank and config.dtype == "float32":
+        return "set model.dtype=bfloat16: beside LoRA, of the frozen weights alone"
+    if config.lora_rank and config.quantisation is None:
+        return "set model.quantisation=nf4 (QLoRA)"
     if estimate.memory["weights"] > gpu:
         return "take a smaller model, or share it among GPUs: recipes/accelerate/fsdp2.yaml"
     if config.dtype == "float32" and estimate.memory["weights"] > gpu // 2:
@@ -234,6 +245,23 @@ def count_parameters(recipe: Recipe, stage: StageConfig, model: Any) -> dict[str
         rows = 2 * recipe.lape.num_spatial_tokens + recipe.lape.num_temporal_tokens
         counts["lape"] = rows * embedding.weight.shape[1] * (1 if tied else 2)
     return {name: count for name, count in counts.items() if count}
+
+
+def weight_bytes(recipe: Recipe, counts: Mapping[str, int], model: Any) -> dict[str, int]:
+    """Bytes of the weights by group: LAPE is float32, and beside LoRA so is all but what is frozen.
+
+    Args:
+        recipe: Settings.
+        counts: Parameters by group, see `count_parameters`.
+        model: The base model, of which only shapes are read.
+    """
+    width, adapted = _width(recipe), recipe.model.lora_rank is not None
+    wide = {"lape", "lora", "projector"} if adapted else {"lape"}
+    held = {name: count * (4 if name in wide else width) for name, count in counts.items()}
+    if recipe.model.quantisation is not None:
+        narrowed = sum(module.weight.numel() for _, module in language_matrices(model))
+        held["llm"] -= int(narrowed * (width - NF4_BYTES))
+    return held
 
 
 def _outline(recipe: Recipe) -> tuple[Any, Any]:

@@ -71,7 +71,9 @@ def free_bytes(device: torch.device) -> int | None:
     return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
 
 
-def most_tokens(config: ModelConfig, model: nn.Module, device: torch.device, sees: bool) -> int | None:
+def most_tokens(
+    config: ModelConfig, model: nn.Module, device: torch.device, sees: bool, free: int | None = None
+) -> int | None:
     """Most tokens of a part of a batch, padding included; None: any number.
 
     Args:
@@ -79,8 +81,9 @@ def most_tokens(config: ModelConfig, model: nn.Module, device: torch.device, see
         model: Set up for the stage; parts of it that are not on the device yet are taken to go there.
         device: Where it trains.
         sees: Does the vision tower train?
+        free: Bytes that may be used; None: all that are free on the device.
     """
-    free = free_bytes(device)
+    free = free_bytes(device) if free is None else free
     if config.tokens_at_once is not None or free is None:
         return config.tokens_at_once
     mixed = is_mixed(config, device)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 
 from agrilape.config.lape import LapeConfig
 from agrilape.config.recipe import ModelConfig, Recipe, StageConfig
@@ -23,8 +24,10 @@ from agrilape.model.convert import convert, unmerge
 from agrilape.model.frozen_base import keep_projector_in_float32, language_matrices, quantise
 from agrilape.model.merge import merged_settings
 from agrilape.tokens import add_position_tokens
+from agrilape.train.acceleration import speed_up
 from agrilape.train.gradient_checkpointing import recompute_layers
 from agrilape.train.optim import freeze, peak_rates
+from agrilape.train.precision import is_mixed
 from agrilape.train.starting_model import wants_lape
 
 
@@ -57,7 +60,18 @@ def prepare(recipe: Recipe, stage: StageConfig, start: Path | None) -> StageSetu
         stage: The stage.
         start: Checkpoint to start from; None: the base model.
     """
-    model, processor = _open(recipe, start)
+    return set_up(recipe, stage, *_open(recipe, start))
+
+
+def set_up(recipe: Recipe, stage: StageConfig, model: Any, processor: Any) -> StageSetup:
+    """Set a model up for a stage.
+
+    Args:
+        recipe: Settings.
+        stage: The stage.
+        model: The base model, see `ready_base`, or one that was set up before; changed in place.
+        processor: Its processor, which gets the position tokens.
+    """
     if recipe.model.lora_rank is not None and not is_adapted(model):
         model = add_lora(model, recipe.model.lora_rank)
     on = uses_lape(recipe, stage)
@@ -68,6 +82,8 @@ def prepare(recipe: Recipe, stage: StageConfig, start: Path | None) -> StageSetu
         lape.enabled = on
     if recipe.model.gradient_checkpointing:
         recompute_layers(model)
+    if PartialState().device.type == "cuda":
+        speed_up(model, recipe.model.compile_layers, is_mixed(recipe.model, PartialState().device))
     peaks = peak_rates(stage.learning_rates, lape=on)
     freeze(parameter_groups(model), peaks)
     return StageSetup(model, processor, lape.config if lape is not None and on else None, peaks)
@@ -106,7 +122,7 @@ def add_lora(model: Any, rank: int) -> Any:
 
 def _open(recipe: Recipe, start: Path | None) -> tuple[Any, Any]:
     config, dtype = recipe.model, getattr(torch, recipe.model.dtype)
-    ready, trusted = partial(_ready_base, config), config.trust_remote_code
+    ready, trusted = partial(ready_base, config), config.trust_remote_code
     if start is not None:
         named = () if config.path is None else (config.path,)
         checkpoint = load_checkpoint(start, dtype, None, trusted, named, ready)
@@ -120,8 +136,13 @@ def _open(recipe: Recipe, start: Path | None) -> tuple[Any, Any]:
     return _as_asked(recipe, checkpoint.model, checkpoint.processor), checkpoint.processor
 
 
-def _ready_base(config: ModelConfig, model: Any) -> None:
-    """Under LoRA, the base model is frozen, in few bytes, and all that trains is float32."""
+def ready_base(config: ModelConfig, model: Any) -> None:
+    """Change a base model in place: under LoRA it is frozen, in few bytes, and all that trains is float32.
+
+    Args:
+        config: Settings of the model.
+        model: Without LAPE and LoRA, in the type that the settings name.
+    """
     if config.quantisation is not None:
         quantise(model, getattr(torch, config.dtype))
     if config.lora_rank is not None and config.dtype != "float32":

@@ -145,7 +145,7 @@ def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:
             **recipe.model_dump(
                 mode="json",
                 include={"seed", "model"},
-                exclude={"model": {"gradient_checkpointing", "tokens_at_once"}},
+                exclude={"model": {"gradient_checkpointing", "tokens_at_once", "compile_layers"}},
             ),
         }
         if met_lape:

@@ -12,6 +12,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from agrilape.model import Checkpoint
+from agrilape.train.acceleration import slowed_down
 from agrilape.train.log import keep_rows
 
 CURVE = "curve.jsonl"
@@ -51,7 +52,8 @@ class ValidationCallback(TrainerCallback):  # type: ignore[misc]  # Any: transfo
         if step % self.watch.every and step != args.max_steps:
             return
         began = time.perf_counter()
-        row = {"step": step, **self.watch.look(self.checkpoint)}
+        with slowed_down(self.checkpoint.model):
+            row = {"step": step, **self.watch.look(self.checkpoint)}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         self._seconds += time.perf_counter() - began
