@@ -14,7 +14,14 @@ from agrilape.errors import DataError
 from agrilape.tokens.chat import Chat, image_times
 from agrilape.tokens.codec import PositionCodec
 from agrilape.tokens.grammar import Coordinates
-from agrilape.tokens.packing import IGNORED, PackedSequence, grid_positions, pad, question_mask, question_positions
+from agrilape.tokens.packing import (
+    IGNORED,
+    PackedSequence,
+    grid_positions,
+    pad,
+    question_mask,
+    question_positions,
+)
 from agrilape.tokens.prefix import Prefixes, distinct_chips, picture_sizes, read_prefixes
 
 Batch: TypeAlias = dict[str, Any]  # tensors, by the name of the model's argument
@@ -125,7 +132,7 @@ class Collator:
     def _fitting_rows(self, asked: list[_Asked]) -> tuple[list[PackedSequence], Prefixes, list[Chip]]:
         """Rows of the questions that fit; a chip of which none does is left out with its images."""
         prefixes = self._prefixes(asked)
-        rows = [Row(list(ids)) for ids in prefixes.ids]
+        rows = [PackedSequence(list(ids)) for ids in prefixes.ids]
         fitting: list[_Asked] = []
         for row, (chip, samples) in zip(rows, asked, strict=True):
             fits = [sample for sample in samples if self._ask(row, sample)]
