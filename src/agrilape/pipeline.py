@@ -101,6 +101,14 @@ def calibrate_run(recipe: Recipe) -> Any:
         return calibrate(recipe, recipe.output)
 
 
+def probe_run(recipe: Recipe, limit: int) -> dict[str, Any]:
+    """Read what the last checkpoint's features say of greenness, crop and peak date; returns the scores."""
+    from agrilape.evaluate.probing.probe import probe_run as probe
+
+    with run_locked(recipe.output):
+        return probe(recipe, recipe.output, limit)
+
+
 def report_run(run: Path) -> Path:
     """Write the report page of a run folder."""
     from agrilape.report import write_report

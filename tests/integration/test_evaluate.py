@@ -21,6 +21,8 @@ from agrilape.evaluate.calibrator import NAME, read_calibrator
 from agrilape.evaluate.evaluation import image_free_answers
 from agrilape.evaluate.inference import Answerer, Decoding
 from agrilape.evaluate.predictions import read_rows
+from agrilape.evaluate.probing.model_features import LAYERS
+from agrilape.evaluate.probing.probe import probe_run
 from agrilape.geo.shapes import Box
 from agrilape.model import lape_of, load_checkpoint
 
@@ -322,3 +324,26 @@ def test_questions_that_share_an_image_are_answered_as_each_by_itself(checkpoint
         (alone,) = answerer([(chip, sample)])
         assert one.text == alone.text
         assert one.confidence == pytest.approx(alone.confidence, abs=2e-4)
+
+
+def test_a_run_is_probed(tmp_path, monkeypatch):
+    """Random weights and noise: what the questions hold is read; a peak that never varies is not."""
+    series = [repeated(evaluate_case.example(3 * number), number) for number in range(8)]
+    monkeypatch.setattr(evaluate_case, "EXAMPLES", series)
+    make_run(tmp_path)
+    found = probe_run(recipe(tmp_path), tmp_path)
+    assert found["measures"] == {"greenness": "explained", "crop": "accuracy"}
+    assert found == json.loads((tmp_path / "probe.json").read_text())
+    assert set(found["scores"]) == {"no features", "shown colours", *LAYERS}
+    assert found["scores"]["no features"]["greenness"]["value"] == 0
+    assert found["scores"]["vision tower"]["crop"]["n"] == 32
+    assert set(found["versus_tower"][LAYERS[-1]]) == set(found["measures"])
+    with pytest.raises(RecipeError, match="fewer than 20 questions"):
+        probe_run(recipe(tmp_path), tmp_path, limit=2)
+
+
+def repeated(example, number):
+    """The questions of a chip four times, about one of two crops."""
+    crop = {"crop": ("maize", "oats")[number % 2]}
+    samples = [replace(one, id=f"{one.id}-{i}", truth=crop) for i in range(4) for one in example.samples]
+    return replace(example, samples=tuple(samples))
