@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from agrilape.config.former_names import first_task, present_task
@@ -34,6 +35,7 @@ from agrilape.files import whole_file
 from agrilape.geo.georeference import Georeference
 
 ROWS_PER_GROUP = 32
+_CROP = r'"crop":(?P<crop>"(?:[^"\\]|\\.)+")'  # of a truth, which `_dump` wrote
 CACHE_BYTES = 1 << 30
 FACTS = "agrilape"  # key of what `write_rows` is given about a file
 CACHE_CHIPS = 2048  # of some 0.1 MB each
@@ -205,11 +207,41 @@ class Store(LazyExamples):
             ]
         return found
 
-    def grids(self) -> Iterator[Georeference | None]:
-        """Where each chip lies on the map, without reading any image."""
+    def grids(self) -> list[Georeference]:
+        """Grids of chips that have a place on the map, one for each size of pixel; no image is read."""
+        found: dict[tuple[object, ...], Georeference] = {}
         for file in self.files:
             column = _open(file).read(columns=["georeference"], use_threads=False)["georeference"]
-            yield from (georeference_from_json(json.loads(text)) for text in column.to_pylist())
+            for text in column.unique().to_pylist():
+                grid = georeference_from_json(json.loads(text))
+                if grid is not None:
+                    a, b, _, d, e, f = tuple(grid.transform)[:6]
+                    band = round(f) if abs(f) <= 90 else 0  # degrees are shorter further north
+                    found.setdefault((grid.crs, a, b, d, e, band), grid)
+        return list(found.values())
+
+    def stated_pixel_sizes(self) -> list[float]:
+        """What the metadata of chips say of the ground that a pixel, as shown, is long; no image is read."""
+        found: set[float] = set()
+        for file in self.files:
+            column = _open(file).read(columns=["meta"], use_threads=False)["meta"]
+            found |= {
+                float(size) for text in column.unique().to_pylist() if (size := json.loads(text).get("gsd_m"))
+            }
+        return sorted(found)
+
+    def crops(self) -> Counter[tuple[str, str | None]]:
+        """Number of samples of each task and crop that they are about; no image is read."""
+        found: Counter[tuple[str, str | None]] = Counter()
+        names = [f"samples.list.element.{name}" for name in ("task", "truth")]
+        for file in self.files:
+            samples = _open(file).read(columns=names, use_threads=False)["samples"].combine_chunks().flatten()
+            crops = pc.struct_field(pc.extract_regex(samples.field("truth"), _CROP), "crop")
+            table = pa.table({"task": samples.field("task"), "crop": crops})
+            for row in table.group_by(["task", "crop"]).aggregate([([], "count_all")]).to_pylist():
+                crop = None if row["crop"] is None else str(json.loads(row["crop"]))
+                found[present_task(row["task"]), crop] += row["count_all"]
+        return found
 
     def samples(self) -> Iterator[tuple[Sample, ...]]:
         """The samples of each chip in order, without reading any image."""

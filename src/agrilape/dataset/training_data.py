@@ -29,7 +29,7 @@ class TaughtWith(Settings):
     language: str = Field("en", description="Language of questions and answers.")
     metadata: tuple[Fact, ...] = Field((), description="Facts that every question began with.")
     gsd_m: tuple[float, float] | None = Field(
-        None, description="Least and largest side of a chip's pixel on the ground; null: no chip has a place."
+        None, description="Least and largest side of a chip's pixel on the ground; null: not known."
     )
     crops: dict[str, int] = Field({}, description="Number of training questions about each crop.")
 
@@ -75,12 +75,13 @@ def describe_data_set(folder: Path, only: Iterable[str] | None = None) -> Taught
     wanted = None if only is None else set(only)
     tasks: Counter[str] = Counter()
     crops: Counter[str] = Counter()
-    for task, truth in (one for chip in store.truths() for one in chip):
+    for (task, crop), count in store.crops().items():
         if wanted is None or task in wanted:
-            tasks[task] += 1
-            crops.update([str(truth["crop"])] if truth.get("crop") else [])
-    sizes = [grid.gsd_m for grid in store.grids() if grid is not None]
+            tasks[task] += count
+            crops.update({crop: count} if crop else {})
     config = manifest.config
+    reduced = min((config.image_size or config.chip) / config.chip, 1.0)
+    sizes = [grid.gsd_m for grid in store.grids()] or [size * reduced for size in store.stated_pixel_sizes()]
     return TaughtWith(
         name=manifest.name,
         tasks=dict(sorted(tasks.items())),
