@@ -16,7 +16,7 @@ def main() -> None:
     No failure shows a traceback, unless `AGRILAPE_DEBUG=1` asks for it. Status 1: a problem that the user can
     solve; 2: the command line itself; 70: what nobody planned; 130 and 143: interrupted, ended.
     """
-    from agrilape.cli.errors import report
+    from agrilape.cli.failures import report
     from agrilape.cli.interrupt import mend_streams, quiet_threads, require_folder, signals
 
     mend_streams()

@@ -13,7 +13,7 @@ from shapely.geometry import Polygon as ShapelyPolygon
 from agrilape.dataset.tasks import MAP_TASKS
 from agrilape.evaluate.metrics.arrays import Floats, floats
 from agrilape.evaluate.metrics.boxes import as_boxes
-from agrilape.evaluate.metrics.text import exact_match, find_name, find_number, normalised
+from agrilape.evaluate.metrics.captions import exact_match, find_name, find_number, normalised
 from agrilape.evaluate.predictions import Prediction, plain_text, shapes
 from agrilape.geo.shapes import Box, Instant, Part, Polygon, Shape, Span
 

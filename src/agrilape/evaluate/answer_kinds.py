@@ -16,14 +16,14 @@ from agrilape.dataset.tasks import AnswerKind
 from agrilape.evaluate import answer_arrays
 from agrilape.evaluate.answer_arrays import Rows
 from agrilape.evaluate.metric import Columns, Metric, error, mean, share, sums_of
-from agrilape.evaluate.metrics import crops, delineation, quantities, text
+from agrilape.evaluate.metrics import captions, crops, delineation, quantities
 from agrilape.evaluate.metrics.arrays import Floats, divide, floats
 from agrilape.evaluate.metrics.boxes import box_iou, box_iou_matrices, box_overlap
 from agrilape.evaluate.metrics.intervals import Statistic, per_sample
 from agrilape.evaluate.metrics.matching import count_matches, f1_score, precision, recall
-from agrilape.evaluate.metrics.place import box_centres, position_error_m
 from agrilape.evaluate.metrics.polygons import polygon_iou, polygon_iou_matrices, scaled
-from agrilape.evaluate.metrics.space_time import prism_iou
+from agrilape.evaluate.metrics.position import box_centres, position_error_m
+from agrilape.evaluate.metrics.spatiotemporal import prism_iou
 from agrilape.evaluate.metrics.time import date_error_days, temporal_iou
 from agrilape.evaluate.predictions import Prediction, plain_text, shapes
 from agrilape.geo.shapes import Box, Instant, Polygon, Span
@@ -197,7 +197,7 @@ def _of_margins(statistic: Callable[[Floats], Floats]) -> Statistic:
 
 def _exact_text(rows: Rows) -> Floats:
     pairs = ((plain_text(row.prediction), plain_text(row.answer)) for row in rows)
-    return floats([text.exact_match(*pair) for pair in pairs])
+    return floats([captions.exact_match(*pair) for pair in pairs])
 
 
 def _refused(rows: Rows) -> Floats:
@@ -267,11 +267,11 @@ GROWTH_STAGE: Kind = (
 
 
 def _bleu_counts(rows: Rows) -> Floats:
-    return text.bleu_counts(*_captions(rows))
+    return captions.bleu_counts(*_captions(rows))
 
 
 def _rouge(rows: Rows) -> Floats:
-    return text.rouge_l_each(*_captions(rows))
+    return captions.rouge_l_each(*_captions(rows))
 
 
 def _captions(rows: Rows) -> tuple[list[str], list[list[str]]]:
@@ -279,13 +279,13 @@ def _captions(rows: Rows) -> tuple[list[str], list[list[str]]]:
 
 
 def _word_f1(rows: Rows) -> Floats:
-    return floats([text.word_f1(plain_text(row.prediction), plain_text(row.answer)) for row in rows])
+    return floats([captions.word_f1(plain_text(row.prediction), plain_text(row.answer)) for row in rows])
 
 
 CAPTION: Kind = (
     mean("word_f1", _word_f1),
     replace(mean("rouge_l", _rouge), package="rouge_score"),
-    Metric("bleu", _bleu_counts, text.bleu_of_counts, package="sacrebleu"),
+    Metric("bleu", _bleu_counts, captions.bleu_of_counts, package="sacrebleu"),
 )
 
 

@@ -12,11 +12,11 @@ from agrilape import __version__
 from agrilape.dataset.tasks import MAP_TASKS, TASKS
 from agrilape.files import write_text
 from agrilape.report.answers import galleries
-from agrilape.report.calibration import reliability_chart
 from agrilape.report.comparison import compare_runs
 from agrilape.report.drawing import SIDE
 from agrilape.report.figures import training_charts
 from agrilape.report.maps import map_pictures
+from agrilape.report.reliability_chart import reliability_chart
 from agrilape.report.run_folder import Run, read_run
 from agrilape.report.run_summary import data_sets, limits, stability, stage_rows
 from agrilape.report.score_map import error_maps

@@ -15,7 +15,7 @@ from agrilape.dataset.tasks import TASKS
 from agrilape.errors import DataError, RecipeError
 from agrilape.evaluate.calibrator import UNCALIBRATED, Calibrator
 from agrilape.evaluate.inference import Decoding, predict_samples
-from agrilape.evaluate.metrics.text import find_number
+from agrilape.evaluate.metrics.captions import find_number
 from agrilape.evaluate.predictions import Prediction
 from agrilape.model import Checkpoint
 from agrilape.serve.features import Found, determination, features_of

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agrilape.errors import DataError
-from agrilape.io.tables import Table, read_csv
+from agrilape.io.csv_text import Table, read_csv
 from agrilape.sources.columns import NOTHING, is_nothing, known_column
 
 # Names of EuroCrops' hierarchy (HCAT) that do not read as plain English, the longest first.

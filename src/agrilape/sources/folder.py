@@ -16,7 +16,7 @@ from agrilape.sources.grouping import Problem, group_places, scene_folder
 from agrilape.sources.labels import is_parcels, label_picture, label_scene
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.masks import is_mask
-from agrilape.sources.pictures import PictureFrame
+from agrilape.sources.picture_frame import PictureFrame
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.scene import Scene
 from agrilape.sources.scene_json import SceneMetadata, read_scene_metadata

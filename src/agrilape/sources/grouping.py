@@ -13,8 +13,8 @@ from agrilape.sources.band_hints import sensor_of_names
 from agrilape.sources.bands import BandHints, name_in_stem, unread_name, word_role
 from agrilape.sources.cubes import inspect_cube
 from agrilape.sources.discovery import CUBE_SUFFIXES, RASTER_SUFFIXES
+from agrilape.sources.filename_dates import dates_in_names
 from agrilape.sources.layers import RasterFile, SiblingFiles
-from agrilape.sources.name_dates import dates_in_names
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.scene_json import ReadOptions
 from agrilape.sources.sensors import sensor_in

@@ -13,7 +13,7 @@ from affine import Affine
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
-from agrilape.io.tables import read_csv
+from agrilape.io.csv_text import read_csv
 from agrilape.sources.crop_names import crop_names, read_crop_table
 from agrilape.sources.discovery import find_files
 from agrilape.sources.layers import Grid

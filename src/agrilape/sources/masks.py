@@ -18,8 +18,8 @@ from shapely.geometry import shape
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import apply_affine
+from agrilape.io.csv_text import read_csv
 from agrilape.io.gdal import open_raster
-from agrilape.io.tables import read_csv
 from agrilape.sources.columns import plain_name, read_number
 from agrilape.sources.crop_names import plain_crop
 from agrilape.sources.layers import Grid

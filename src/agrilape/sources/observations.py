@@ -16,7 +16,7 @@ import shapely
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference, parse_crs
-from agrilape.io.tables import read_csv
+from agrilape.io.csv_text import read_csv
 from agrilape.sources.columns import first_of, is_nothing, plain_name, read_numbers
 from agrilape.sources.crop_names import plain_crop
 from agrilape.sources.date_columns import DateOrder, read_dates

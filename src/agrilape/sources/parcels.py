@@ -16,7 +16,7 @@ import shapely
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
-from agrilape.sources import cdl
+from agrilape.sources import cropland_data_layer
 from agrilape.sources.columns import known_column, plain_name, read_numbers
 from agrilape.sources.crop_names import are_words, plain_crop, unnamed_code
 from agrilape.sources.date_columns import DateOrder, read_dates
@@ -180,7 +180,7 @@ class _Columns:
 
 def _of_year(names: Sequence[str], year: int | None) -> str | None:
     """The column with the crops of a year among those of several, such as CDL2021; else the latest one's."""
-    yearly = {int(match[1]): name for name in names if (match := cdl.YEARLY.fullmatch(name))}
+    yearly = {int(match[1]): name for name in names if (match := cropland_data_layer.YEARLY.fullmatch(name))}
     return yearly.get(year or 0, yearly[max(yearly)] if yearly else None)
 
 
@@ -245,8 +245,8 @@ def _crops(
             f"no column is known to hold the crop; state `crop_column` in scene.json, one of: {names}"
         ]
     said = facts[columns.crop].tolist()
-    yearly = cdl.YEARLY.fullmatch(columns.crop)
-    table = {**cdl.CROPS, **(crops or {})} if yearly else crops
+    yearly = cropland_data_layer.YEARLY.fullmatch(columns.crop)
+    table = {**cropland_data_layer.CROPS, **(crops or {})} if yearly else crops
     words = are_words(said)
     notes = [f"the crop is that of column {columns.crop}"] if yearly else []
     unnamed = Counter(code for name in said if (code := unnamed_code(name, table, words)))

@@ -16,7 +16,7 @@ from agrilape.config.recipe import DatasetConfig
 from agrilape.dataset.manifest import read_manifest
 from agrilape.errors import DataError
 from agrilape.locks import locked
-from agrilape.study.keys import dataset_key
+from agrilape.study.content_keys import dataset_key
 
 FINISHED = "stage.json"
 

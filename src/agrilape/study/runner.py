@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agrilape.console import progress, say, warn
 from agrilape.study.cache import prepared
-from agrilape.study.keys import dataset_key
+from agrilape.study.content_keys import dataset_key
 from agrilape.study.launch import Launcher
 from agrilape.study.plan import SettingValues
 from agrilape.study.run_recipes import Run, test_runs, tune_runs

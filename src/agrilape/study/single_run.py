@@ -29,7 +29,7 @@ from agrilape.locks import locked
 from agrilape.model import Checkpoint
 from agrilape.model.checkpoint_info import inspect_checkpoint
 from agrilape.study.cache import FINISHED, data_place, link_data, shared_stage
-from agrilape.study.keys import MAKES_MAPS, MAKES_RUNS, code_key, digest_of, run_key, stage_key
+from agrilape.study.content_keys import MAKES_MAPS, MAKES_RUNS, code_key, digest_of, run_key, stage_key
 from agrilape.study.plan import Curve
 from agrilape.study.results import FORMAT, Json, read_record, score_record, training_record, write_record
 from agrilape.study.run_recipes import Run, siblings

@@ -26,7 +26,7 @@ from agrilape import __version__
 from agrilape.config import Recipe
 from agrilape.errors import RecipeError
 from agrilape.evaluate.metric_sums import metric_named
-from agrilape.study.keys import MAKES_RUNS, code_key
+from agrilape.study.content_keys import MAKES_RUNS, code_key
 from agrilape.study.plan import SettingValues, StudyPlan, candidates, load_plan
 from agrilape.study.results import FORMAT, Json, read_record, score_of, write_record
 from agrilape.study.run_recipes import Run, recipe_of, test_runs, tune_runs

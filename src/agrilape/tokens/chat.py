@@ -18,9 +18,9 @@ from transformers import PaliGemmaProcessor
 from agrilape.dataset.types import Chip, Sample
 from agrilape.errors import ModelError
 from agrilape.geo.shapes import Instant, Part
-from agrilape.tokens.codec import PositionCodec
 from agrilape.tokens.grammar import Coordinates, render, spell
 from agrilape.tokens.library_errors import rendered
+from agrilape.tokens.position_codec import PositionCodec
 from agrilape.tokens.vocabulary import tokenizer_of
 
 _QUESTION, _ANSWER = "QQQuestionQQ", "AAAnswerAA"  # stand-ins that show where a template puts the words

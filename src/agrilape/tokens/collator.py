@@ -12,8 +12,8 @@ import torch
 from agrilape.dataset.types import Chip, Example, Sample
 from agrilape.errors import DataError
 from agrilape.tokens.chat import Chat, image_times
-from agrilape.tokens.codec import PositionCodec
 from agrilape.tokens.grammar import Coordinates
+from agrilape.tokens.image_prefix import Prefixes, distinct_chips, picture_sizes, read_prefixes
 from agrilape.tokens.packing import (
     IGNORED,
     PackedSequence,
@@ -22,7 +22,7 @@ from agrilape.tokens.packing import (
     question_mask,
     question_positions,
 )
-from agrilape.tokens.prefix import Prefixes, distinct_chips, picture_sizes, read_prefixes
+from agrilape.tokens.position_codec import PositionCodec
 
 Batch: TypeAlias = dict[str, Any]  # tensors, by the name of the model's argument
 _Asked: TypeAlias = tuple[Chip, Sequence[Sample]]

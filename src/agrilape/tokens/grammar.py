@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from agrilape.config.lape import Axis, LapeConfig
 from agrilape.geo.shapes import Box, Instant, Part, Point, Polygon, Shape, Span
-from agrilape.tokens.codec import TOKEN_NAMES, PositionCodec, nearest
+from agrilape.tokens.position_codec import TOKEN_NAMES, PositionCodec, nearest
 
 Coordinates: TypeAlias = Literal["position_tokens", "text"]
 NUMERAL_DIGITS = 3

@@ -9,7 +9,7 @@ from tokenizers import AddedToken
 
 from agrilape.config.lape import AXES, Axis, LapeConfig
 from agrilape.errors import ModelError
-from agrilape.tokens.codec import PositionCodec
+from agrilape.tokens.position_codec import PositionCodec
 
 
 def tokenizer_of(processor: Any) -> Any:

@@ -14,7 +14,7 @@ from agrilape.config.load import dump_recipe
 from agrilape.config.recipe import DatasetConfig
 from agrilape.errors import RecipeError
 from agrilape.evaluate.suites import load_suite
-from agrilape.study.keys import digest_of, run_key
+from agrilape.study.content_keys import digest_of, run_key
 from agrilape.study.plan import load_plan
 from agrilape.train.stages import fingerprints
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agrilape.evaluate.metrics import place, quantities, space_time
+from agrilape.evaluate.metrics import position, quantities, spatiotemporal
 from agrilape.evaluate.metrics import time as times
 
 NAN = np.nan
@@ -21,9 +21,9 @@ def test_counts():
 
 
 def test_position_error_in_metres():
-    error = place.position_error_m([[0.5, 0.5], [NAN, NAN]], [[0.2, 0.9], [0.5, 0.5]], [1000, 500])
+    error = position.position_error_m([[0.5, 0.5], [NAN, NAN]], [[0.2, 0.9], [0.5, 0.5]], [1000, 500])
     np.testing.assert_allclose(error, [np.hypot(300, 200), np.hypot(1000, 500)])
-    np.testing.assert_allclose(place.box_centres([0, 0, 1, 0.5]), [0.5, 0.25])
+    np.testing.assert_allclose(position.box_centres([0, 0, 1, 0.5]), [0.5, 0.25])
 
 
 @given(spans, spans)
@@ -54,9 +54,9 @@ def test_days_of_error():
 
 def test_tubes():
     box, absent = [0, 0, 1, 1], [NAN] * 4
-    assert space_time.tube_iou([box, box, absent], [absent, box, box]) == pytest.approx(1 / 3)
-    assert space_time.tube_iou([box, absent], [[0, 0, 1, 0.5], absent]) == 0.5
-    assert np.isnan(space_time.tube_iou([absent], [absent]))
+    assert spatiotemporal.tube_iou([box, box, absent], [absent, box, box]) == pytest.approx(1 / 3)
+    assert spatiotemporal.tube_iou([box, absent], [[0, 0, 1, 0.5], absent]) == 0.5
+    assert np.isnan(spatiotemporal.tube_iou([absent], [absent]))
 
 
 def test_standing_tube_equals_the_sampled_one():
@@ -70,5 +70,5 @@ def test_standing_tube_equals_the_sampled_one():
         return ((points >= low) & (points <= high)).all(axis=1)
 
     expected = (inside(a, span_a) & inside(b, span_b)).sum() / (inside(a, span_a) | inside(b, span_b)).sum()
-    assert space_time.prism_iou(a, span_a, b, span_b) == pytest.approx(expected, abs=0.02)
-    assert space_time.prism_iou([NAN] * 4, span_a, b, span_b) == 0
+    assert spatiotemporal.prism_iou(a, span_a, b, span_b) == pytest.approx(expected, abs=0.02)
+    assert spatiotemporal.prism_iou([NAN] * 4, span_a, b, span_b) == 0

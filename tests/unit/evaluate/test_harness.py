@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agrilape.errors import DataError
 from agrilape.evaluate.harness import aggregation, tasks
-from agrilape.evaluate.harness.notation import hint, read_parts, write_parts
+from agrilape.evaluate.harness.bracket_text import hint, read_parts, write_parts
 from agrilape.evaluate.scores import score_tasks
 from agrilape.evaluate.subset import Subset
 from agrilape.geo.shapes import Box, Instant, Point, Polygon, Span

@@ -11,7 +11,7 @@ from agrilape.errors import AgrilapeError, DataError
 from agrilape.evaluate.external import FORMATS, score_file
 from agrilape.evaluate.external.agromind import read_option, read_region
 from agrilape.evaluate.external.grounding import EARTHDIAL, GEOCHAT, LLAVA_ST, VRSBENCH
-from agrilape.evaluate.metrics.text import find_name, find_number
+from agrilape.evaluate.metrics.captions import find_name, find_number
 from agrilape.evaluate.prediction_files import export_run
 from agrilape.geo.shapes import Box, Instant, Span
 

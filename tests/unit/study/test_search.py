@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "integration"))
 from study_case import SMOOTH, make_study
 
 from agrilape.study import search as module
-from agrilape.study.keys import MAKES_RUNS, code_key
+from agrilape.study.content_keys import MAKES_RUNS, code_key
 from agrilape.study.results import FORMAT, write_record
 from agrilape.study.run_recipes import Run
 from agrilape.study.scheduler import Schedule

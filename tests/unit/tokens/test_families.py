@@ -8,7 +8,7 @@ from transformers import Gemma3Processor, LlavaProcessor, PaliGemmaProcessor, Qw
 from agrilape.geo.shapes import Instant
 from agrilape.tokens import Collator, TrainingItem, add_position_tokens, prompt_batch, render
 from agrilape.tokens.chat import image_times
-from agrilape.tokens.prefix import decode_pictures
+from agrilape.tokens.image_prefix import decode_pictures
 
 IMAGES_FIRST = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + ' ' }}"

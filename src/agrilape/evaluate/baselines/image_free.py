@@ -16,7 +16,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from agrilape.dataset.types import Chip, Example, Sample
-from agrilape.evaluate.metrics.text import find_number
+from agrilape.evaluate.metrics.captions import find_number
 from agrilape.evaluate.predictions import Prediction, plain_text, shapes
 from agrilape.geo.shapes import Box, Instant, Part, Point, Polygon, Span
 

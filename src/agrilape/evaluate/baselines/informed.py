@@ -23,7 +23,7 @@ from agrilape.evaluate.baselines import trees
 from agrilape.evaluate.baselines.phenology import CURVES, CurveRule, Season
 from agrilape.evaluate.baselines.place_series import PlaceSeries, place_series
 from agrilape.evaluate.metrics.arrays import Floats, floats
-from agrilape.evaluate.metrics.text import find_number
+from agrilape.evaluate.metrics.captions import find_number
 from agrilape.evaluate.predictions import Prediction, plain_text, shapes
 from agrilape.geo.shapes import Box, Instant, Part, Span
 

@@ -17,7 +17,7 @@ from agrilape.evaluate.external.json_rows import read_table
 from agrilape.evaluate.external.scale import check_order, check_scale
 from agrilape.evaluate.metrics.arrays import floats
 from agrilape.evaluate.metrics.boxes import box_iou
-from agrilape.evaluate.metrics.text import find_name, find_number
+from agrilape.evaluate.metrics.captions import find_name, find_number
 from agrilape.io.numbers import NUMBER, to_float, without_wrappers
 
 Row: TypeAlias = Mapping[str, Any]

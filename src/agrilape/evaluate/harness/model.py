@@ -16,7 +16,7 @@ from PIL import Image
 from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.errors import ModelError
 from agrilape.evaluate.collect import processes
-from agrilape.evaluate.harness.notation import write_parts
+from agrilape.evaluate.harness.bracket_text import write_parts
 from agrilape.evaluate.harness.tasks import row_of
 from agrilape.evaluate.inference import MAX_NEW_TOKENS, Answerer, Decoding
 from agrilape.model import find_checkpoint, load_checkpoint

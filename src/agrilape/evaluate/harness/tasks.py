@@ -19,7 +19,7 @@ from PIL import Image
 
 from agrilape.dataset.serialization import parts_to_json
 from agrilape.errors import DataError
-from agrilape.evaluate.harness.notation import hint, read_parts, write_parts
+from agrilape.evaluate.harness.bracket_text import hint, read_parts, write_parts
 from agrilape.evaluate.predictions import Prediction
 from agrilape.evaluate.scores import by_task, metrics_of
 from agrilape.evaluate.subset import Subset

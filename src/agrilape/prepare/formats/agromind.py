@@ -20,9 +20,9 @@ from typing import Any
 
 from agrilape.dataset.types import Example
 from agrilape.geo.shapes import Part
-from agrilape.prepare.formats.common import RowImages, RowQuestion, picture_examples
 from agrilape.prepare.formats.coordinate_conventions import UNIT, Size, pixels
-from agrilape.sources.formats.common import PictureFolder, SkippedRows, published, read_rows
+from agrilape.prepare.formats.example_rows import RowImages, RowQuestion, picture_examples
+from agrilape.sources.formats.release_files import PictureFolder, SkippedRows, published, read_rows
 
 TASKS = {
     1: "choice", 2: "count", 3: "yes_no", 4: "picture_choice", 5: "picture_choices", 6: "choice", 7: "phrase",

@@ -14,11 +14,11 @@ from typing import Any
 
 from agrilape.dataset.types import Example
 from agrilape.errors import DataError
-from agrilape.prepare.formats.common import RowImages, RowQuestion, picture_examples
 from agrilape.prepare.formats.coordinate_conventions import Size, pixels
+from agrilape.prepare.formats.example_rows import RowImages, RowQuestion, picture_examples
 from agrilape.prepare.formats.objects import AnnotatedObject, ask_objects, plain_name
 from agrilape.sources.formats.coco import annotated_images
-from agrilape.sources.formats.common import (
+from agrilape.sources.formats.release_files import (
     PictureFolder,
     Row,
     SkippedRows,

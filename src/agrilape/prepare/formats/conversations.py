@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from agrilape.prepare.formats.common import RowQuestion
+from agrilape.prepare.formats.box_text import Notation
 from agrilape.prepare.formats.coordinate_conventions import Size
-from agrilape.prepare.formats.notation import Notation
+from agrilape.prepare.formats.example_rows import RowQuestion
 
 IMAGE = "<image>"
 _TAG = re.compile(r"^\s*(?:\[([A-Za-z_]+)\])?\s*")

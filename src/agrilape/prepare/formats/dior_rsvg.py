@@ -17,9 +17,9 @@ from typing import Any
 from agrilape.dataset.types import Example
 from agrilape.errors import DataError
 from agrilape.io.text import read_text
-from agrilape.prepare.formats.common import RowImages, RowQuestion, picture_examples
 from agrilape.prepare.formats.coordinate_conventions import Size, pixels
-from agrilape.sources.formats.common import PictureFolder, Row, SkippedRows, annotated_size, published
+from agrilape.prepare.formats.example_rows import RowImages, RowQuestion, picture_examples
+from agrilape.sources.formats.release_files import PictureFolder, Row, SkippedRows, annotated_size, published
 
 SPLITS = ("train", "val", "test")
 EDGES = ("xmin", "ymin", "xmax", "ymax")

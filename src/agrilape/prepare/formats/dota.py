@@ -22,10 +22,10 @@ from agrilape.dataset.types import Example
 from agrilape.io.gdal import open_raster
 from agrilape.io.pictures import orientation
 from agrilape.io.text import lines, read_text
-from agrilape.prepare.formats.common import dated_chip, with_questions
 from agrilape.prepare.formats.coordinate_conventions import Size, pixels
+from agrilape.prepare.formats.example_rows import dated_chip, with_questions
 from agrilape.prepare.formats.objects import AnnotatedObject, ask_objects, plain_name
-from agrilape.sources.formats.common import (
+from agrilape.sources.formats.release_files import (
     PICTURE_SUFFIXES,
     PictureFolder,
     Row,

@@ -23,11 +23,18 @@ import pyarrow as pa
 from agrilape.dataset.types import Example
 from agrilape.errors import DataError
 from agrilape.io.json_text import parse_json
-from agrilape.prepare.formats.common import RowQuestion, alike, answered, dated_chip, sized, with_questions
+from agrilape.prepare.formats.box_text import EARTHDIAL
 from agrilape.prepare.formats.conversations import plain, stated_task, turns
 from agrilape.prepare.formats.coordinate_conventions import Size
-from agrilape.prepare.formats.notation import EARTHDIAL
-from agrilape.sources.formats.common import Row, SkippedRows, published
+from agrilape.prepare.formats.example_rows import (
+    RowQuestion,
+    alike,
+    answered,
+    dated_chip,
+    sized,
+    with_questions,
+)
+from agrilape.sources.formats.release_files import Row, SkippedRows, published
 
 BATCH = 64  # rows in memory
 _SENSOR = r"(?:\s*\[([A-Za-z0-9_.]+)\])?\s*(?:\\n)?\s*"  # some shards hold a new line as two characters

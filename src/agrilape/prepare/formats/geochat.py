@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from agrilape.dataset.types import Example
-from agrilape.prepare.formats.common import RowQuestion, picture_examples
+from agrilape.prepare.formats.box_text import GEOCHAT
 from agrilape.prepare.formats.conversations import turns
 from agrilape.prepare.formats.coordinate_conventions import Size
+from agrilape.prepare.formats.example_rows import RowQuestion, picture_examples
 from agrilape.prepare.formats.llava import shown
-from agrilape.prepare.formats.notation import GEOCHAT
-from agrilape.prepare.formats.writing import place_tag, write_conversations
-from agrilape.sources.formats.common import PictureFolder, SkippedRows, published, read_rows
+from agrilape.prepare.formats.llava_json import place_tag, write_conversations
+from agrilape.sources.formats.release_files import PictureFolder, SkippedRows, published, read_rows
 
 FILE, PICTURES = "GeoChat_Instruct.json", "images"
 

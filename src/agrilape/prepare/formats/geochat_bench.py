@@ -26,12 +26,12 @@ from agrilape.files import write_text
 from agrilape.geo.shapes import Box, Part, Point, Polygon
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.io.pictures import encoded
-from agrilape.prepare.formats.common import RowImages, RowQuestion, picture_examples
+from agrilape.prepare.formats.box_text import GEOCHAT
 from agrilape.prepare.formats.conversations import stated_task, untagged
 from agrilape.prepare.formats.coordinate_conventions import Size, pixels
-from agrilape.prepare.formats.notation import GEOCHAT
-from agrilape.prepare.formats.writing import write_pictures
-from agrilape.sources.formats.common import PictureFolder, SkippedRows, published, read_rows
+from agrilape.prepare.formats.example_rows import RowImages, RowQuestion, picture_examples
+from agrilape.prepare.formats.llava_json import write_pictures
+from agrilape.sources.formats.release_files import PictureFolder, SkippedRows, published, read_rows
 
 REFERRING, REGIONS, QUESTIONS = "referring.jsonl", "region_captioning.jsonl", "questions.jsonl"
 PICTURES = "images"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agrilape.geo.shapes import Box, Polygon
-from agrilape.prepare.formats.common import RowQuestion
+from agrilape.prepare.formats.example_rows import RowQuestion
 
 MOST_PLACES = 20  # shapes of one answer
 

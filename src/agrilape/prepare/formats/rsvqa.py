@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from agrilape.dataset.types import Example
-from agrilape.prepare.formats.common import RowImages, RowQuestion, picture_examples
 from agrilape.prepare.formats.coordinate_conventions import Size
-from agrilape.sources.formats.common import PictureFolder, Row, SkippedRows, published, read_object
+from agrilape.prepare.formats.example_rows import RowImages, RowQuestion, picture_examples
+from agrilape.sources.formats.release_files import PictureFolder, Row, SkippedRows, published, read_object
 
 _SPLIT = re.compile(r"_split_(\w+)_questions$")
 

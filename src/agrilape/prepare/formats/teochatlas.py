@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from agrilape.dataset.types import Example
-from agrilape.prepare.formats.common import RowImages, RowQuestion, picture_examples
+from agrilape.prepare.formats.box_text import TEOCHAT
 from agrilape.prepare.formats.conversations import turns
 from agrilape.prepare.formats.coordinate_conventions import Size
-from agrilape.prepare.formats.notation import TEOCHAT
-from agrilape.sources.formats.common import PictureFolder, SkippedRows, published, read_rows
+from agrilape.prepare.formats.example_rows import RowImages, RowQuestion, picture_examples
+from agrilape.sources.formats.release_files import PictureFolder, SkippedRows, published, read_rows
 
 
 def read(folder: Path, omissions: SkippedRows, images: Path | None = None) -> Iterator[Example]:

@@ -19,12 +19,19 @@ from typing import Any
 
 from agrilape.dataset.types import Example, Sample
 from agrilape.errors import DataError
-from agrilape.prepare.formats.common import RowImages, RowQuestion, picture_examples
+from agrilape.prepare.formats.box_text import VRSBENCH
 from agrilape.prepare.formats.conversations import plain, turns
 from agrilape.prepare.formats.coordinate_conventions import UNIT, Size
-from agrilape.prepare.formats.notation import VRSBENCH
-from agrilape.prepare.formats.writing import place_tag, write_conversations
-from agrilape.sources.formats.common import PictureFolder, Row, SkippedRows, published, read_object, read_rows
+from agrilape.prepare.formats.example_rows import RowImages, RowQuestion, picture_examples
+from agrilape.prepare.formats.llava_json import place_tag, write_conversations
+from agrilape.sources.formats.release_files import (
+    PictureFolder,
+    Row,
+    SkippedRows,
+    published,
+    read_object,
+    read_rows,
+)
 
 FILE, PICTURES = "VRSBench_train.json", "Images_train"
 CAPTION = "Describe the image in detail."

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from agrilape.config.recipe import FormatSource
 from agrilape.sources.formats import coco, cropharvest, eurocrops, ftw, pastis
-from agrilape.sources.formats.common import SkippedRows
+from agrilape.sources.formats.release_files import SkippedRows
 from agrilape.sources.grouping import Problem
 from agrilape.sources.observations import PointSeries
 from agrilape.sources.scene import Scene

@@ -20,7 +20,7 @@ from agrilape.errors import DataError
 from agrilape.io.pictures import picture_size
 from agrilape.sources.crop_names import plain_crop
 from agrilape.sources.folder import picture_scene
-from agrilape.sources.formats.common import (
+from agrilape.sources.formats.release_files import (
     UNUSABLE,
     PictureFolder,
     Row,

@@ -21,7 +21,7 @@ from agrilape.errors import DataError
 from agrilape.files import path_inside
 from agrilape.sources.crop_names import plain_crop
 from agrilape.sources.dates import parse_date
-from agrilape.sources.formats.common import SkippedRows, published
+from agrilape.sources.formats.release_files import SkippedRows, published
 from agrilape.sources.observations import PointSeries
 from agrilape.sources.vectors import read_vector
 

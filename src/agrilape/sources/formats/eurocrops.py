@@ -19,7 +19,7 @@ from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.sources.crop_names import read_crop_table
 from agrilape.sources.folder import series_scene
-from agrilape.sources.formats.common import SkippedRows, published
+from agrilape.sources.formats.release_files import SkippedRows, published
 from agrilape.sources.grouping import group_places
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.parcels import ParcelTable, read_parcels

@@ -19,8 +19,8 @@ from agrilape.errors import DataError
 from agrilape.io.gdal import open_raster
 from agrilape.sources.discovery import find_files
 from agrilape.sources.folder import series_scene
-from agrilape.sources.formats.common import SkippedRows, published
 from agrilape.sources.formats.instances import instance_outlines
+from agrilape.sources.formats.release_files import SkippedRows, published
 from agrilape.sources.layers import Grid
 from agrilape.sources.raster import inspect_raster
 from agrilape.sources.scene import Parcel, Scene

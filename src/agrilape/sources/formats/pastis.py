@@ -27,8 +27,8 @@ from agrilape.geo.timewindow import TimeWindow
 from agrilape.io.json_text import parse_json
 from agrilape.sources import composite as composites
 from agrilape.sources.dates import parse_date
-from agrilape.sources.formats.common import SkippedRows, published
 from agrilape.sources.formats.instances import instance_outlines
+from agrilape.sources.formats.release_files import SkippedRows, published
 from agrilape.sources.scene import Parcel, PixelWindow, Scene
 from agrilape.sources.vectors import read_vector
 

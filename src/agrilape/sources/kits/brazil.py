@@ -11,8 +11,8 @@ from pathlib import Path
 from pyproj import Transformer
 
 from agrilape.geo.timewindow import TimeWindow
+from agrilape.io.csv_text import read_csv
 from agrilape.io.json_text import read_json_object
-from agrilape.io.tables import read_csv
 from agrilape.sources.folder import series_scene
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.raster import inspect_raster

@@ -11,7 +11,7 @@ from pyproj import Transformer
 
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.timewindow import TimeWindow
-from agrilape.io.tables import read_csv
+from agrilape.io.csv_text import read_csv
 from agrilape.sources.dates import parse_date
 from agrilape.sources.folder import series_scene
 from agrilape.sources.parcels import read_parcels

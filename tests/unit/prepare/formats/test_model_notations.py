@@ -3,9 +3,9 @@
 import pytest
 
 from agrilape.geo.shapes import Box
+from agrilape.prepare.formats.box_text import EARTHDIAL, FRACTIONS, GEOCHAT, STATED, TEOCHAT, VRSBENCH
 from agrilape.prepare.formats.coordinate_conventions import Size
 from agrilape.prepare.formats.model_notations import boxes_of_others
-from agrilape.prepare.formats.notation import EARTHDIAL, FRACTIONS, GEOCHAT, STATED, TEOCHAT, VRSBENCH
 
 SIZE = Size(100, 100)
 BOX = Box(0.1, 0.2, 0.3, 0.4)

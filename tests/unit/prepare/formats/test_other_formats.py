@@ -13,8 +13,8 @@ from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.errors import DataError
 from agrilape.geo.shapes import Box, Instant, Point, Polygon
 from agrilape.prepare.formats import EXAMPLE_FORMATS, FORMATS, WRITERS, SkippedRows
+from agrilape.prepare.formats.box_text import EARTHDIAL
 from agrilape.prepare.formats.coordinate_conventions import Size
-from agrilape.prepare.formats.notation import EARTHDIAL
 from agrilape.sources.kits import kits_folder
 
 PEERS = kits_folder().parent / "peers"

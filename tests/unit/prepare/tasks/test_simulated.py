@@ -13,8 +13,8 @@ from agrilape.prepare.tasks import ask
 from agrilape.simulate import simulate_scene
 from agrilape.sources import open_folder
 from agrilape.sources.tiling import plan_windows
-from agrilape.tokens.codec import PositionCodec
 from agrilape.tokens.grammar import parse, render
+from agrilape.tokens.position_codec import PositionCodec
 
 # One season, one crop per field, no points, no class of the scene: what a simulated scene cannot know.
 UNKNOWN = {

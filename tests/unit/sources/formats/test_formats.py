@@ -17,10 +17,10 @@ from agrilape.errors import DataError
 from agrilape.prepare.chips import ChipCutter
 from agrilape.sources import PixelWindow, read_observations
 from agrilape.sources.formats import SCENE_FORMATS, SERIES_FORMATS
-from agrilape.sources.formats.common import PictureFolder
 from agrilape.sources.formats.cropharvest import months
 from agrilape.sources.formats.instances import instance_outlines
 from agrilape.sources.formats.pastis import CROPS
+from agrilape.sources.formats.release_files import PictureFolder
 
 ALL = {**SCENE_FORMATS, **SERIES_FORMATS}
 WEST, NORTH = 600_000, 5_400_000

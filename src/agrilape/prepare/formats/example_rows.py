@@ -18,7 +18,7 @@ from agrilape.geo.shapes import Part
 from agrilape.geo.timewindow import TimeWindow
 from agrilape.io.pictures import as_rgb, encoded, to_png
 from agrilape.prepare.formats.coordinate_conventions import Size
-from agrilape.sources.formats.common import PictureFolder, Row, SkippedRows
+from agrilape.sources.formats.release_files import PictureFolder, Row, SkippedRows
 
 # Words that say where something is: such a text is wrong once the picture is turned.
 _DIRECTION = re.compile(

@@ -14,7 +14,7 @@ import pytest
 from tests.interrupts import listen
 
 from agrilape import logfile
-from agrilape.cli.errors import KEPT, failure_of
+from agrilape.cli.failures import KEPT, failure_of
 from agrilape.cli.interrupt import Terminated
 from agrilape.errors import DataError, doing
 

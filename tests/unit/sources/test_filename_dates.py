@@ -6,7 +6,7 @@ import pytest
 from tests.unit.sources.conftest import reflectance
 
 from agrilape.sources import open_folder
-from agrilape.sources.name_dates import dates_in_names
+from agrilape.sources.filename_dates import dates_in_names
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from agrilape.geo.shapes import Box, Instant, Point, Polygon, Span
 from agrilape.geo.timewindow import TimeWindow
+from agrilape.prepare.formats.box_text import EARTHDIAL, FRACTIONS, GEOCHAT, TEOCHAT, VRSBENCH
 from agrilape.prepare.formats.coordinate_conventions import Size
-from agrilape.prepare.formats.notation import EARTHDIAL, FRACTIONS, GEOCHAT, TEOCHAT, VRSBENCH
 
 SIZE = Size(100, 100)
 quick = settings(max_examples=60, deadline=None)

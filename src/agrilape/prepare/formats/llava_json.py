@@ -13,10 +13,10 @@ from agrilape.dataset.types import Example, Sample
 from agrilape.files import whole_file
 from agrilape.geo.shapes import Box, Point, Polygon
 from agrilape.io.pictures import encoded
+from agrilape.prepare.formats.box_text import Notation
 from agrilape.prepare.formats.conversations import IMAGE
 from agrilape.prepare.formats.coordinate_conventions import Size
-from agrilape.prepare.formats.notation import Notation
-from agrilape.sources.formats.common import SkippedRows
+from agrilape.sources.formats.release_files import SkippedRows
 
 JPEG = b"\xff\xd8\xff"
 Tag = Callable[[Sample], str]

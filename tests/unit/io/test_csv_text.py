@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agrilape.errors import AgrilapeError, DataError
-from agrilape.io.tables import read_csv
+from agrilape.io.csv_text import read_csv
 
 
 def rows(tmp_path, data: bytes, name="t.csv"):

@@ -3,7 +3,7 @@ import sacrebleu
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agrilape.evaluate.metrics.text import (
+from agrilape.evaluate.metrics.captions import (
     bleu,
     exact_match,
     find_name,
