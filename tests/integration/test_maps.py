@@ -23,6 +23,7 @@ from agrilape.maps import ask_maps, guess_maps, segments
 from agrilape.model import attach, build_preset, save_checkpoint
 from agrilape.pipeline import evaluate_run, prepare_run, report_run
 from agrilape.serve import asking
+from agrilape.serve.training_questions import Training, training_of
 from agrilape.study.single_run import run_one
 from agrilape.study.study_folder import Study
 from agrilape.tokens import add_position_tokens
@@ -162,14 +163,14 @@ def test_right_answers_score_in_full_beside_segments(make_run, oracle):
     assert everything["off_fields"]["value"] == 0
     assert (everything["box_f1"]["n"], everything["box_f1"]["scenes"], crops["box_f1"]["n"]) == (6, 6, 12)
     assert (absent["refusal_rate"]["value"], absent["places"]["value"], absent["places"]["n"]) == (1, 0, 6)
-    segments = metrics["baselines"]["segments"]
+    segments = metrics["informed_baselines"]["segments"]
     assert segments["map_fields"]["box_recall"]["value"] > 0.9  # flat colours: it finds them, and the rest
     assert segments["map_fields"]["box_precision"]["value"] < 1
     assert segments["map_crop"]["box_f1"]["value"] > 0.9
     assert segments["map_absent_crop"]["refusal_rate"]["value"] == 1
     assert "box_ap" not in segments["map_fields"]
-    assert metrics["versus_baseline"]["map_fields"]["baseline"] == "segments"
-    assert metrics["versus_baseline"]["map_fields"]["low"] is not None
+    assert metrics["versus_informed"]["map_fields"]["baseline"] == "segments"
+    assert metrics["versus_informed"]["map_fields"]["low"] is not None
     assert metrics["maps_left_out"] == {}
     assert set(metrics["by"]["crop"]) == {"maize", "oats", "rye"}
     rows = read_rows(recipe.output / "evaluation" / "maps.jsonl")
@@ -240,6 +241,18 @@ def test_of_blocks_only_the_ground_of_the_split_is_asked_and_scored(make_run, or
     metrics = evaluate_run(recipe)
     assert metrics["tasks"]["map_fields"]["box_precision"]["value"] > 0.9
     assert metrics["tasks"]["map_fields"]["box_precision"]["blocks"] == len(everything)
+
+
+def test_a_crop_that_the_model_never_learnt_is_refused_unasked(make_run, oracle, monkeypatch):
+    recipe = make_run(scenes=4)
+    taught = training_of(recipe.output / "stages" / "1-domain")
+    only = Training(tuple(data.model_copy(update={"crops": {"maize": 9}}) for data in taught.datasets))
+    monkeypatch.setattr("agrilape.maps.asking.training_of", lambda folder: only)
+    found = ask_maps(recipe, recipe.output)
+    refused = [row for row in found.rows if row.meta.get("refused")]
+    assert refused
+    assert all(row.truth["crop"] != "maize" and not row.prediction for row in refused)
+    assert not any("oats" in text or "rye" in text for _, text, _ in oracle)
 
 
 def test_segments_need_no_checkpoint(make_run):

@@ -22,7 +22,9 @@ def print_facts(facts: Mapping[str, Any]) -> None:
 
 
 def print_scores(metrics: Mapping[str, Any]) -> None:
-    """Print the deciding score of every task; where it was compared, beside the best image-free baseline.
+    """Print the deciding score of every task, beside the best baseline where it was compared.
+
+    Of image-free baselines the best; where there is none, that of those that see the image.
 
     Args:
         metrics: As `metrics.json` holds them.
@@ -45,16 +47,17 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
         spread = " to ".join(show(edge, metric, unit=False) for edge in edges if edge is not None)
         return Text.assemble(show(score.value, metric), (f" ({spread})" if spread else "", "dim"))
 
-    against = {one.task: one for one in comparisons(metrics)}
+    against, seeing = comparisons(metrics), comparisons(metrics, informed=True)
+    rivals = {one.task: one for one in (*seeing, *against)}
     table = Table("task", "n", "metric", "model", box=None, pad_edge=False)
-    if against:
+    if rivals:
         table.add_column("best baseline")
         table.add_column("")
     for scores in task_scores(metrics):
         task, metric = scores.task, scores.metrics[0]
         row: list[str | Text] = [words(task), f"{scores.n:,}", describe(metric).label]
         row.append(said(scores.rows[0][1][0], metric))
-        if rival := against.get(task):
+        if rival := rivals.get(task):
             short = {"better": "better", "worse": "worse", "similar": "similar"}.get(
                 rival.outcome, rival.label
             )
@@ -65,9 +68,9 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
     if failed.get("n"):
         out.print(f"unparsable answers, counted as wrong: {failed['count']:,} of {failed['n']:,}")
     if against:
-        out.print(verdict(list(against.values())))
-    if seeing := informed_verdict(comparisons(metrics, informed=True)):
-        out.print(seeing)
+        out.print(verdict(against))
+    if seeing:
+        out.print(informed_verdict(seeing))
 
 
 def _lines(facts: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[int, str, str]]:

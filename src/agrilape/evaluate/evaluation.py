@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -39,7 +39,8 @@ class MapAnswers(NamedTuple):
 
     Attributes:
         rows: The model's rows.
-        baselines: Each baseline's rows to the same questions in the same order; None where it has no answer.
+        baselines: Rows of each baseline that sees the map, to the same questions in the same order; None
+            where it has no answer.
         left_out: Number of maps that were left out, by reason.
     """
 
@@ -110,10 +111,16 @@ def _score(
     seeing, tried = _informed(recipe, run, subsets, {row.task for row in rows})
     shown = {journal.rows[name].chip for picks in examples.values() for name in picks.values()}
     _keep_pictures(run / "evaluation" / "images", shown, subsets)
-    everything, answers, rivals = _with_maps(rows, guesses, rivals, maps)
+    everything = [*rows, *maps.rows]
+    of_chips, of_maps = _none_for(rows), _none_for(maps.rows)
+    guesses = {name: [*given, *of_maps] for name, given in guesses.items()}
+    seeing = {name: [*given, *of_maps] for name, given in seeing.items()}
+    seeing |= {name: [*of_chips, *given] for name, given in maps.baselines.items()}
+    seen = choose_rivals(tried, suite.metrics)
+    seen |= {row.task: name for name in maps.baselines for row in maps.rows}
     return {
-        **summarise(everything, answers, rivals, suite.metrics, suite.breakdowns),
-        **compare_informed(rows, seeing, choose_rivals(tried, suite.metrics), suite.metrics),
+        **summarise(everything, guesses, rivals, suite.metrics, suite.breakdowns),
+        **compare_informed(everything, seeing, seen, suite.metrics),
         "split": recipe.evaluation.split,
         "datasets": list(recipe.evaluation.datasets),
         "samples_per_second": journal.samples_per_second,
@@ -122,18 +129,9 @@ def _score(
     }
 
 
-def _with_maps(
-    rows: list[Prediction], guesses: Answers, rivals: Mapping[str, str], maps: MapAnswers
-) -> tuple[list[Prediction], Answers, dict[str, str]]:
-    """Rows, baselines and rivals of chips and maps together; neither's baselines answer the other's."""
-    beside = {name: [*given, *[None] * len(maps.rows)] for name, given in guesses.items()}
-    beside |= {name: [*[None] * len(rows), *given] for name, given in maps.baselines.items()}
-    asked = {row.task for row in maps.rows}
-    return (
-        [*rows, *maps.rows],
-        beside,
-        {**rivals, **{task: name for name in maps.baselines for task in asked}},
-    )
+def _none_for(rows: Sequence[Prediction]) -> list[Prediction | None]:
+    """The answers of a baseline that has none to any of these."""
+    return [None] * len(rows)
 
 
 def asked_of(settings: EvaluationConfig, data: Path) -> list[Subset]:

@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
+from agrilape.errors import DataError
 from agrilape.evaluate.calibrator import Calibrator, read_calibrator
 from agrilape.evaluate.predictions import Prediction
 from agrilape.maps.field_map import FieldMap, MapQuestion
@@ -53,21 +54,29 @@ class MapAsker:
 
     def _answer(self, field_map: FieldMap, question: MapQuestion) -> Prediction:
         """The row of an answer; all that is found, with what must be said to be sure enough."""
-        tiles = self._tiles(field_map, question)
+        asked = self._asked(question)
+        if asked is None:
+            return field_map.row(question, [], [], {"refused": True})
+        taught = self._taught(field_map, question.task)
+        tiles = Tiles(field_map.scene, (field_map.frame,), asked, taught, OVERLAP, taught.composite)
         rows = list(chain.from_iterable(answer_tiles(self.model, tiles, self.batch_size)))
         objects, _ = objects_of(calibrated(rows, self.calibrator), tiles)
         facts = {
             "tiles": len(tiles),
             "unreadable": sum(bool(row.problems) for row in rows),
-            "least": self.calibrator.threshold(TAUGHT_AS[question.task]),
+            "least": self.calibrator.threshold(asked.task),
         }
         confidence = [round(one.confidence, 4) for one in objects]
         return field_map.row(question, [one.outline for one in objects], confidence, facts)
 
-    def _tiles(self, field_map: FieldMap, question: MapQuestion) -> Tiles:
-        taught = self._taught(field_map, question.task)
-        asked = Question(question.text, form=TAUGHT_AS[question.task], crop=question.crop)
-        return Tiles(field_map.scene, (field_map.frame,), asked, taught, OVERLAP, taught.composite)
+    def _asked(self, question: MapQuestion) -> Question | None:
+        """The question as the model is asked it; None if it is refused, being about a crop never learnt."""
+        try:
+            return Question(question.text, form=TAUGHT_AS[question.task], crop=question.crop).for_model(
+                self.training
+            )
+        except DataError:
+            return None
 
     def _taught(self, field_map: FieldMap, task: str) -> TrainingQuestions:
         """How the model was taught to be asked about ground like this."""

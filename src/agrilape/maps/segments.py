@@ -93,8 +93,8 @@ class SegmentBaseline:
 
 
 def is_installed() -> bool:
-    """Are the libraries there (`agrilape[baselines]`)?"""
-    return all(find_spec(name) for name in ("skimage", "sklearn"))
+    """Is scikit-image there (`agrilape[baselines]`)?"""
+    return find_spec("skimage") is not None
 
 
 def fit(maps: Sequence[FieldMap], composite: str, shrink: float = 1.0) -> SegmentBaseline:
