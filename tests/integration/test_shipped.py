@@ -76,3 +76,34 @@ def test_it_is_what_the_recipe_makes_and_small_enough_to_travel() -> None:
     assert not [
         path.name for path in files if path.suffix not in {".json", ".jinja", ".md", ".safetensors", ".yaml"}
     ]
+
+
+@pytest.mark.parametrize("words", ["Where are the banana fields?", "Wo sind die Bananenfelder?"])
+def test_a_crop_that_it_never_learnt_is_refused_before_anything_is_asked(scene, tmp_path, words) -> None:
+    done = CliRunner().invoke(app, ["predict", str(scene[0]), words, "-o", str(tmp_path / "a.geojson")])
+    assert done.exit_code != 0
+    assert "never learnt banana" in str(done.exception)
+    assert "sugar beet" in str(done.exception)
+    assert not (tmp_path / "a.geojson").exists()
+
+
+def test_it_says_how_sure_it_is_and_keeps_what_is_worth_keeping(scene, tmp_path) -> None:
+    image, _ = scene
+    counts = {}
+    for least in (None, 0, 0.9):
+        chosen = [] if least is None else ["--min-confidence", least]
+        ask(
+            image,
+            "Where are the fields?",
+            "-o",
+            tmp_path / "a.gpkg",
+            "--crs",
+            "source",
+            "--overwrite",
+            *chosen,
+        )
+        found = geopandas.read_file(tmp_path / "a.gpkg")
+        assert found["confidence"].between(least or 0, 1).all()
+        assert found.area.sum() <= (256 * 2.5) ** 2 * 1.001
+        counts[least] = len(found)
+    assert counts[0] > counts[None] > counts[0.9] > 0
