@@ -25,7 +25,6 @@ from agrilape.evaluate.summary import summarise
 from agrilape.maps import ask_maps
 from agrilape.model import find_checkpoint
 from agrilape.prepare.from_scenes import prepare_dataset
-from agrilape.sources.kits import kits_folder
 
 TRAINING_SCENES = 8
 """Simulated scenes beside those that are asked, on which the baseline is fitted."""
@@ -78,7 +77,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         split=(TRAINING_SCENES / total, 0.0, options.scenes / total),
     )
     sets = {"simulated": simulated, "naip": nano.datasets["naip"], "denmark": nano.datasets["denmark"]}
-    names = [name for name in options.sets if name == "simulated" or kits_folder().is_dir()]
+    names = [name for name in options.sets if name == "simulated" or sets[name].source.path.is_dir()]
     asked = EvaluationConfig(
         datasets=tuple(names), maps=True, crops_per_map=options.crops, limit=options.limit,
         soft_argmax=True, constrained_decoding=True,

@@ -1,6 +1,6 @@
 """Put a trained `nano` run into the package, as the model that `agrilape predict` asks when none is named.
 
-    agrilape prepare nano && agrilape train nano        # the kits lie where AGRILAPE_KITS says
+    agrilape prepare nano && agrilape train nano        # after python tools/make_kits.py
     agrilape evaluate nano
     python tools/ship_nano.py runs/nano
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tests.kits import Kits
 
 
 @pytest.fixture(scope="module")
@@ -11,3 +12,9 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def kits(tmp_path_factory):
+    """Real data, laid out once per session."""
+    return Kits(tmp_path_factory.mktemp("kits"))

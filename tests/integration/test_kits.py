@@ -1,6 +1,5 @@
 """The real kits, each read by the rules of its authors."""
 
-import os
 from collections import Counter
 from datetime import date
 from functools import cache
@@ -11,34 +10,30 @@ import numpy as np
 import pytest
 import shapely
 from pyproj import Transformer
+from tests.kits import NAMES
+from tools import make_kits
 
-from agrilape.config.recipe import KitSource
-from agrilape.errors import DataError
-from agrilape.sources import KITS, PixelWindow, Scene, load_scenes
-from agrilape.sources.kits import kits_folder, open_point_series
-
-pytestmark = pytest.mark.skipif(
-    not kits_folder().is_dir(),
-    reason=f"no kits in {kits_folder()}; set AGRILAPE_KITS to the folder that holds them",
-)
+from agrilape.config import load_recipe, shipped_recipes
+from agrilape.config.recipe import FolderSource
+from agrilape.sources import PixelWindow, load_scenes, read_point_series
 
 
-@cache
-def scenes(name: str) -> list[Scene]:
-    return list(load_scenes(KitSource(kind="kit", name=name)))
+@pytest.fixture(scope="module")
+def scenes(kits):
+    return cache(lambda name: list(load_scenes(FolderSource(**kits.source(name)))))
 
 
-def whole(scene: Scene) -> PixelWindow:
+def whole(scene):
     return PixelWindow(0, 0, scene.width, scene.height)
 
 
-def inside(scene: Scene, geometry: shapely.Geometry) -> np.ndarray:
+def inside(scene, geometry):
     rows, columns = np.mgrid[: scene.height, : scene.width] + 0.5
     return shapely.contains_xy(geometry, columns, rows)
 
 
-@pytest.mark.parametrize("name", sorted(KITS))
-def test_every_kit_gives_scenes_that_can_be_seen(name):
+@pytest.mark.parametrize("name", NAMES)
+def test_every_kit_gives_scenes_that_can_be_seen(name, scenes):
     found = scenes(name)
     assert len({scene.id for scene in found}) == len(found)
     for scene in found[:3]:
@@ -55,7 +50,7 @@ def test_every_kit_gives_scenes_that_can_be_seen(name):
         assert not days or scene.window.start <= days[0] <= days[-1] <= scene.window.end
 
 
-def test_denmark():
+def test_denmark(scenes):
     (scene,) = scenes("dk_s2_lpis2016")
     crops = Counter(parcel.crop for parcel in scene.parcels)
     assert (len(scene.parcels), crops["spring barley"], crops["silage maize"], crops[None]) == (
@@ -77,7 +72,7 @@ def test_denmark():
     assert np.median(green[mask]) > np.median(red[mask])
 
 
-def test_france():
+def test_france(scenes):
     (scene,) = scenes("fr_s2_ts2018")
     assert not scene.exhaustively_labelled
     assert [frame.acquired for frame in scene.frames][:2] == [date(2018, 1, 23), date(2018, 1, 28)]
@@ -90,7 +85,7 @@ def test_france():
     assert min(clear) < 0.9 < max(clear)  # clouds are masked on some dates, not on all
 
 
-def test_switzerland():
+def test_switzerland(scenes):
     found = scenes("ch_wheat_s2_bbch2022")
     assert [scene.meta["group"] for scene in found] == ["ch/strickhof", "ch/swissfuturefarm"]
     kinds = Counter(observation.kind for scene in found for observation in scene.observations)
@@ -108,7 +103,7 @@ def test_switzerland():
         assert stages[0][1] < 30 < 70 < stages[-1][1]  # tillering in March, ripening in July
 
 
-def test_wheat_is_greenest_in_spring():
+def test_wheat_is_greenest_in_spring(scenes):
     scene = scenes("ch_wheat_s2_bbch2022")[0]
     ndvi = {
         frame.acquired: frame.read(whole(scene), ("(nir - red) / (nir + red)",)) for frame in scene.frames
@@ -117,7 +112,7 @@ def test_wheat_is_greenest_in_spring():
     assert date(2022, 4, 1) < greenest < date(2022, 6, 15)
 
 
-def test_united_states():
+def test_united_states(scenes):
     found = scenes("us_naip_field_polygons")
     states = Counter(scene.meta["group"] for scene in found)
     assert states == {"us-il": 12, "us-ia": 7, "us-wi": 4, "us-mn": 4, "us-ks": 2, "us-mo": 2}
@@ -128,7 +123,7 @@ def test_united_states():
     assert all(parcel.outline.is_valid and parcel.crop is None for parcel in fields)
 
 
-def test_bahia():
+def test_bahia(scenes):
     (scene,) = scenes("br_cbers4_ndvi_2018_19")
     assert (len(scene.frames), scene.frames[0].bands) == (23, ("ndvi",))
     assert Counter(o.value for o in scene.observations) == {"pasture": 26, "cropland": 23}
@@ -141,12 +136,12 @@ def test_bahia():
     assert scene.georeference.gsd_m == pytest.approx(64, abs=0.1)
 
 
-def test_mato_grosso():
+def test_mato_grosso(scenes):
     every = scenes("br_mt_modis_ts")
     assert {scene.meta["group"] for scene in every} == {"br/mato-grosso"}
     found = [scene for scene in every if scene.window.days < 400]
     assert [scene.meta["season"] for scene in found][:2] == ["2007/2008", "2008/2009"]
-    pairs = every[len(found) :]
+    pairs = [scene for scene in every if scene.window.days > 400]
     assert [scene.meta["season"] for scene in pairs][:2] == ["2007/2009", "2008/2010"]
     assert len(pairs) == len(found) - 1
     labels = Counter(o.value for scene in found for o in scene.observations)
@@ -163,31 +158,19 @@ def ndvi_at(scene, observation, month):
     return frame.read(PixelWindow(int(observation.x), int(observation.y), 1, 1), ("ndvi",)).item()
 
 
-def test_eurosat():
+def test_eurosat(scenes):
     found = scenes("eurosat_rgb_subset")
     labels = Counter(scene.label for scene in found)
     assert (len(found), labels["annual crop"], labels["sea or lake"]) == (2600, 500, 100)
     assert {(scene.width, scene.height) for scene in found[:50]} == {(64, 64)}
 
 
-def test_missing_kit_says_where_it_was_sought(tmp_path, monkeypatch):
-    monkeypatch.setenv("AGRILAPE_KITS", str(tmp_path))
-    with pytest.raises(DataError, match="dk_s2_lpis2016"):
-        list(load_scenes(KitSource(kind="kit", name="dk_s2_lpis2016")))
-    with pytest.raises(DataError, match="no kit 'x'"):
-        list(load_scenes(KitSource(kind="kit", name="x")))
-
-
-def test_kits_folder_follows_the_environment(monkeypatch):
-    monkeypatch.delenv("AGRILAPE_KITS", raising=False)
-    assert kits_folder() == Path("../shared/kits")
-    assert os.environ.get("AGRILAPE_KITS") is None
-
-
-def test_point_series_of_brazil_agree_with_the_image():
+def test_point_series_of_brazil_agree_with_the_image(scenes, kits):
     """Points inside the image have its NDVI, up to half a pixel of displacement."""
     (scene,) = scenes("br_cbers4_ndvi_2018_19")
-    series = open_point_series("br_cbers4_ndvi_2018_19")
+    series = read_point_series(
+        Path(kits.source("br_cbers4_ndvi_2018_19")["path"]) / "point_series_16d.csv.gz"
+    )
     assert Counter(point.label for point in series) == {
         "pasture": 188, "cropland": 180, "cerrado": 141, "cerradao": 110,
     }  # fmt: skip
@@ -202,6 +185,32 @@ def test_point_series_of_brazil_agree_with_the_image():
     assert np.corrcoef(np.ravel(imaged), np.ravel(measured))[0, 1] > 0.94
 
 
-def test_kit_without_point_series_is_an_error():
-    with pytest.raises(DataError, match="no point series"):
-        open_point_series("dk_s2_lpis2016")
+def test_the_tool_lays_out_what_is_there_and_names_what_is_not(tmp_path, monkeypatch, capsys):
+    downloads = tmp_path / "downloads"
+    for tile in ("AnnualCrop_10.jpg", "AnnualCrop_9.jpg", "notes.txt"):
+        path = downloads / "eurosat_rgb_subset" / "AnnualCrop" / tile
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"a picture")
+    monkeypatch.setattr(
+        "sys.argv", ["make_kits", "--source", str(downloads), "--output", str(tmp_path / "out")]
+    )
+    make_kits.main()
+    table = (tmp_path / "out/eurosat_rgb_subset/eurosat/metadata.csv").read_text().split()
+    assert table == ["file_name,label", "AnnualCrop_9.jpg,annual", "crop", "AnnualCrop_10.jpg,annual", "crop"]
+    assert "dk_s2_lpis2016: not in" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["make_kits", "--source", str(downloads), "no_such_kit"])
+    with pytest.raises(SystemExit):
+        make_kits.main()
+    assert "there is no kit 'no_such_kit'" in capsys.readouterr().err
+
+
+def test_recipes_read_kits_where_the_tool_puts_them():
+    """Folder, name and kind of images of each source are those that the adapters write."""
+    sources = [
+        config.source
+        for recipe in shipped_recipes()
+        for config in load_recipe(recipe).datasets.values()
+        if isinstance(config.source, FolderSource) and config.source.path.parts[:2] == ("data", "kits")
+    ]
+    assert {source.path.name for source in sources} <= set(NAMES)
+    assert len({source.path.name for source in sources}) == 6

@@ -20,7 +20,6 @@ from agrilape.dataset.tasks import TASKS
 from agrilape.errors import DataError, RecipeError
 from agrilape.pipeline import prepare_run, train_run
 from agrilape.prepare.from_scenes import prepare_dataset
-from agrilape.sources.kits import kits_folder
 
 DAYS = [date(2022, month, 15) for month in range(1, 13)]
 NDVI = [0.2, 0.2, 0.3, 0.5, 0.7, 0.8, 0.7, 0.5, 0.3, 0.2, 0.2, 0.2]
@@ -248,7 +247,14 @@ def test_a_simulated_scene_goes_the_same_road(tmp_path):
 
 FIELDS = {"field_at_point", "field_outline", "image_edges", "larger_field", "relative_position"}
 CROPS = {"crop_at_place", "crop_at_point", "crop_in_box"}
-ALL_LABELLED = {"count", "field_boxes", "neighbours", "region_description", "scene_description"}
+ALL_LABELLED = {
+    "count",
+    "no_field_at_point",
+    "field_boxes",
+    "neighbours",
+    "region_description",
+    "scene_description",
+}
 SEASON = {"field_and_season", "growing_season", "green_up", "peak_of_season"}
 DENSE = {"series": 12, "composite": "ndvi", "questions": 60}
 # Kit -> everything that its labels allow to be asked, and how it is prepared.
@@ -281,11 +287,9 @@ KITS = {
 
 
 @pytest.mark.parametrize("name", KITS)
-def test_every_kit_yields_all_questions_that_its_labels_allow(name, tmp_path, monkeypatch):
-    if not (kits_folder() / name).is_dir():
-        pytest.skip(f"AGRILAPE_KITS does not hold {name}")
+def test_every_kit_yields_all_questions_that_its_labels_allow(name, tmp_path, kits):
     tasks, settings = KITS[name]
-    source = {"kind": "kit", "name": name}
+    source = kits.source(name)
     wanted = {"source": source, "tasks": sorted(TASKS), "limit": 40, "questions": 200, **settings}
     manifest = prepare_dataset(name, config("", **wanted), tmp_path, tmp_path, 1)
     asked = {task for counts in manifest.splits.values() for task in counts.tasks}

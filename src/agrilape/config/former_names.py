@@ -30,6 +30,10 @@ TASKS: Mapping[str, str] = {
     "crops_in_span": "crops_in_season",
 }
 
+KITS = "data/kits"
+"""Where `tools/make_kits.py` lays out the real data sets that were a kind of source of their own."""
+_KIT_IMAGES = {"eurosat_rgb_subset": "**/*.jpg", "us_naip_field_polygons": "**/*.png"}
+
 METRICS: Mapping[str, str] = {"ciou": "cumulative_iou", "declined": "refusal_rate"}
 
 _IN_DIGESTS = {
@@ -49,6 +53,19 @@ def present_keys(owner: str, content: Any) -> Any:
         (new if (new := table.get(key)) is not None and new not in content else key): value
         for key, value in content.items()
     }
+
+
+def is_kit(source: Any) -> bool:
+    """Is this the former source `{kind: kit, name: ...}`?"""
+    return isinstance(source, Mapping) and source.get("kind") == "kit"
+
+
+def present_source(source: Any) -> Any:
+    """Where the images of a data set come from: of a kit, the folder that it is laid out in."""
+    if not is_kit(source) or not isinstance(name := source.get("name"), str):
+        return source
+    images = {"images": _KIT_IMAGES[name]} if name in _KIT_IMAGES else {}
+    return {"kind": "folder", "path": f"{KITS}/{name}", **images}
 
 
 def present_task(name: str) -> str:

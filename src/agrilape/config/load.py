@@ -11,7 +11,16 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from agrilape.config.former_names import KEYS, TASKS, present_coordinates, present_keys, present_tasks
+from agrilape.config.former_names import (
+    KEYS,
+    KITS,
+    TASKS,
+    is_kit,
+    present_coordinates,
+    present_keys,
+    present_source,
+    present_tasks,
+)
 from agrilape.config.recipe import Recipe, StageConfig
 from agrilape.console import warn
 from agrilape.errors import RecipeError, did_you_mean
@@ -92,6 +101,12 @@ def use_present_names(raw: dict[str, Any]) -> dict[str, str]:
             if isinstance(node, dict) and isinstance(names := node.get(last), list | tuple):
                 found |= {name: TASKS[name] for name in names if isinstance(name, str) and name in TASKS}
                 node[last] = present_tasks(names)
+    for node in (one for one in _values_at(raw, ["datasets", "*"]) if isinstance(one, dict)):
+        if is_kit(source := node.get("source")):
+            node["source"] = present_source(source)
+            found["kind: kit"] = (
+                f"kind: folder with path: {KITS}/NAME, where python tools/make_kits.py lays it out"
+            )
     if raw.get("coordinates") != (now := present_coordinates(raw.get("coordinates"))):
         found[f"coordinates: {raw['coordinates']}"] = f"coordinates: {now}"
         raw["coordinates"] = now

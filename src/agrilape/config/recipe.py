@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from agrilape.config.base import Settings
-from agrilape.config.former_names import present_coordinates, present_tasks
+from agrilape.config.former_names import present_coordinates, present_source, present_tasks
 from agrilape.config.lape import LapeConfig
 from agrilape.errors import DataError
 from agrilape.files import check_name
@@ -58,13 +58,6 @@ class FolderSource(Settings):
     )
 
 
-class KitSource(Settings):
-    """One of the real data kits (`AGRILAPE_KITS` says where they lie)."""
-
-    kind: Literal["kit"] = Field(description="Always `kit`.")
-    name: FolderName = Field(description="Folder name of the kit.")
-
-
 class FormatSource(Settings):
     """A published data set, in the layout in which it was released (docs/data.md lists the formats)."""
 
@@ -87,13 +80,15 @@ Fact = Literal["sensor", "gsd", "date", "location", "bands"]
 TaskNames = Annotated[tuple[str, ...], BeforeValidator(present_tasks)]
 """Names of tasks, see docs/data.md."""
 
-Source = Annotated[SimulateSource | FolderSource | KitSource | FormatSource, Field(discriminator="kind")]
+Source = Annotated[SimulateSource | FolderSource | FormatSource, Field(discriminator="kind")]
 
 
 class DatasetConfig(Settings):
     """How one data set is made: from a source, cut into chips, asked about by tasks, and split."""
 
-    source: Source = Field(description="Where images and labels come from; its `kind` says how.")
+    source: Annotated[Source, BeforeValidator(present_source)] = Field(
+        description="Where images and labels come from; its `kind` says how."
+    )
     tasks: TaskNames = Field(
         (), description="Task names, see docs/data.md; none: all that a release of questions holds."
     )

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from agrilape.config.recipe import DatasetConfig, FormatSource, KitSource, Recipe, SimulateSource, Source
+from agrilape.config.recipe import DatasetConfig, FormatSource, Recipe, SimulateSource, Source
 from agrilape.console import warn
 from agrilape.dataset.leakage import LeakageKeys, check_leakage, leakage_keys
 from agrilape.dataset.manifest import NAME, Manifest, Shard, read_manifest
@@ -124,9 +124,7 @@ def share_source(one: Source, other: Source) -> bool:
         case SimulateSource(), SimulateSource():
             rest = {"scenes", "dates"}  # scene n is the same land, among however many, however often seen
             return one.model_dump(exclude=rest) == other.model_dump(exclude=rest)
-        case KitSource(), KitSource():
-            return one.name == other.name
-    if isinstance(one, SimulateSource | KitSource) or isinstance(other, SimulateSource | KitSource):
+    if isinstance(one, SimulateSource) or isinstance(other, SimulateSource):
         return False
     ours, theirs = one.path.resolve(), other.path.resolve()
     return ours.is_relative_to(theirs) or theirs.is_relative_to(ours)

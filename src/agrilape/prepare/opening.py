@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import rasterio
 
 from agrilape import __version__
-from agrilape.config.recipe import FolderSource, FormatSource, KitSource, SimulateSource, Source
+from agrilape.config.recipe import FolderSource, FormatSource, SimulateSource, Source
 from agrilape.console import progress
 from agrilape.dataset.manifest import Skip
 from agrilape.errors import AgrilapeError, doing
@@ -21,9 +21,8 @@ from agrilape.prepare.label_index import LabelledScene, write_label_index
 from agrilape.prepare.worker_pool import WorkerPool
 from agrilape.simulate import simulate_scene
 from agrilape.skips import affects_all_items, attempt, planned
-from agrilape.sources import Problem, Scene, find_image_folders, open_folder, open_image_folder, open_kit
+from agrilape.sources import Problem, Scene, find_image_folders, open_folder, open_image_folder
 from agrilape.sources.formats import open_format
-from agrilape.sources.kits import kits_folder
 
 RASTER_CACHE_BYTES = 128 << 20  # of decoded image tiles per process; rasterio, unlike GDAL, takes bytes
 WORTH_WORKERS = 16  # parts of a source; opening one takes about as long as starting a worker
@@ -83,15 +82,13 @@ def parts_of(source: Source, cache: Path) -> list[Part]:
             return [partial(open_image_folder, replace(one, exhaustively_labelled=stated)) for one in folders]
         case FormatSource():
             return [partial(open_format, source)]
-        case _:
-            return [partial(open_kit, source.name)]
 
 
 def fingerprint(source: Source) -> list[Any]:
     """What a source's content depends on: path, size and time of its files; the simulator's version."""
     if isinstance(source, SimulateSource):
         return [__version__]
-    root = kits_folder() / source.name if isinstance(source, KitSource) else source.path
+    root = source.path
     files = sorted(file for file in root.rglob("*") if file.is_file()) if root.is_dir() else []
     return [[str(file.relative_to(root)), (stat := file.stat()).st_size, stat.st_mtime_ns] for file in files]
 

@@ -98,7 +98,7 @@ def green_cycles(dates: list[date], index: NDArray[np.float32]) -> int | None:
     Clouds that a mask missed only lower the index (Holben 1986, Int. J. Remote Sens. 7, 1417-1434), so a
     dip of one date is filled before the curve is smoothed with weights 1-2-1. A cycle is a peak that stands
     out from what lies between it and a higher one (its prominence) by `CYCLE` of the curve's range. On the
-    465 seasons of the Mato Grosso kit that have a sequence of crops, where `CYCLE` was chosen, 417 of the
+    465 seasons of the Mato Grosso data that have a sequence of crops, where `CYCLE` was chosen, 417 of the
     420 that are decided agree with the number of crops.
 
     Args:

@@ -176,8 +176,8 @@ def _source(source: Mapping[str, Any]) -> str:
     match source.get("kind"):
         case "simulate":
             return f"simulated farmland, {source.get('scenes', '?')} scenes at {source.get('gsd', '?')} m"
-        case "kit":
-            return f"real imagery and labels, {source.get('name')}"
+        case "kit":  # of runs before version 0.2
+            return f"own imagery and parcels, {source.get('name')}"
         case "folder":
             return f"own imagery and parcels, {source.get('path')}"
         case "format":

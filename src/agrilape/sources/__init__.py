@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from agrilape import console
-from agrilape.config.recipe import FolderSource, KitSource
+from agrilape.config.recipe import FolderSource
 from agrilape.errors import DataError
 from agrilape.sources.scene import Frame, Observation, Parcel, PixelWindow, Scene, Zone
 
@@ -24,14 +24,13 @@ if TYPE_CHECKING:
         read_raster,
     )
     from agrilape.sources.grouping import Problem
-    from agrilape.sources.kits import KITS, open_kit
     from agrilape.sources.observations import PointSeries, read_observations, read_point_series
     from agrilape.sources.parcels import ParcelTable, read_parcels
 
 __all__ = [
-    "KITS", "FolderContents", "Frame", "ImageFolder", "Observation", "Parcel", "ParcelTable", "PixelWindow",
+    "FolderContents", "Frame", "ImageFolder", "Observation", "Parcel", "ParcelTable", "PixelWindow",
     "PointSeries", "Problem", "Scene", "Zone", "find_image_folders", "load_scenes", "open_folder",
-    "open_image_folder", "open_kit", "read_observations", "read_parcels", "read_point_series", "read_raster",
+    "open_image_folder", "read_observations", "read_parcels", "read_point_series", "read_raster",
 ]  # fmt: skip
 
 _MODULES = {
@@ -39,25 +38,20 @@ _MODULES = {
         "FolderContents", "ImageFolder", "find_image_folders", "open_folder", "open_image_folder",
         "read_raster",
     ),
-    "kits": ("KITS", "open_kit"),
     "observations": ("PointSeries", "read_observations", "read_point_series"),
     "parcels": ("ParcelTable", "read_parcels"),
     "grouping": ("Problem",),
 }  # fmt: skip
 
 
-def load_scenes(source: FolderSource | KitSource) -> Iterator[Scene]:
+def load_scenes(source: FolderSource) -> Iterator[Scene]:
     """The scenes of a source; what was repaired or left out is said.
 
     Raises:
         DataError: The source does not exist, or nothing in it can be used.
     """
     from agrilape.sources.folder import open_folder
-    from agrilape.sources.kits import open_kit
 
-    if isinstance(source, KitSource):
-        yield from open_kit(source.name)
-        return
     opened = open_folder(source.path, source.images, source.parcels, source.exhaustively_labelled)
     for note in opened.notes:
         console.say(note)

@@ -13,7 +13,8 @@ from agrilape.io.pictures import picture_size
 from agrilape.skips import attempt
 from agrilape.sources.discovery import PICTURE_SUFFIXES, find_files, labels_below, listed, passed_over
 from agrilape.sources.grouping import Problem, group_places, scene_folder
-from agrilape.sources.labels import is_parcels, label_picture, label_scene
+from agrilape.sources.image_table import ImageTable, read_image_table
+from agrilape.sources.labels import PictureLabels, is_parcels, label_scene
 from agrilape.sources.layers import RasterFile
 from agrilape.sources.masks import is_mask
 from agrilape.sources.picture_frame import PictureFrame
@@ -52,12 +53,13 @@ def open_folder(
 
     - parcel vectors beside the images, else those of the whole tree that overlap them; the layers (or files)
       `stress_zones` and `landcover` become zones;
-    - `labels.tif`, a crop code for every pixel; for a picture `<name>_labels.png`, or `boxes.csv`;
+    - `labels.tif`, a crop code for every pixel; for a picture `<name>_labels.png`, `outlines.csv` or
+      `boxes.csv`;
     - `observations.csv` (or .geojson, .gpkg, .parquet): points with growth stages, sowing, harvest, crops.
 
-    A `scene.json` says how to read the images and what is known of them (`SceneMetadata`), `crops.csv`
-    (code,name) what crop codes mean; both hold for all folders below theirs, as `observations` do. Hidden
-    files are passed over.
+    A `scene.json` says how to read the images and what is known of them (`scene_json.SceneMetadata`),
+    `metadata.csv` the same of each image by itself, `crops.csv` (code,name) what crop codes mean; they hold
+    for all folders below theirs, as `observations` do. Hidden files are passed over.
 
     Args:
         path: The folder.
@@ -168,8 +170,15 @@ def open_image_folder(group: ImageFolder) -> Iterator[Scene | Problem | str]:
         return
     if facts.exhaustively_labelled is None:
         facts = facts.model_copy(update={"exhaustively_labelled": group.exhaustively_labelled})
-    yield from _on_map(group, facts)
-    yield from _pictures(group, facts)
+    table = attempt(
+        "reading what is known of the images of", group.folder, read_image_table, group.root, group.folder
+    )
+    if isinstance(table, AgrilapeError):
+        yield Problem(group.folder, str(table))
+        return
+    yield from table.notes
+    yield from _on_map(group, facts, table)
+    yield from _pictures(group, facts, table)
 
 
 def read_raster(
@@ -240,17 +249,20 @@ def picture_scene(path: Path, name: str, source: str, **facts: Any) -> Scene:
     )
 
 
-def _on_map(group: ImageFolder, facts: SceneMetadata) -> Iterator[Scene | Problem | str]:
+def _on_map(group: ImageFolder, facts: SceneMetadata, table: ImageTable) -> Iterator[Scene | Problem | str]:
     """The scenes of one folder's images other than plain pictures."""
     problems: list[Problem] = []
     plain = [image for image in group.images if image.suffix.lower() not in PICTURE_SUFFIXES]
     places = group_places(
-        plain, facts, lambda path, reason: problems.append(Problem(path, reason)), group.root
-    )
+        table.in_order(plain), facts, lambda path, reason: problems.append(Problem(path, reason)), group.root,
+        lambda image: table.facts_of(image, facts),
+    )  # fmt: skip
     yield from problems
     for files in places:
         place = files[0].path if len(files) == 1 else group.folder
-        opened = attempt("opening", place, _open_scene, group, _name(group, files, places), files, facts)
+        opened = attempt(
+            "opening", place, _open_scene, group, _name(group, files, places), files, facts, table
+        )
         if isinstance(opened, AgrilapeError):
             yield Problem(place, str(opened))
             continue
@@ -262,10 +274,11 @@ def _on_map(group: ImageFolder, facts: SceneMetadata) -> Iterator[Scene | Proble
 
 
 def _open_scene(
-    group: ImageFolder, name: str, files: Sequence[RasterFile], facts: SceneMetadata
+    group: ImageFolder, name: str, files: Sequence[RasterFile], facts: SceneMetadata, table: ImageTable
 ) -> tuple[Scene, list[str]]:
-    series = assemble(files)
-    scene = series_scene(name, group.root.name, series, meta=facts.meta)
+    facts = table.facts_of(files[0].path, facts)
+    series = assemble(files, facts.clear)
+    scene = series_scene(name, group.root.name, series, label=facts.label, meta=facts.meta)
     if facts.window is not None:
         scene = replace(scene, window=facts.window)
     notes = list(series.notes)
@@ -282,23 +295,35 @@ def _name(group: ImageFolder, files: Sequence[RasterFile], places: Sequence[obje
     return group.folder.relative_to(group.root).as_posix()
 
 
-def _pictures(group: ImageFolder, facts: SceneMetadata) -> Iterator[Scene | Problem | str]:
+def _pictures(group: ImageFolder, facts: SceneMetadata, table: ImageTable) -> Iterator[Scene | Problem | str]:
+    pictures = [path for path in group.images if path.suffix.lower() in PICTURE_SUFFIXES]
+    if not pictures:
+        return
+    labels = attempt(
+        "reading the labels of the pictures of", group.folder, PictureLabels.beside, group.root, group.folder
+    )
+    if isinstance(labels, AgrilapeError):
+        yield Problem(group.folder, str(labels))
+        return
     count = 0
-    for path in group.images:
-        if path.suffix.lower() in PICTURE_SUFFIXES:
-            opened = attempt("opening", path, _open_picture, group, path, facts)
-            if isinstance(opened, AgrilapeError):
-                yield Problem(path, str(opened))
-                continue
-            scene, notes = opened
-            yield scene
-            yield from notes
-            count += 1
+    for path in table.in_order(pictures):
+        opened = attempt("opening", path, _open_picture, group, path, facts, table, labels)
+        if isinstance(opened, AgrilapeError):
+            yield Problem(path, str(opened))
+            continue
+        scene, notes = opened
+        yield scene
+        yield from notes
+        count += 1
     if count:
         yield f"{count} pictures have no place on the map: pixels only"
 
 
-def _open_picture(group: ImageFolder, path: Path, facts: SceneMetadata) -> tuple[Scene, list[str]]:
+def _open_picture(
+    group: ImageFolder, path: Path, facts: SceneMetadata, table: ImageTable, labels: PictureLabels
+) -> tuple[Scene, list[str]]:
+    facts = table.facts_of(path, facts)
     name = path.relative_to(group.root).with_suffix("").as_posix()
-    scene = picture_scene(path, name, group.root.name, meta={"group": name} | facts.meta)
-    return label_picture(scene, group.root, path, facts)
+    meta = {"group": name} | facts.meta
+    scene = picture_scene(path, name, group.root.name, label=facts.label, meta=meta)
+    return labels.label(scene, path, facts)

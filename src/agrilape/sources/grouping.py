@@ -50,6 +50,7 @@ def group_places(
     reading: ReadOptions,
     leave_out: Callable[[Path, str], None],
     root: Path | None = None,
+    reading_of: Callable[[Path], ReadOptions] | None = None,
 ) -> list[list[RasterFile]]:
     """Images of one folder grouped by the ground that they show; undated whole images stand alone.
 
@@ -58,6 +59,7 @@ def group_places(
         reading: What the user states of them.
         leave_out: Told of files that cannot be used, and why.
         root: Folder that files named by STAC stay in; None for the file's own.
+        reading_of: What the user states of one image, where that differs.
     """
     places: list[list[RasterFile]] = []
     layers, notes = _layers_to_read(images, reading)
@@ -65,7 +67,8 @@ def group_places(
         if path not in layers:
             continue
         try:
-            files = _inspect(path, reading, leave_out, root, layers[path])
+            own = reading if reading_of is None else reading_of(path)
+            files = _inspect(path, own, leave_out, root, layers[path])
         except DataError as error:
             leave_out(path, str(error))
             continue

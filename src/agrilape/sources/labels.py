@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from glob import escape
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +15,17 @@ from agrilape.geo.georeference import Georeference
 from agrilape.io.csv_text import read_csv
 from agrilape.sources.crop_names import crop_names, read_crop_table
 from agrilape.sources.discovery import find_files
+from agrilape.sources.drawn_fields import BOXES_FILE, OUTLINES_FILE, DrawnFields, read_drawn_fields
 from agrilape.sources.layers import Grid
 from agrilape.sources.masks import (
-    BOXES_FILE,
     MASK_ENDING,
     MASK_KINDS,
     MASK_STEMS,
-    parcels_from_boxes,
     parcels_from_mask,
 )
 from agrilape.sources.observations import OBSERVATION_FILES, read_observations
 from agrilape.sources.parcels import ParcelsOutsideImageError, ParcelTable, read_parcels
-from agrilape.sources.scene import Scene
+from agrilape.sources.scene import Parcel, Scene
 from agrilape.sources.scene_json import SceneMetadata, nearest
 from agrilape.sources.vectors import VECTOR_SUFFIXES, ZONE_LAYERS
 from agrilape.sources.zones import read_zones
@@ -38,6 +36,7 @@ PARTLY = (
 )
 CROPS_FILE = "crops.csv"
 PIXELS = Affine.identity()
+EDGE = 0.5  # pixels from the image's edge within which an outline that was cut there ends
 
 
 def is_parcels(path: Path) -> bool:
@@ -69,7 +68,7 @@ def label_scene(
     if vectors:
         table = _parcels(vectors, georeference, facts, crops, _year(scene))
         notes += table.notes
-        scene = replace(scene, parcels=table.parcels)
+        scene = replace(scene, parcels=_clipped(scene, table.parcels) if facts.clipped else table.parcels)
         for path in _zone_files(folder, vectors):
             zones, said = read_zones(path, georeference, facts.date_order)
             scene = replace(scene, zones=scene.zones + zones)
@@ -82,28 +81,68 @@ def label_scene(
         observations, remarks = read_observations(points, georeference, crops, facts.date_order)
         notes += remarks
         scene = replace(scene, observations=observations)
+    if facts.labelled_area == "parcels":
+        scene = replace(scene, region=shapely.union_all([parcel.outline for parcel in scene.parcels]))
     partly = bool(masks) or (bool(scene.observations) and not scene.parcels)
     return _with_coverage(scene, facts, partly, notes), notes
 
 
-def label_picture(scene: Scene, root: Path, image: Path, facts: SceneMetadata) -> tuple[Scene, list[str]]:
-    """A plain picture with the mask `<name>_labels.png` or the lines of `boxes.csv` beside it, and notes.
+@dataclass(frozen=True)
+class PictureLabels:
+    """The labels beside the plain pictures of a folder.
 
-    Raises:
-        DataError: They cannot be used.
+    Attributes:
+        crops: The user's crop names by code; None for none.
+        masks: Masks `<name>_labels.png` by the name of their picture, without its suffix.
+        tables: Boxes and outlines.
     """
-    grid = Grid(scene.width, scene.height, PIXELS, None)
-    codes = nearest(root, image.parent, (CROPS_FILE,))
-    crops = read_crop_table(codes) if codes else None
-    stem = escape(image.stem) + MASK_ENDING
-    masks = [path for kind in MASK_KINDS for path in find_files(image.parent, stem + kind)]
-    boxes = image.parent / BOXES_FILE
-    parcels = parcels_from_mask(masks[0], grid, crops) if masks else ()
-    notes: list[str] = []
-    if boxes.is_file():
-        drawn, notes = parcels_from_boxes(boxes, image.name, grid, crops)
-        parcels += drawn
-    return _with_coverage(replace(scene, parcels=parcels), facts, bool(parcels), notes), notes
+
+    crops: Mapping[str, str] | None
+    masks: Mapping[str, Path]
+    tables: tuple[DrawnFields, ...]
+
+    @classmethod
+    def beside(cls, root: Path, folder: Path) -> PictureLabels:
+        """Look once into a folder, however many pictures it holds.
+
+        Raises:
+            DataError: A table cannot be used.
+        """
+        codes = nearest(root, folder, (CROPS_FILE,))
+        masks: dict[str, Path] = {}
+        for kind in MASK_KINDS:
+            for path in find_files(folder, f"*{MASK_ENDING}{kind}"):
+                masks.setdefault(path.stem.removesuffix(MASK_ENDING), path)
+        tables = [folder / name for name in (OUTLINES_FILE, BOXES_FILE)]
+        drawn = tuple(read_drawn_fields(path) for path in tables if path.is_file())
+        return cls(read_crop_table(codes) if codes else None, masks, drawn)
+
+    def label(self, scene: Scene, image: Path, facts: SceneMetadata) -> tuple[Scene, list[str]]:
+        """The scene of a picture with the fields of its mask, outlines and boxes, and notes.
+
+        Raises:
+            DataError: They cannot be used.
+        """
+        grid = Grid(scene.width, scene.height, PIXELS, None)
+        mask = self.masks.get(image.stem)
+        parcels = parcels_from_mask(mask, grid, self.crops) if mask else ()
+        notes: list[str] = []
+        for table in self.tables:
+            drawn, said = table.parcels(image.name, grid, self.crops)
+            parcels += drawn
+            notes += said
+        return _with_coverage(replace(scene, parcels=parcels), facts, bool(parcels), notes), notes
+
+
+def _clipped(scene: Scene, parcels: Sequence[Parcel]) -> tuple[Parcel, ...]:
+    """Parcels that were cut at the image's edge: how large those are that end there is not known."""
+    inside = shapely.box(EDGE, EDGE, scene.width - EDGE, scene.height - EDGE)
+    return tuple(
+        parcel
+        if inside.covers(parcel.outline)
+        else replace(parcel, area_ha=None, attributes={**parcel.attributes, "clipped": True})
+        for parcel in parcels
+    )
 
 
 def _with_coverage(scene: Scene, facts: SceneMetadata, partly: bool, notes: list[str]) -> Scene:

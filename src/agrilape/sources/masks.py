@@ -1,9 +1,9 @@
-"""Labels that are drawn on the image itself: a class for every pixel, or boxes."""
+"""Labels that are drawn on the image itself: a class for every pixel."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,7 @@ from shapely.geometry import shape
 
 from agrilape.errors import DataError
 from agrilape.geo.georeference import apply_affine
-from agrilape.io.csv_text import read_csv
 from agrilape.io.gdal import open_raster
-from agrilape.sources.columns import plain_name, read_number
 from agrilape.sources.crop_names import plain_crop
 from agrilape.sources.layers import Grid
 from agrilape.sources.scene import Parcel
@@ -28,9 +26,6 @@ from agrilape.sources.scene import Parcel
 MASK_STEMS = {"labels", "crop_mask"}  # of a mask for all images beside it
 MASK_ENDING = "_labels"  # of a mask for the picture of the same name
 MASK_KINDS = (".png", ".tif", ".gif", ".bmp", ".webp", ".jp2", ".jpg")  # of several the first counts
-BOXES_FILE = "boxes.csv"
-_BOX_COLUMNS = ("left", "top", "right", "bottom")
-SLACK = 0.02  # share of the image by which a box may reach over its edge, where it is cut
 _TRACED = {"uint8", "int8", "uint16", "int16", "int32"}  # by GDAL, as they are
 SMALLEST_PIXELS = 4  # of a labelled patch; less is noise of a classification
 
@@ -136,59 +131,3 @@ def _without_place() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
-
-
-def parcels_from_boxes(
-    path: Path, picture: str, grid: Grid, crops: Mapping[str, str] | None = None
-) -> tuple[tuple[Parcel, ...], list[str]]:
-    """The boxes of one picture, as parcels that carry `box_only`: their true outline is not known.
-
-    Args:
-        path: CSV file with the columns `image,left,top,right,bottom,crop`, in pixels.
-        picture: File name of the picture, as in the column `image`.
-        grid: Grid of the picture; boxes are cut at its edges.
-        crops: Crop names by code.
-
-    Returns:
-        The parcels, and notes on lines that were left out.
-
-    Raises:
-        DataError: A column is missing.
-    """
-    table = read_csv(path)
-    named = {plain_name(column): column for column in table.columns}
-    if lacking := [name for name in (*_BOX_COLUMNS, "image") if name not in named]:
-        raise DataError(
-            f"{path} lacks the columns {', '.join(lacking)}",
-            "write image,left,top,right,bottom,crop in pixels",
-        )
-    found: list[Parcel] = []
-    wrong: list[str] = []
-    for line, row in table:
-        if Path(row[named["image"]].strip()).name != picture:
-            continue
-        edges = [read_number(row[named[edge]]) for edge in _BOX_COLUMNS]
-        outline, reason = _box_outline(edges, grid)
-        if outline is None:
-            wrong.append(f"line {line}: {reason}")
-            continue
-        crop = plain_crop(row.get(named.get("crop", ""), None), crops)
-        found.append(Parcel(str(len(found)), outline, crop, attributes={"box_only": True}))
-    notes = list(table.notes)
-    if wrong:
-        notes.append(f"{path.name}: left out {len(wrong)} boxes of {picture} ({wrong[0]})")
-    return tuple(found), notes
-
-
-def _box_outline(edges: Sequence[float | None], grid: Grid) -> tuple[shapely.Geometry | None, str]:
-    """A box cut at the edges of the image, or why there is none."""
-    if any(edge is None for edge in edges):
-        return None, "an edge is no number"
-    left, top, right, bottom = (edge or 0.0 for edge in edges)
-    if left >= right or top >= bottom:
-        return None, "the box has no area: are its edges swapped?"
-    slack_x, slack_y = SLACK * grid.width, SLACK * grid.height
-    if left < -slack_x or top < -slack_y or right > grid.width + slack_x or bottom > grid.height + slack_y:
-        return None, f"the box reaches out of the image of {grid.width} x {grid.height} pixels"
-    box = shapely.box(max(left, 0), max(top, 0), min(right, grid.width), min(bottom, grid.height))
-    return (box, "") if box.area > 0 else (None, "the box has no area")

@@ -40,7 +40,8 @@ _EVENTS = {
 _QUANTITIES = ("bbch", "leaf_area_index")
 _DATES = ("date", "observed", "datetime", "time", "day")
 _UNTIL = ("until", "end", "end_date")
-_PLACES = (("longitude", "latitude"), ("lon", "lat"), ("x", "y"))
+IN_PIXELS = ("column", "row")
+_PLACES = (("longitude", "latitude"), ("lon", "lat"), ("x", "y"), IN_PIXELS)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def read_observations(
     date says nothing and is left out.
 
     Args:
-        path: A CSV file with longitude and latitude (or x and y in the image's CRS), or a vector file.
+        path: A CSV file with longitude and latitude, or x and y in the image's CRS, or column and row in its
+            pixels (edges: the centre of the first one is 0.5, 0.5); or a vector file.
         georeference: Grid of the image.
         crops: The user's crop names by code.
         order: Order of day and month in dates such as 05/06/2021; None to find out.
@@ -85,9 +87,7 @@ def read_observations(
     Raises:
         DataError: The file is unreadable or has no places.
     """
-    points, said = _points(path, georeference)
-    pixels = georeference.to_pixels(shapely.centroid(np.asarray(points.geometry.array)))
-    rows = points.drop(columns=points.geometry.name).rename(columns=plain_name)
+    rows, pixels, said = _points(path, georeference)
     rows, strange = _understood(rows, order)
     said += strange
     found: list[Observation] = []
@@ -182,22 +182,27 @@ def _series(name: str, rows: Any, measured: Sequence[str]) -> PointSeries:
     )
 
 
-def _points(path: Path, georeference: Georeference) -> tuple[Any, list[str]]:
-    """The file's rows with their places in the image's CRS, and notes."""
+def _points(path: Path, georeference: Georeference) -> tuple[Any, Any, list[str]]:
+    """The file's rows, their places in pixels, and notes."""
     target = parse_crs(georeference.crs)
     if ".csv" not in (suffix.lower() for suffix in path.suffixes):
-        return read_vector(path).to_crs(target), []
+        points = read_vector(path).to_crs(target)
+        pixels = georeference.to_pixels(shapely.centroid(np.asarray(points.geometry.array)))
+        return points.drop(columns=points.geometry.name).rename(columns=plain_name), pixels, []
     table, notes = _read_csv(path)
     columns = next(((x, y) for x, y in _PLACES if {x, y} <= set(table.columns)), None)
     if columns is None:
         raise DataError(
-            f"{path} has no columns longitude and latitude", "add them, or x and y in the CRS of the image"
+            f"{path} has no columns longitude and latitude",
+            "add them, or x and y in the CRS of the image, or column and row in its pixels",
         )
     x, y = (_coordinates(column, table[column].tolist(), notes) for column in columns)
+    places = geopandas.points_from_xy(x, y)
+    if columns == IN_PIXELS:
+        return table, np.asarray(places), notes
     crs = target if columns == ("x", "y") else "OGC:CRS84"
-    return geopandas.GeoDataFrame(table, geometry=geopandas.points_from_xy(x, y), crs=crs).to_crs(
-        target
-    ), notes
+    on_map = geopandas.GeoSeries(places, crs=crs).to_crs(target)
+    return table, georeference.to_pixels(np.asarray(on_map.array)), notes
 
 
 def _coordinates(name: str, values: Sequence[object], notes: list[str]) -> list[float]:

@@ -114,7 +114,7 @@ class Scene:
 
     Attributes:
         id: Unique within the source.
-        source: Name of the source (`simulate`, a kit's name, a folder's name).
+        source: Name of the source (`simulate`, a folder's name, that of a published format).
         frames: Acquisitions in order of date, all on one pixel grid.
         width: Columns.
         height: Rows.

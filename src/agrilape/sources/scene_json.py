@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -53,6 +53,17 @@ class SceneMetadata(ReadOptions):
         None, description="Order of dates such as 05/06/2021: day_first, month_first or year_first."
     )
     layer: str | None = Field(None, description="Layer of the vector files that holds the parcels.")
+    clipped: bool | None = Field(
+        None,
+        description="Were parcels cut at the edge of the image? Those that end there have no known area.",
+    )
+    clear: dict[str, tuple[int, ...]] | None = Field(
+        None, description='Values of mask bands that mean clear sky, such as {"scl": [4, 5]}.'
+    )
+    labelled_area: Literal["image", "parcels"] | None = Field(
+        None, description="Where labels hold: in all of the image, or within the parcels alone."
+    )
+    label: str | None = Field(None, description="What an image shows as a whole, for the task `scene`.")
     gsd_m: float | None = Field(None, gt=0, description="Side of a pixel on the ground in metres.")
     latitude: float | None = Field(None, ge=-90, le=90, description="Of images without a place; degrees.")
     longitude: float | None = Field(None, ge=-180, le=360, description="Likewise.")
@@ -88,6 +99,15 @@ def read_scene_metadata(root: Path, folder: Path) -> SceneMetadata:
         path = level / SCENE_FILE
         if path.is_file():
             stated |= _json_object(path)
+    return check_metadata(stated, str(path))
+
+
+def check_metadata(stated: dict[str, Any], origin: str) -> SceneMetadata:
+    """What is stated of images, as settings.
+
+    Raises:
+        DataError: It is impossible; `origin` says where it stands.
+    """
     try:
         return SceneMetadata.model_validate(stated)
     except ValidationError as error:
@@ -97,11 +117,11 @@ def read_scene_metadata(root: Path, folder: Path) -> SceneMetadata:
             known = ", ".join(SceneMetadata.model_fields)
             remedy = did_you_mean(key, SceneMetadata.model_fields, f"its keys are {known}")
             raise DataError(
-                f"{path}: unknown key {key!r}",
+                f"{origin}: unknown key {key!r}",
                 f"{remedy}; what is not among its keys belongs into `metadata`",
             ) from error
         raise DataError(
-            f"{path}: {key}: {wrong['msg']}",
+            f"{origin}: {key}: {wrong['msg']}",
             'write something like {"window": {"start": "2021-02-01", "end": "2021-10-31"}}',
         ) from error
 

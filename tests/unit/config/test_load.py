@@ -1,5 +1,7 @@
 """Recipes: validation, overrides, the strategy's own names."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -145,7 +147,7 @@ def test_a_dumped_recipe_reads_back_equal(recipe_file, tmp_path):
 
 def test_a_setting_that_came_later_and_is_not_used_leaves_what_is_prepared_as_it_is():
     """The key of a data set is made from its settings."""
-    plain = DatasetConfig.model_validate({"source": {"kind": "kit", "name": "k"}})
+    plain = DatasetConfig.model_validate({"source": {"kind": "folder", "path": "k"}})
     assert "only_split" not in plain.model_dump(mode="json")
     one = plain.model_copy(update={"only_split": "test"})
     assert DatasetConfig.model_validate_json(one.model_dump_json()) == one
@@ -214,3 +216,18 @@ def test_a_model_path_needs_no_preset_taken_back():
     assert parse_recipe({**MINIMAL, "model": {"path": "shipped:nano"}}).model.preset is None
     with pytest.raises(RecipeError, match="either a preset or a path"):
         parse_recipe({**MINIMAL, "model": {"preset": "nano", "path": "shipped:nano"}})
+
+
+def test_a_kit_is_the_folder_that_the_tool_lays_out(recipe_file, capsys):
+    """The former kind of source leads to where its data lies now; a warning says how it gets there."""
+    raw = yaml.safe_load(recipe_file.read_text())
+    raw["datasets"] = {
+        "fields": {"source": {"kind": "kit", "name": "us_naip_field_polygons"}, "tasks": ["count"]},
+        "jutland": {"source": {"kind": "kit", "name": "dk_s2_lpis2016"}, "tasks": ["count"]},
+    } | raw["datasets"]
+    recipe_file.write_text(yaml.safe_dump(raw))
+    recipe = load_recipe(recipe_file)
+    assert recipe.datasets["fields"].source.path == Path("data/kits/us_naip_field_polygons")
+    assert recipe.datasets["fields"].source.images == "**/*.png"
+    assert recipe.datasets["jutland"].source.images == "**/*.tif"
+    assert "tools/make_kits.py" in capsys.readouterr().err

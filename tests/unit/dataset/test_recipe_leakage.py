@@ -20,7 +20,7 @@ from agrilape.study.plan import load_plan
 from agrilape.study.run_recipes import recipe_of
 from agrilape.study.run_recipes import test_runs as plan_runs
 
-KIT = {"kind": "kit", "name": "fields"}
+OWN = {"kind": "folder", "path": "fields"}
 
 
 def chip(name, easting=None, picture=None, parcels=(), window=None):
@@ -32,7 +32,7 @@ def chip(name, easting=None, picture=None, parcels=(), window=None):
     return Example(Chip(name, "scene", "fake", (picture,), grid or None, meta=meta), (sample,))
 
 
-def write(data, name, source=KIT, train=(), test=(), **settings):
+def write(data, name, source=OWN, train=(), test=(), **settings):
     """A prepared data set with chips in two splits."""
     config = {"source": source, "tasks": ["t"], "split": [0.5, 0, 0.5], **settings}
     shards = []
@@ -53,7 +53,7 @@ def recipe(*trained, asked=("asked",), split="test"):
     stage = {"name": "one", "enable_lape": True, "learning_rates": {"llm": 1e-3}, "steps": 1}
     return parse_recipe(
         {
-            "name": "r", "output": "r", "datasets": {name: {"source": KIT, "tasks": []} for name in names},
+            "name": "r", "output": "r", "datasets": {name: {"source": OWN, "tasks": []} for name in names},
             "stages": [{**stage, "mixture": {"all": {"weight": 1, "datasets": list(trained)}}}],
             "evaluation": {"datasets": list(asked), "split": split},
         }
@@ -150,9 +150,10 @@ def test_other_landscapes_may_have_the_same_coordinates(tmp_path):
 @pytest.mark.parametrize(
     ("one", "other", "shared"),
     [
-        (KIT, KIT, True),
-        (KIT, {**KIT, "name": "others"}, False),
-        (KIT, {"kind": "folder", "path": "fields"}, False),
+        (OWN, OWN, True),
+        (OWN, {**OWN, "path": "others"}, False),
+        (OWN, {"kind": "kit", "name": "fields"}, False),
+        ({"kind": "kit", "name": "a"}, {"kind": "folder", "path": "data/kits/a"}, True),
         ({"kind": "folder", "path": "farm"}, {"kind": "folder", "path": "./farm", "images": "*.png"}, True),
         ({"kind": "folder", "path": "farm"}, {"kind": "folder", "path": "farm/north"}, True),
         ({"kind": "folder", "path": "farm"}, {"kind": "folder", "path": "farmland"}, False),

@@ -327,3 +327,93 @@ def test_a_label_file_that_cannot_be_read_is_named_beside_a_good_one(write_raste
     opened = open_folder(tmp_path)
     assert len(opened.scenes[0].parcels) == 2
     assert [note for note in opened.notes if "left out" in note and "torn.gpkg" in note]
+
+
+def pictures(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((40, 60, 3), 100, np.uint8)).save(path)
+
+
+def test_a_table_says_what_is_known_of_each_image(tmp_path):
+    pictures(tmp_path, "tiles/a.png", "tiles/b.png", "tiles/c.png", "tiles/d.png")
+    (tmp_path / "scene.json").write_text('{"gsd_m": 10, "label": "unknown", "metadata": {"owner": "us"}}')
+    (tmp_path / "tiles/metadata.csv").write_text(
+        "file_name;label;gsd_m;split;window_start;window_end;camera\n"
+        "c.png;pasture;;test;;;\n"
+        "a.png;;0.5;;2021-02-01;2021-10-31;M3\n"
+        "b.png;;minus one;;;;\n"
+        "gone.png;river;;;;;\n"
+    )
+    opened = open_folder(tmp_path, "**/*.png")
+    assert [scene.id for scene in opened.scenes] == ["tiles/c", "tiles/a", "tiles/d"]  # as the table has them
+    c, a, d = opened.scenes
+    assert (c.label, a.label, d.label) == ("pasture", "unknown", "unknown")
+    assert (c.meta["gsd_m"], a.meta["gsd_m"], d.meta["gsd_m"]) == (10, 0.5, 10)
+    assert (c.meta["split"], "split" in a.meta) == ("test", False)
+    assert (a.meta["window"]["start"], a.meta["camera"], a.meta["owner"]) == ("2021-02-01", "M3", "us")
+    assert [problem.path.name for problem in opened.problems] == ["b.png"]
+    assert "gsd_m" in opened.problems[0].reason
+    assert any("1 of its images are not there (gone.png" in note for note in opened.notes)
+
+
+def test_a_table_of_something_else_is_passed_over_and_named(tmp_path):
+    pictures(tmp_path, "a.png")
+    (tmp_path / "metadata.csv").write_text("station,height\n1,2\n")
+    opened = open_folder(tmp_path, "**/*.png")
+    assert len(opened.scenes) == 1
+    assert any("metadata.csv was passed over" in note for note in opened.notes)
+
+
+def test_a_table_also_speaks_of_images_on_the_map(write_raster, tmp_path):
+    write_raster("one.tif")
+    write_raster("two.tif", transform=Affine(10, 0, 600_000, 0, -10, 5_200_000))
+    (tmp_path / "metadata.csv").write_text(
+        "file_name,split,acquired\ntwo.tif,test,2020-07-01\none.tif,train,2021-06-01\n"
+    )
+    two, one = open_folder(tmp_path).scenes
+    assert (two.meta["split"], one.meta["split"]) == ("test", "train")
+    assert [scene.frames[0].acquired for scene in (two, one)] == [date(2020, 7, 1), date(2021, 6, 1)]
+
+
+def test_drawn_outlines_are_fields_of_their_picture(tmp_path):
+    pictures(tmp_path, "a.png", "b.png")
+    (tmp_path / "outlines.csv").write_text(
+        "image,id,outline,crop\n"
+        'a.png,7,"POLYGON ((0 0, 20 0, 20 10, 0 10, 0 0))",Winter_Wheat\n'
+        'a.png,8,"POLYGON ((30 0, 50 20, 50 0, 30 20, 30 0))",\n'  # crosses itself
+        'a.png,9,"LINESTRING (0 0, 5 5)",\n'
+        'a.png,10,"POLYGON ((100 100, 120 100, 120 120, 100 100))",\n'
+        "a.png,11,POLYGON of mine,\n"
+        'b.png,1,"POLYGON ((0 0, 20 0, 20 10, 0 10, 0 0))",maize\n'
+    )
+    a, b = (opened := open_folder(tmp_path, "**/*.png")).scenes
+    assert [(field.id, field.crop) for field in a.parcels] == [("7", "winter wheat"), ("8", None)]
+    assert all(field.outline.is_valid for field in a.parcels)
+    assert a.parcels[1].outline.area == pytest.approx(200)
+    assert [field.crop for field in b.parcels] == ["maize"]
+    assert any("left out 3 outlines of a.png" in note and "no polygon" in note for note in opened.notes)
+
+
+def test_outlines_without_their_columns_say_what_to_write(tmp_path):
+    pictures(tmp_path, "a.png")
+    (tmp_path / "outlines.csv").write_text("file,shape\na.png,x\n")
+    (problem,) = open_folder(tmp_path, "**/*.png").problems
+    assert "lacks the columns outline, image" in problem.reason
+
+
+def test_parcels_cut_at_the_edge_have_no_area(write_raster, write_parcels, tmp_path):
+    scene(write_raster, write_parcels, "here")
+    whole = open_folder(tmp_path).scenes[0].parcels
+    assert all(parcel.area_ha for parcel in whole)
+    box = shapely.box(*shapely.total_bounds([parcel.outline for parcel in whole]))
+    assert box.bounds[0] >= 0
+    write_parcels("here/parcels.gpkg", geometry=[field(0, 0, 4, 4), field(10, 10, 14, 14)])
+    (tmp_path / "here/scene.json").write_text('{"clipped": true, "labelled_area": "parcels"}')
+    (seen,) = open_folder(tmp_path).scenes
+    cut, inside = seen.parcels
+    assert (cut.area_ha, cut.attributes["clipped"]) == (None, True)
+    assert inside.area_ha
+    assert "clipped" not in inside.attributes
+    assert seen.region.area == pytest.approx(cut.outline.area + inside.outline.area)

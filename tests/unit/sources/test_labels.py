@@ -98,6 +98,13 @@ def test_observations_without_places_are_an_error(tmp_path, grid):
         read_observations(tmp_path / "observations.csv", grid)
 
 
+def test_observations_in_pixels(tmp_path, grid):
+    path = tmp_path / "observations.csv"
+    path.write_text("column,row,kind,value,date\n12.5,3.25,bbch,31,2022-04-01\n-1,5,bbch,31,2022-04-01\n")
+    (seen,), _ = read_observations(path, grid)
+    assert (seen.x, seen.y, seen.kind, seen.value) == (12.5, 3.25, "bbch", 31.0)
+
+
 def test_point_series(tmp_path):
     rows = [
         "id,label,longitude,latitude,date,red,ndvi",

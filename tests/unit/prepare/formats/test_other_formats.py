@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,8 @@ from agrilape.geo.shapes import Box, Instant, Point, Polygon
 from agrilape.prepare.formats import EXAMPLE_FORMATS, FORMATS, WRITERS, SkippedRows
 from agrilape.prepare.formats.box_text import EARTHDIAL
 from agrilape.prepare.formats.coordinate_conventions import Size
-from agrilape.sources.kits import kits_folder
 
-PEERS = kits_folder().parent / "peers"
+PEERS = Path(os.environ.get("AGRILAPE_KITS", "../shared/kits")).parent / "peers"
 needs_peers = pytest.mark.skipif(
     not PEERS.is_dir(), reason="no files of other systems beside the kits (AGRILAPE_KITS)"
 )

@@ -12,7 +12,7 @@ import shapely
 from affine import Affine
 from PIL import Image
 
-from agrilape.config.recipe import DatasetConfig, KitSource
+from agrilape.config.recipe import DatasetConfig, FolderSource
 from agrilape.errors import DataError
 from agrilape.prepare.chips import ChipCutter
 from agrilape.sources import PixelWindow, read_observations
@@ -148,7 +148,9 @@ def test_pastis_classes_are_the_benchmark_s():
 
 def test_pastis_scenes_can_be_cut_and_asked_about(tmp_path, omissions):
     pastis(tmp_path)
-    config = DatasetConfig(source=KitSource(kind="kit", name="x"), tasks=("crop_box",), chip=64, series=3)
+    config = DatasetConfig(
+        source=FolderSource(kind="folder", path="x"), tasks=("crop_box",), chip=64, series=3
+    )
     view = ChipCutter(read("pastis", tmp_path, omissions)[1], config).cut(PixelWindow(0, 0, 64, 64))
     assert not isinstance(view, str)
     assert len(view.chip.pictures) == 3
