@@ -78,7 +78,12 @@ def write_geopackage(
         wgs84: Write longitude and latitude; else the image's own CRS.
     """
     table = features_table(features, georeference.crs)
+    write_table(path, table.to_crs("EPSG:4326") if wgs84 else table)
+
+
+def write_table(path: Path, table: geopandas.GeoDataFrame) -> None:
+    """Write a table of answers as a GeoPackage with one layer, `answer`."""
     with whole_file(path) as draft:
-        (table.to_crs("EPSG:4326") if wgs84 else table).to_file(
+        table.to_file(
             draft, layer="answer", driver="GPKG", layer_options={"DESCRIPTION": "written by agrilape"}
         )
