@@ -15,6 +15,7 @@ from agrilape.evaluate.confidence import AnswerScores, confidences, read_coordin
 from agrilape.evaluate.metrics.calibration import interval_ends
 from agrilape.evaluate.predictions import Intervals, Prediction
 from agrilape.model import Checkpoint, lape_of
+from agrilape.model.attach import context_of
 from agrilape.tokens import (
     Chat,
     Coordinates,
@@ -177,7 +178,7 @@ class Answerer:
         self.model = checkpoint.model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
         config = checkpoint.config or LapeConfig()
         coordinates = cast(Coordinates, checkpoint.coordinates) if checkpoint.config else "text"
-        self.chat = Chat(checkpoint.processor, PositionCodec(config), coordinates)
+        self.chat = Chat(checkpoint.processor, PositionCodec(config), coordinates, context_of(self.model))
         self.decoding = decoding
         self._positions = None
         if coordinates == "position_tokens" and config.token_ids is not None:

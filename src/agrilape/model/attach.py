@@ -115,6 +115,12 @@ def inner_model(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
+def context_of(model: Any) -> int | None:
+    """Most tokens that a model's language model has positions for; None if it does not say."""
+    found = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
+
+
 def vocabulary_modules(model: Any) -> tuple[Any, Any]:
     """The embedding and the head, below what LoRA may have put around them."""
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()

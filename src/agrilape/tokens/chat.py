@@ -24,6 +24,7 @@ from agrilape.tokens.position_codec import PositionCodec
 from agrilape.tokens.vocabulary import tokenizer_of
 
 _QUESTION, _ANSWER = "QQQuestionQQ", "AAAnswerAA"  # stand-ins that show where a template puts the words
+_NO_LIMIT = 10**9  # what tokenizers that know no limit say is far beyond
 _MOST_TEXTS = 65536  # tokenised texts kept in memory; questions repeat, so nearly all are found there
 # PaliGemma's prompt is images and words; its processor puts the marks between and after them.
 _PALIGEMMA_TEMPLATE = (
@@ -157,8 +158,10 @@ class Chat:
         processor: Hugging Face processor with a tokenizer, an image processor and a chat template.
         codec: Position tokens; in the tokenizer already, if that is how coordinates are spelled.
         coordinates: Notation of places and times.
+        context: Most tokens that the model takes; None: as the tokenizer says, if it does.
 
     Attributes:
+        context: Most tokens of a prompt; None for any number.
         stop_id: Vocabulary id that ends an answer.
         image_id: Vocabulary id of the image placeholder.
 
@@ -167,12 +170,18 @@ class Chat:
     """
 
     def __init__(
-        self, processor: Any, codec: PositionCodec, coordinates: Coordinates = "position_tokens"
+        self,
+        processor: Any,
+        codec: PositionCodec,
+        coordinates: Coordinates = "position_tokens",
+        context: int | None = None,
     ) -> None:
         self.processor = processor
         self.tokenizer = tokenizer_of(processor)
         self.coordinates: Coordinates = coordinates
         self.codec = codec
+        known = (context, getattr(self.tokenizer, "model_max_length", None))
+        self.context = min((limit for limit in known if limit and limit < _NO_LIMIT), default=None)
         self.format = read_chat_format(processor)
         self._image_token: str = processor.image_token
         self.image_id = int(self.tokenizer.convert_tokens_to_ids(self._image_token))

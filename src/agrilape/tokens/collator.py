@@ -13,7 +13,7 @@ from agrilape.dataset.types import Chip, Example, Sample
 from agrilape.errors import DataError
 from agrilape.tokens.chat import Chat, image_times
 from agrilape.tokens.grammar import Coordinates
-from agrilape.tokens.image_prefix import Prefixes, distinct_chips, picture_sizes, read_prefixes
+from agrilape.tokens.image_prefix import FEWER, Prefixes, distinct_chips, picture_sizes, read_prefixes
 from agrilape.tokens.packing import (
     IGNORED,
     PackedSequence,
@@ -70,7 +70,8 @@ class Collator:
     ) -> None:
         self.chat = Chat(processor, codec, coordinates)
         self.packing = packing
-        self.max_length, self.share_images = max_length, share_images
+        self.max_length = min(max_length, self.chat.context or max_length)
+        self.share_images = share_images
         self.dropped = 0
         self.task_tokens: Counter[str] = Counter()
         self._prefix_lengths: dict[Any, int] = {}
@@ -142,9 +143,11 @@ class Collator:
             len(samples) for _, samples in fitting
         )
         if not fitting:
+            longest, shown = max(map(len, prefixes.ids)), max(len(chip.pictures) for chip, _ in asked)
             raise DataError(
-                f"no question of a batch fits into {self.max_length} tokens",
-                "Raise the largest length, or show the model fewer or smaller images.",
+                f"no question of a batch fits into a row of {self.max_length:,} tokens: the images alone "
+                f"take up to {longest:,}, {shown} of them",
+                FEWER,
             )
         chips = [chip for chip, _ in fitting]
         if len(fitting) == len(asked):

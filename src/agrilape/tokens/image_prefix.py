@@ -17,6 +17,9 @@ from agrilape.skips import planned
 from agrilape.tokens.chat import Chat, image_times
 from agrilape.tokens.library_errors import explained
 
+MOST_PIXELS = 2**29
+"""Pixels of all images of a chip together that are prepared: 1.5 GB of RGB, before the model's processor."""
+FEWER = "show fewer dates (`series`), smaller images (`image_size`), or a smaller `chip`, and prepare again"
 PER_TOKEN = ("token_type_ids", "mm_token_type_ids")  # what some processors say of each token; 0 for text
 
 
@@ -64,6 +67,8 @@ def distinct_chips(chips: Sequence[Chip]) -> list[Chip]:
 
 
 def _prepare(chat: Chat, chips: Sequence[Chip]) -> Prefixes:
+    for chip in chips:
+        _refuse_too_large(chip)
     texts = [chat.prefix(chip) for chip in chips]
     images = [decode_pictures(chip) for chip in chips]
     bos = chat.tokenizer.bos_token
@@ -83,6 +88,8 @@ def _prepare(chat: Chat, chips: Sequence[Chip]) -> Prefixes:
         for name in ("input_ids", *PER_TOKEN)
         if name in output
     }
+    for chip, length in zip(chips, lengths, strict=True):
+        _refuse_too_long(chat, chip, length)
     if isinstance(chat.processor, InternVLProcessor):  # cuts images into tiles without saying how
         output["image_sizes"] = torch.tensor([(image.height, image.width) for row in images for image in row])
     times = [float("nan") if t is None else t for chip in chips for t in image_times(chip)]
@@ -107,6 +114,37 @@ def picture_sizes(chip: Chip) -> tuple[tuple[int, int], ...]:
     """
     with _explained(chip):
         return tuple(picture_size(picture.data) for picture in chip.pictures)
+
+
+def _refuse_too_large(chip: Chip) -> None:
+    """Refuse images that would fill the memory before the model saw any of them.
+
+    Raises:
+        DataError: They are too many or too large.
+    """
+    sizes = picture_sizes(chip)
+    if (pixels := sum(width * height for width, height in sizes)) > MOST_PIXELS:
+        width, height = max(sizes)
+        raise DataError(
+            f"chip {chip.id} shows {len(sizes)} image(s) of up to {width} x {height} px, {pixels / 1e6:,.0f} "
+            f"million pixels together; {MOST_PIXELS / 1e6:,.0f} million are prepared at most",
+            FEWER,
+        )
+
+
+def _refuse_too_long(chat: Chat, chip: Chip, length: int) -> None:
+    """Refuse images that take more tokens than the model can hold: it would answer without having seen all.
+
+    Raises:
+        DataError: They do.
+    """
+    if chat.context is not None and length >= chat.context:
+        width, height = max(picture_sizes(chip))
+        raise DataError(
+            f"the {len(chip.pictures)} image(s) of chip {chip.id}, of up to {width} x {height} px, take "
+            f"{length:,} tokens; the model holds {chat.context:,} with question and answer",
+            FEWER,
+        )
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from agrilape.errors import ModelError
 from agrilape.evaluate.metrics.arrays import Floats
 from agrilape.geo.shapes import Box, Point
 from agrilape.model import Checkpoint
-from agrilape.model.attach import inner_model
+from agrilape.model.attach import context_of, inner_model
 from agrilape.model.grids import ImageCall, extents_of
 from agrilape.model.token_extents import FACTS
 from agrilape.tokens import Chat, Coordinates, PositionCodec, prompt_batch
@@ -49,7 +49,8 @@ def place_features(
     """
     model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     coordinates = cast(Coordinates, checkpoint.coordinates) if checkpoint.config else "text"
-    chat = Chat(checkpoint.processor, PositionCodec(checkpoint.config or LapeConfig()), coordinates)
+    codec = PositionCodec(checkpoint.config or LapeConfig())
+    chat = Chat(checkpoint.processor, codec, coordinates, context_of(model))
     for some in _batches(asked):
         batch = prompt_batch(chat, [(example, (sample,)) for example, sample, _ in some])
         if checkpoint.config is None:
