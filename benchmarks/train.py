@@ -39,7 +39,7 @@ from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train.arguments import trainer_arguments
 from agrilape.train.estimate import count_parameters
 from agrilape.train.loss import AnswerCriterion
-from agrilape.train.micro_batches import in_parts
+from agrilape.train.micro_batches import in_micro_batches
 from agrilape.train.optim import freeze, peak_rates
 from agrilape.train.sampling import TrainingSamples
 from agrilape.train.setup import prepare
@@ -145,7 +145,8 @@ def build(recipe: Recipe) -> dict[str, StageTrainer]:
         criterion = AnswerCriterion(recipe.loss, prepared.lape) if on else AnswerCriterion(LossConfig())
         trainers[case] = StageTrainer(
             model=model, stage=stage, peaks=peaks, criterion=criterion, data=draws,
-            collate=in_parts(collator), save=lambda *_: None, on_rows=lambda _: None, mixed_precision=False,
+            collate=in_micro_batches(collator), save=lambda *_: None, on_rows=lambda _: None,
+            mixed_precision=False,
             arguments=trainer_arguments(recipe, stage, recipe.output / case, seed=0),
         )  # fmt: skip
         trainers[case].create_optimizer()

@@ -34,7 +34,7 @@ from agrilape.train.arguments import trainer_arguments
 from agrilape.train.estimate import estimate_recipe
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.memory_budget import most_tokens
-from agrilape.train.micro_batches import TokenLimit, in_parts, spare_tokens
+from agrilape.train.micro_batches import TokenLimit, in_micro_batches, spare_tokens
 from agrilape.train.precision import avoid_cudnn_attention, is_mixed
 from agrilape.train.sampling import TrainingSamples
 from agrilape.train.setup import ready_base, set_up
@@ -213,7 +213,7 @@ def build(
     trainer = StageTrainer(
         model=prepared.model, stage=stage, peaks=prepared.peaks,
         criterion=AnswerCriterion(recipe.loss, prepared.lape), data=draws,
-        collate=in_parts(collator, spare=spare_tokens(parameters, device.type == "cpu"), most=limit),
+        collate=in_micro_batches(collator, spare=spare_tokens(parameters, device.type == "cpu"), most=limit),
         save=lambda *_: None, on_rows=lambda _: None, mixed_precision=is_mixed(recipe.model, device),
         arguments=arguments, limit=limit,
     )  # fmt: skip

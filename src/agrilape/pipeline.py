@@ -49,11 +49,11 @@ def prepare_run(recipe: Recipe, workers: int | None = None, scheduler: str | Non
     """
     from agrilape.dataset.recipe_leakage import check_recipe_leakage
     from agrilape.prepare.from_scenes import prepare_dataset
-    from agrilape.train.starting_model import going_on
+    from agrilape.train.starting_model import continued_recipe
 
     _refuse_unknown_tasks(recipe)
     with run_locked(recipe.output):
-        dump_recipe(going_on(recipe), recipe.output / "recipe.yaml")
+        dump_recipe(continued_recipe(recipe), recipe.output / "recipe.yaml")
         data = recipe.output / "data"
         manifests = [
             prepare_dataset(name, config, data / name, recipe.output / "scenes", workers, scheduler)
@@ -66,7 +66,7 @@ def prepare_run(recipe: Recipe, workers: int | None = None, scheduler: str | Non
 def train_run(recipe: Recipe, only: Collection[str] = (), resume: bool = True) -> list[Path]:
     """Train the stages of a recipe, or only those named, going on or anew; returns the stage folders."""
     from agrilape.train import train_recipe
-    from agrilape.train.starting_model import going_on
+    from agrilape.train.starting_model import continued_recipe
 
     for stage in recipe.stages:
         how = stage.lape_schedule
@@ -76,7 +76,7 @@ def train_run(recipe: Recipe, only: Collection[str] = (), resume: bool = True) -
                 f"{how.lape_warmup_steps}; set stages.{stage.name}.lape_schedule.lape_warmup_steps"
             )
     with run_locked(recipe.output):
-        dump_recipe(going_on(recipe, fetch=True), recipe.output / "recipe.yaml")
+        dump_recipe(continued_recipe(recipe, fetch=True), recipe.output / "recipe.yaml")
         return train_recipe(recipe, recipe.output, recipe.output / "data", resume=resume, only=only)
 
 

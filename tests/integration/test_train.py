@@ -570,10 +570,10 @@ def test_questions_longer_than_the_context_are_dropped_whole_and_counted(data, t
 
 def test_a_batch_of_which_nothing_can_be_used_is_passed_over(data, tmp_path, monkeypatch) -> None:
     from agrilape.train import stages
-    from agrilape.train.micro_batches import in_parts
+    from agrilape.train.micro_batches import in_micro_batches
 
     def barren(collator, collate=None, spare=0, most=None):
-        make, calls = in_parts(collator, collate, spare, most), []
+        make, calls = in_micro_batches(collator, collate, spare, most), []
 
         def batch(items):
             calls.append(1)

@@ -143,13 +143,13 @@ def _memory(words: str) -> int:
 
 
 def _print_estimates(recipe: Recipe, gpu: int | None) -> None:
-    from agrilape.train.estimate import estimate_recipe, gpu_here, missing_extras, what_to_set
-    from agrilape.train.starting_model import describe, start_of
+    from agrilape.train.estimate import available_gpu, estimate_recipe, missing_extras, what_to_set
+    from agrilape.train.starting_model import describe, find_starting_model
 
-    start = start_of(recipe.model, fetch=True)
+    start = find_starting_model(recipe.model, fetch=True)
     for sentence in list(describe(recipe, start)) if start else ():  # all of it, or what is refused
         say(sentence)
-    gpu = gpu or gpu_here()
+    gpu = gpu or available_gpu()
     for missing in missing_extras(recipe):
         warn(missing)
     stages = estimate_recipe(recipe, recipe.output / "data", gpu)

@@ -29,13 +29,13 @@ def first_boxes(rows: Rows) -> tuple[Floats, Floats]:
     return _firsts(rows, Box, 4)
 
 
-def instants(rows: Rows) -> tuple[Floats, Floats]:
+def times(rows: Rows) -> tuple[Floats, Floats]:
     """First given and first wanted moment of each row, as fractions of its window, `[N]` each."""
     given, wanted = _firsts(rows, Instant, 1)
     return given[:, 0], wanted[:, 0]
 
 
-def spans(rows: Rows) -> tuple[Floats, Floats]:
+def time_intervals(rows: Rows) -> tuple[Floats, Floats]:
     """First given and first wanted span of each row, as fractions of its window, `[N, 2]` each."""
     return _firsts(rows, Span, 2)
 

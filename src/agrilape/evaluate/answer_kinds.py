@@ -293,23 +293,23 @@ CAPTION: Kind = (
 
 
 def _days(rows: Rows, period: float | None = None) -> Floats:
-    return date_error_days(*answer_arrays.instants(rows), answer_arrays.window_days(rows), period)
+    return date_error_days(*answer_arrays.times(rows), answer_arrays.window_days(rows), period)
 
 
 def _edge_days(edge: int) -> Columns:
     def days(rows: Rows) -> Floats:
-        given, wanted = answer_arrays.spans(rows)
+        given, wanted = answer_arrays.time_intervals(rows)
         return date_error_days(given[:, edge], wanted[:, edge], answer_arrays.window_days(rows))
 
     return days
 
 
 def _temporal_iou(rows: Rows) -> Floats:
-    return temporal_iou(*answer_arrays.spans(rows))
+    return temporal_iou(*answer_arrays.time_intervals(rows))
 
 
 def _volume_iou(rows: Rows) -> Floats:
-    (box, true_box), (span, true_span) = answer_arrays.first_boxes(rows), answer_arrays.spans(rows)
+    (box, true_box), (span, true_span) = answer_arrays.first_boxes(rows), answer_arrays.time_intervals(rows)
     return prism_iou(box, span, true_box, true_span)
 
 

@@ -29,7 +29,7 @@ from agrilape.evaluate.metrics.matching import match
 from agrilape.evaluate.metrics.polygons import polygon_iou_matrices
 from agrilape.evaluate.metrics.time import temporal_iou
 from agrilape.evaluate.predictions import Prediction, shapes
-from agrilape.evaluate.scores import agreement
+from agrilape.evaluate.scores import answer_quality
 from agrilape.files import write_text
 from agrilape.geo.shapes import Box, Instant, Point, Polygon, Shape, Span
 
@@ -205,7 +205,7 @@ def _outcome(row: Prediction) -> Outcomes:
     if not given and wanted:  # nothing was claimed to be anywhere
         return Outcomes(floats([]), floats([]), len(wanted))
     if not given:
-        return Outcomes(floats(row.confidence), floats([agreement(row) >= 0.5]), 1)
+        return Outcomes(floats(row.confidence), floats([answer_quality(row) >= 0.5]), 1)
     hits = np.zeros(len(given))
     for kind in _SHAPES:
         at = [number for number, part in enumerate(given) if isinstance(part, kind)]

@@ -18,7 +18,7 @@ from agrilape.config.recipe import EvaluationConfig
 from agrilape.console import ProgressCallback, progress
 from agrilape.dataset import read_manifest
 from agrilape.evaluate.calibrator import NAME as CALIBRATION
-from agrilape.evaluate.inference import Decoding, Share, predict_samples
+from agrilape.evaluate.inference import BatchShare, Decoding, predict_samples
 from agrilape.evaluate.journal import Journal
 from agrilape.evaluate.subset import Subset
 from agrilape.model import load_checkpoint
@@ -61,7 +61,7 @@ def collect(
     process.wait_for_everyone()
     journal = journal or Journal(path, key)
     if left := sum(name not in journal.rows for name in order):
-        share = Share(process.process_index, process.num_processes)
+        share = BatchShare(process.process_index, process.num_processes)
         own = journal if share.step == 1 else journal.part(share.first)
         with progress("evaluate", left, "samples") as track:
             _answer(own, checkpoint, subsets, settings, set(journal.rows), share, track)
@@ -90,7 +90,7 @@ def _answer(
     subsets: Sequence[Subset],
     settings: EvaluationConfig,
     done: Container[str],
-    share: Share,
+    share: BatchShare,
     track: ProgressCallback,
 ) -> None:
     """Write the answers of one process's share; progress counts as if all processes were as fast."""

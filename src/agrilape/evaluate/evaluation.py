@@ -19,10 +19,10 @@ from agrilape.evaluate.collect import collect, predictions_key, processes
 from agrilape.evaluate.journal import Journal
 from agrilape.evaluate.predictions import Prediction, refuse_repeats
 from agrilape.evaluate.reliability import confidence_calibration
-from agrilape.evaluate.scores import TASK_METRICS, agreement, by_task
+from agrilape.evaluate.scores import TASK_METRICS, answer_quality, by_task
 from agrilape.evaluate.subset import Subset
 from agrilape.evaluate.suites import Suite, suite_of
-from agrilape.evaluate.summary import choose_rivals, compare_informed, summarise
+from agrilape.evaluate.summary import choose_baselines, compare_informed, summarise
 from agrilape.files import path_inside, write_json, write_text
 from agrilape.io.json_text import read_json_object, to_json
 from agrilape.io.pictures import as_rgb
@@ -107,7 +107,7 @@ def _score(
     rows = list(journal.rows.values())
     examples = _examples(rows)
     guesses, rehearsal = _guesses(recipe, run, subsets)
-    rivals = choose_rivals(rehearsal, suite.metrics)
+    rivals = choose_baselines(rehearsal, suite.metrics)
     seeing, tried = _informed(recipe, run, subsets, {row.task for row in rows})
     shown = {journal.rows[name].chip for picks in examples.values() for name in picks.values()}
     _keep_pictures(run / "evaluation" / "images", shown, subsets)
@@ -116,7 +116,7 @@ def _score(
     guesses = {name: [*given, *of_maps] for name, given in guesses.items()}
     seeing = {name: [*given, *of_maps] for name, given in seeing.items()}
     seeing |= {name: [*of_chips, *given] for name, given in maps.baselines.items()}
-    seen = choose_rivals(tried, suite.metrics)
+    seen = choose_baselines(tried, suite.metrics)
     seen |= {row.task: name for name in maps.baselines for row in maps.rows}
     return {
         **summarise(everything, guesses, rivals, suite.metrics, suite.breakdowns),
@@ -158,7 +158,7 @@ def image_free_answers(recipe: Recipe, run: Path) -> tuple[Answers, dict[str, st
         run: Run folder with `data/`.
     """
     guesses, rehearsal = _guesses(recipe, run, asked_of(recipe.evaluation, run / "data"))
-    return guesses, choose_rivals(rehearsal, suite_of(recipe.evaluation).metrics)
+    return guesses, choose_baselines(rehearsal, suite_of(recipe.evaluation).metrics)
 
 
 def last_checkpoint(recipe: Recipe, run: Path) -> Path:
@@ -219,7 +219,7 @@ def _examples(rows: Sequence[Prediction]) -> dict[str, dict[str, str]]:
     """Id of the best, median and worst answer of each task."""
     found = {}
     for task, group in by_task(rows).items():
-        ranked = sorted(group, key=lambda row: (-agreement(row), row.id))
+        ranked = sorted(group, key=lambda row: (-answer_quality(row), row.id))
         found[task] = {"best": ranked[0].id, "median": ranked[len(ranked) // 2].id, "worst": ranked[-1].id}
     return found
 

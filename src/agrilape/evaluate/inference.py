@@ -83,14 +83,14 @@ class Decoding(NamedTuple):
 GREEDY = Decoding()
 
 
-class Share(NamedTuple):
+class BatchShare(NamedTuple):
     """Every `step`-th batch from the `first` on: what one process of several answers."""
 
     first: int = 0
     step: int = 1
 
 
-ALL = Share()
+ALL = BatchShare()
 
 
 def predict_samples(
@@ -100,7 +100,7 @@ def predict_samples(
     batch_size: int = 64,
     decoding: Decoding = GREEDY,
     done: Container[str] = (),
-    share: Share = ALL,
+    share: BatchShare = ALL,
     device: torch.device | None = None,
 ) -> Iterator[list[Prediction]]:
     """Answer every sample, greedily.

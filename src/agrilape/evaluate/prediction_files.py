@@ -17,7 +17,7 @@ from agrilape import __version__
 from agrilape.errors import DataError, RecipeError, did_you_mean
 from agrilape.evaluate.answer_arrays import Rows, is_readable
 from agrilape.evaluate.predictions import Prediction, read_rows, shapes, words
-from agrilape.evaluate.scores import agreement
+from agrilape.evaluate.scores import answer_quality
 from agrilape.files import whole_file, write_text
 from agrilape.geo.georeference import SQUARE_METRES_PER_HECTARE, Georeference
 from agrilape.geo.shapes import Box, Part, Polygon
@@ -84,7 +84,7 @@ def features(rows: Rows) -> Iterator[Json]:
     """Predicted boxes and outlines as GeoJSON features (WGS 84), with fiboa 0.3 property names.
 
     `crop:name` is the crop that the question names, if it does; `metrics:area` is in square metres on the
-    ellipsoid; `agreement` says how well the answer met the truth.
+    ellipsoid; `answer_quality` says how well the answer met the truth.
     """
     for row in rows:
         if row.georeference is None:
@@ -105,7 +105,7 @@ def features(rows: Rows) -> Iterator[Json]:
                     "task": row.task,
                     "sample": row.id,
                     "question": words(row.question),
-                    "agreement": round(agreement(row), 4),
+                    "agreement": round(answer_quality(row), 4),
                 },
             }
 
@@ -125,7 +125,7 @@ def table(rows: Rows) -> Iterator[Json]:
             "prediction": words(row.prediction),
             "prediction_text": row.prediction_text,
             "readable": is_readable(row),
-            "agreement": round(agreement(row), 4),
+            "agreement": round(answer_quality(row), 4),
             "crop": row.truth.get("crop"),
             "size": row.truth.get("size"),
             "longitude": longitude,

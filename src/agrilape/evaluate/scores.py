@@ -98,7 +98,7 @@ def _score(metrics: Sequence[Metric], rows: Rows) -> Scores:
     return scores
 
 
-def agreement(row: Prediction) -> float:
+def answer_quality(row: Prediction) -> float:
     """How well one answer meets the truth, 0 to 1, in order to find the best, median and worst of a task."""
     metric = metrics_of(row.task, [row])[0]
     value = metric.point([row])

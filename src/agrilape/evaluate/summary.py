@@ -45,7 +45,7 @@ def summarise(
     Args:
         rows: The model's predictions.
         baselines: Each baseline's rows to the same samples in the same order; None where it has no answer.
-        rivals: Of each task, the baseline that the model is compared with, see `choose_rivals`.
+        rivals: Of each task, the baseline that the model is compared with, see `choose_baselines`.
         wanted: Metrics of each task; a task without an entry has all.
         by: Names of the breakdowns.
 
@@ -88,7 +88,7 @@ def compare_informed(
     }
 
 
-def choose_rivals(rehearsal: Guesses, wanted: Wanted = EVERY_METRIC) -> dict[str, str]:
+def choose_baselines(rehearsal: Guesses, wanted: Wanted = EVERY_METRIC) -> dict[str, str]:
     """Of each task, the baseline that does best on samples that the model is not judged by.
 
     Chosen on the judging samples themselves, the best of several guesses would be best by luck too: on a few

@@ -207,13 +207,13 @@ def best_frame(scene: Scene) -> Frame:
     probes = [
         windows[n] for n in np.unique(np.linspace(0, len(windows) - 1, MOST_PROBES).round().astype(int))
     ]
-    looks = [_look(frame, probes) for frame in scene.frames]
+    looks = [_clearness(frame, probes) for frame in scene.frames]
     clearest = max(clear for clear, _ in looks)
     seen = [(green, n) for n, (clear, green) in enumerate(looks) if clear >= CLEAR * clearest]
     return scene.frames[max(seen)[1]]
 
 
-def _look(frame: Frame, windows: Sequence[PixelWindow]) -> tuple[float, float]:
+def _clearness(frame: Frame, windows: Sequence[PixelWindow]) -> tuple[float, float]:
     """Share of clear ground and median NDVI of an acquisition; without the bands for it, 0."""
     bands = ("nir", "red") if {"nir", "red"} <= set(frame.bands) else frame.bands[:1]
     values = np.concatenate([frame.read(window, bands).reshape(len(bands), -1) for window in windows], axis=1)

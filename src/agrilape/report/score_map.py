@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from agrilape.errors import DataError
 from agrilape.evaluate.predictions import Prediction
-from agrilape.evaluate.scores import agreement
+from agrilape.evaluate.scores import answer_quality
 from agrilape.report.figures import STYLE, Chart, data_uri
 from agrilape.report.run_folder import Run
 from agrilape.report.score_tables import words
@@ -51,7 +51,7 @@ def _chips(rows: Sequence[Prediction]) -> Chips:
     step = max(1, len(rows) // MOST_ROWS)
     for row in rows[::step]:
         if row.georeference:
-            chips.setdefault(row.georeference.centre_wgs84(), []).append(agreement(row))
+            chips.setdefault(row.georeference.centre_wgs84(), []).append(answer_quality(row))
     return chips
 
 

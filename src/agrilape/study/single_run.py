@@ -107,16 +107,16 @@ def _clear_stale(folder: Path, made_by: Json) -> None:
 def _train(study: Study, run: Run, recipe: Recipe, data: Path) -> None:
     """Train stage by stage, taking those that runs have in common from the cache."""
     curve = _curve(study, run)
-    watch = ValidationPlan(curve.every, _ValidationScorer(recipe, curve, data)) if curve else None
+    validation = ValidationPlan(curve.every, _ValidationScorer(recipe, curve, data)) if curve else None
     made_from = fingerprints(recipe, _keys(recipe, study.work))
     common = _fingerprints_of_siblings(study, run)
     for number, stage in enumerate(recipe.stages):
         folder = recipe.output / "stages" / stage_folder(recipe, number)
         if made_from[number] in common:
             with shared_stage(folder, stage_key(made_from[number], curve), study.work):
-                train_recipe(recipe, recipe.output, data, only=[stage.name], watch=watch)
+                train_recipe(recipe, recipe.output, data, only=[stage.name], validation=validation)
         else:
-            train_recipe(recipe, recipe.output, data, only=[stage.name], watch=watch)
+            train_recipe(recipe, recipe.output, data, only=[stage.name], validation=validation)
 
 
 def shared_keys(study: Study, run: Run) -> set[str]:

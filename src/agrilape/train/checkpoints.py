@@ -1,7 +1,7 @@
-"""Checkpoints within a stage: complete ones are told from torn ones.
+"""Checkpoints within a stage: complete ones are told from incomplete ones.
 
-A checkpoint is written file by file and can be interrupted anywhere. Its seal, written last and in one piece,
-lists all files with their sizes; a checkpoint without a matching seal does not count.
+A checkpoint is written file by file and can be interrupted anywhere. Its completion marker, written last and
+in one piece, lists all files with their sizes; a checkpoint without a matching marker does not count.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from agrilape.errors import DiskError
 from agrilape.files import is_out_of_room, write_json
 from agrilape.io.json_text import parse_json
 
-SEAL = "complete.json"
+MARKER = "complete.json"
 
 
-def seal(folder: Path) -> None:
+def mark_complete(folder: Path) -> None:
     """Declare a checkpoint complete."""
-    write_json(folder / SEAL, {"files": _sizes(folder)})
+    write_json(folder / MARKER, {"files": _sizes(folder)})
 
 
-def is_sealed(folder: Path) -> bool:
+def is_complete(folder: Path) -> bool:
     """Is a checkpoint complete and are its files as long as they were?"""
     try:
-        files = read_json(folder / SEAL)["files"]
+        files = read_json(folder / MARKER)["files"]
     except (OSError, ValueError, KeyError):
         return False
     return bool(files == _sizes(folder))
@@ -36,15 +36,15 @@ def is_sealed(folder: Path) -> bool:
 def latest(folder: Path) -> Path | None:
     """The newest complete checkpoint of a stage, if there is one."""
     steps = sorted(_steps(folder), reverse=True)
-    return next((path for _, path in steps if is_sealed(path)), None)
+    return next((path for _, path in steps if is_complete(path)), None)
 
 
-def discard_torn(folder: Path) -> list[Path]:
+def discard_incomplete(folder: Path) -> list[Path]:
     """Remove incomplete checkpoints and unfinished drafts; returns the checkpoints."""
-    torn = [path for _, path in _steps(folder) if not is_sealed(path)]
-    for path in (*torn, *folder.glob(".checkpoint-*")):
+    incomplete = [path for _, path in _steps(folder) if not is_complete(path)]
+    for path in (*incomplete, *folder.glob(".checkpoint-*")):
         shutil.rmtree(path)
-    return torn
+    return incomplete
 
 
 def read_json(path: Path) -> Any:
@@ -61,7 +61,7 @@ def made_from(path: Path) -> str | None:
 
 
 @contextmanager
-def room_on_disk(folder: Path) -> Iterator[None]:
+def explained_full_disk(folder: Path) -> Iterator[None]:
     """Say it plainly when files cannot be written: and where the run goes on.
 
     Args:
@@ -89,5 +89,5 @@ def _steps(folder: Path) -> list[tuple[int, Path]]:
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != SEAL)
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MARKER)
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}

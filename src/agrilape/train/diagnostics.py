@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from agrilape.config.lape import AXES
 from agrilape.model.gradients import Direction
 from agrilape.model.lape import Lape
-from agrilape.train.sharding import whole
+from agrilape.train.sharding import full_tensor
 
 DIRECTIONS: tuple[Direction, ...] = ("in", "out")
 
@@ -31,11 +31,11 @@ def describe_rows(lape: Lape, model: Any) -> dict[str, float]:
     # The matrices' own rows at the position tokens' ids are never read.
     words = torch.ones(len(weights["in"]), dtype=torch.bool, device=weights["in"].device)
     words[lape.token_ids] = False
-    text = {d: whole(weight.float().norm(dim=1))[words].mean() for d, weight in weights.items()}
+    text = {d: full_tensor(weight.float().norm(dim=1))[words].mean() for d, weight in weights.items()}
     values = {}
     for axis in AXES:
         for direction in DIRECTIONS[:1] if lape.tied else DIRECTIONS:
-            rows = whole(lape.table(axis, direction))
+            rows = full_tensor(lape.table(axis, direction))
             name = f"{axis}_{direction}"
             values[f"row_norm_{name}"] = float(rows.norm(dim=1).mean() / text[direction])
             values[f"neighbour_cosine_{name}"] = float(F.cosine_similarity(rows[1:], rows[:-1]).mean())
@@ -47,4 +47,4 @@ def describe_gates(lape: Lape) -> dict[str, float]:
     """Opening of a learned gate by axis; empty where the gate follows a schedule."""
     if lape.config.gate != "learned":
         return {}
-    return dict(zip(AXES, whole(lape.axis_gates).tolist(), strict=True))
+    return dict(zip(AXES, full_tensor(lape.axis_gates).tolist(), strict=True))

@@ -28,11 +28,11 @@ from agrilape.tokens import Collator, PositionCodec, add_position_tokens, packin
 from agrilape.train.activations import Arithmetic, activation_bytes, logit_bytes, tokens_that_fit
 from agrilape.train.arguments import loader_processes, require_loggers
 from agrilape.train.memory_budget import USED
-from agrilape.train.micro_batches import in_parts, spare_tokens
+from agrilape.train.micro_batches import in_micro_batches, spare_tokens
 from agrilape.train.optim import peak_rates
 from agrilape.train.precision import is_mixed
 from agrilape.train.sampling import TrainingSamples
-from agrilape.train.starting_model import going_on
+from agrilape.train.starting_model import continued_recipe
 from agrilape.train.step_time import seconds_per_batch
 
 PROBES = 64  # chips that are looked at, in batches as they would train
@@ -109,7 +109,7 @@ def estimate_recipe(
         ModelError: The model's configuration or processor cannot be read.
     """
     if outline is None:
-        recipe = going_on(recipe, fetch=True)
+        recipe = continued_recipe(recipe, fetch=True)
     model, processor = outline or _outline(recipe)
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     device = accelerator or torch.device("cpu")
@@ -125,7 +125,7 @@ def estimate_recipe(
     ]
 
 
-def gpu_here() -> int | None:
+def available_gpu() -> int | None:
     """Bytes of the GPU that would train; None without one."""
     return int(torch.cuda.get_device_properties(0).total_memory) if torch.cuda.is_available() else None
 
@@ -296,7 +296,7 @@ def _batches(
 ) -> Iterator[dict[str, Any]]:
     """Some batches of the stage, as it would train on them."""
     draws = TrainingSamples(mixture, max(PROBES, stage.batch_size), 0, augment=False)
-    make = in_parts(collator, spare=spare, most=most)
+    make = in_micro_batches(collator, spare=spare, most=most)
     for start in range(0, len(draws) - stage.batch_size + 1, stage.batch_size):
         yield make([draws[index] for index in range(start, start + stage.batch_size)])
 

@@ -42,7 +42,7 @@ class TokenLimit:
 
 
 @dataclass(frozen=True)
-class PartItems:
+class MicroBatchItems:
     """What a part was made of, to make it again in smaller ones; no list, so that nobody looks into it."""
 
     items: Sequence[TrainingItem]
@@ -67,14 +67,14 @@ class _Made:
     """
 
     parts: list[dict[str, Any]] = field(default_factory=list)
-    items: list[PartItems] = field(default_factory=list)
+    items: list[MicroBatchItems] = field(default_factory=list)
     asked: int = 0
     too_long: int = 0
     left_out: list[str] = field(default_factory=list)
     task_tokens: dict[str, int] = field(default_factory=dict)
 
 
-def in_parts(
+def in_micro_batches(
     collator: Collator,
     collate: Collate | None = None,
     spare: int = 0,
@@ -102,7 +102,7 @@ def in_parts(
 
     def make_batch(items: Sequence[TrainingItem]) -> dict[str, Any]:
         made, most = _Made(), limit.most
-        for part in alike(_measured(collator, items, made, most), spare, most, collator.rows):
+        for part in group_by_length(_measured(collator, items, made, most), spare, most, collator.rows):
             try:
                 _add(made, collator, make, part)
             except DataError:
@@ -117,8 +117,8 @@ def _add(made: _Made, collator: Collator, make: Collate, items: Sequence[Trainin
     if items:
         before, told = collator.dropped, collator.task_tokens.copy()
         part = make(items)
-        made.parts.append({**part, **places_of_answers(part["labels"])})
-        made.items.append(PartItems(tuple(items)))
+        made.parts.append({**part, **answer_positions(part["labels"])})
+        made.items.append(MicroBatchItems(tuple(items)))
         too_long = collator.dropped - before
         made.too_long += too_long
         made.asked += sum(len(item.samples) for item in items) - too_long
@@ -168,7 +168,7 @@ def without_answers(part: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "labels": torch.full_like(part["labels"], IGNORED), **none}
 
 
-def places_of_answers(labels: Tensor) -> dict[str, Tensor]:
+def answer_positions(labels: Tensor) -> dict[str, Tensor]:
     """Where the answers are, found before the labels go to a device that would have to be waited for.
 
     Args:
@@ -183,7 +183,7 @@ def places_of_answers(labels: Tensor) -> dict[str, Tensor]:
     return {"scored": scored, "answered": answers[:, scored].flatten().nonzero().squeeze(1)}
 
 
-def alike(
+def group_by_length(
     measured: Sequence[tuple[int, TrainingItem]],
     spare: int = 0,
     most: int | None = None,

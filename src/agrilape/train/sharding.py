@@ -29,7 +29,7 @@ def is_sharded(model: nn.Module) -> bool:
     return any(isinstance(parameter, DTensor) for parameter in model.parameters())
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     """All of a tensor; every process must call it if the tensor is in pieces."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
@@ -50,7 +50,7 @@ def gather(model: nn.Module, keep: bool) -> dict[str, Tensor]:
             continue
         key = twins.get(name, name)  # tied weights stay one tensor
         if key not in gathered:
-            full = whole(value)
+            full = full_tensor(value)
             gathered[key] = full.cpu() if keep else full.new_empty(0)
         if keep:
             state[name] = gathered[key]

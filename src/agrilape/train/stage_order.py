@@ -24,7 +24,7 @@ def successor(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.next")
 
 
-def settle(folder: Path, done: str, made_from: str | None) -> None:
+def finish_replacement(folder: Path, done: str, made_from: str | None) -> None:
     """Put a successor in its place that was finished when the process ended, and remove what none needs.
 
     Args:

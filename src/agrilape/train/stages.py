@@ -42,12 +42,12 @@ from agrilape.train.log import StageLog, read_rows
 from agrilape.train.loss import AnswerCriterion
 from agrilape.train.memory import bound_kernel_caches, release_memory
 from agrilape.train.memory_budget import explained_memory, is_to_be_shared, most_tokens
-from agrilape.train.micro_batches import Collate, TokenLimit, in_parts, spare_tokens
+from agrilape.train.micro_batches import Collate, TokenLimit, in_micro_batches, spare_tokens
 from agrilape.train.precision import avoid_cudnn_attention, is_mixed
 from agrilape.train.sampling import TrainingSamples, require_words_only
 from agrilape.train.setup import StageSetup, prepare, uses_lape
 from agrilape.train.stability import measure
-from agrilape.train.starting_model import describe, going_on, start_of
+from agrilape.train.starting_model import continued_recipe, describe, find_starting_model
 from agrilape.train.trainer import StageTrainer
 from agrilape.train.validation import CURVE, ValidationCallback, ValidationPlan
 
@@ -62,7 +62,7 @@ def train_recipe(
     data: Path,
     resume: bool = True,
     only: Collection[str] = (),
-    watch: ValidationPlan | None = None,
+    validation: ValidationPlan | None = None,
 ) -> list[Path]:
     """Train the stages of a recipe.
 
@@ -73,7 +73,7 @@ def train_recipe(
         resume: Skip stages that were finished with the same settings and go on from the last complete
             checkpoint; False trains from the start.
         only: Names of the stages to train, each from what the stage before it left; empty: all.
-        watch: Looks at the model while it trains, in the stages that can spell places.
+        validation: Scores the model while it trains, in the stages that can spell places.
 
     Returns:
         The stage folders in order; each is a checkpoint.
@@ -90,9 +90,9 @@ def train_recipe(
             f"choose from {', '.join(stage.name for stage in recipe.stages)}",
         )
     require_loggers(recipe.report_to)
-    start = start_of(recipe.model, fetch=True)
+    start = find_starting_model(recipe.model, fetch=True)
     told = tuple(describe(recipe, start)) if start else ()
-    recipe = going_on(recipe)
+    recipe = continued_recipe(recipe)
     bound_kernel_caches()
     avoid_cudnn_attention()
     logging.disable_progress_bar()
@@ -104,7 +104,7 @@ def train_recipe(
         before = folders[-1] if folders else None
         folders.append(run / "stages" / stage_folder(recipe, number))
         if not only or stage.name in only:
-            StageRun(recipe, number, folders[-1], before, data, made_from, watch, told).train(resume)
+            StageRun(recipe, number, folders[-1], before, data, made_from, validation, told).train(resume)
             release_memory(collect=True)
     return folders
 
@@ -131,7 +131,7 @@ def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:
         data: Key of each data set that it trains on, as its manifest gives it.
     """
     found: list[str] = []
-    start, recipe = start_of(recipe.model), going_on(recipe)
+    start, recipe = find_starting_model(recipe.model), continued_recipe(recipe)
     met_lape, met_places = start is not None and start.lape is not None, False
     for stage in recipe.stages:
         met_lape |= uses_lape(recipe, stage)
@@ -184,7 +184,7 @@ class StageRun:
         before: Folder of the stage before it; None for the first.
         data: Folder of the prepared data sets.
         made_from: Fingerprint.
-        watch: Looks at the model while it trains.
+        validation: Scores the model while it trains.
         told: What to say of the model that the first stage goes on from.
     """
 
@@ -194,7 +194,7 @@ class StageRun:
     before: Path | None
     data: Path
     made_from: str
-    watch: ValidationPlan | None = None
+    validation: ValidationPlan | None = None
     told: Sequence[str] = ()
 
     @property
@@ -215,7 +215,7 @@ class StageRun:
         process = PartialState(cpu=not torch.accelerator.is_available())
         with process.main_process_first():
             if process.is_main_process:
-                stage_order.settle(self.folder, DONE, self.made_from if resume else None)
+                stage_order.finish_replacement(self.folder, DONE, self.made_from if resume else None)
             finished = resume and checkpoints.made_from(self.folder / DONE) == self.made_from
             place = stage_order.place_for(self.folder, DONE)
         if finished:
@@ -259,11 +259,11 @@ class StageRun:
         with (
             progress(title, left, "steps") as track,
             doing(f"training {title} in", self.folder),
-            checkpoints.room_on_disk(self.folder / RESUME),
+            checkpoints.explained_full_disk(self.folder / RESUME),
             StageLog(self.folder / LOG, resumed, track, process.is_main_process, board) as log,
         ):
-            watcher = self._watcher(prepared, resumed)
-            trainer = self._trainer(prepared, log, watcher, process.num_processes)
+            callback = self._validation_callback(prepared, resumed)
+            trainer = self._trainer(prepared, log, callback, process.num_processes)
             resume_from = self.folder / RESUME
             with explained_memory(
                 self.stage.name, self.recipe.model, resume_from, lambda: trainer.tokens_in_pass
@@ -283,8 +283,8 @@ class StageRun:
         folder.mkdir(parents=True, exist_ok=True)
         for draft in self.folder.glob(f".{FINAL}.*"):
             shutil.rmtree(draft)
-        for torn in checkpoints.discard_torn(folder):
-            warn(f"{torn} was not written to the end and is left out")
+        for name in checkpoints.discard_incomplete(folder):
+            warn(f"{name} is incomplete and is skipped")
         if checkpoints.latest(folder) is None:
             batches = self.stage.gradient_accumulation * processes
             begun = {"made_from": self.made_from, "batches_per_step": batches}
@@ -302,7 +302,7 @@ class StageRun:
         return self.stage.model_copy(update={"gradient_accumulation": batches // processes})
 
     def _trainer(
-        self, prepared: StageSetup, log: StageLog, watcher: ValidationCallback | None, processes: int
+        self, prepared: StageSetup, log: StageLog, callback: ValidationCallback | None, processes: int
     ) -> StageTrainer:
         """Put the trainer together."""
         stage = self._as_begun(processes)
@@ -332,23 +332,23 @@ class StageRun:
             on_rows=log.write,
             mixed_precision=is_mixed(self.recipe.model, arguments.device),
             arguments=arguments,
-            watcher=watcher,
+            callback=callback,
             limit=limit,
         )
 
-    def _watcher(self, prepared: StageSetup, resumed: int) -> ValidationCallback | None:
+    def _validation_callback(self, prepared: StageSetup, resumed: int) -> ValidationCallback | None:
         """Looks at a model that can spell places; one that knows only words so far has nothing to show."""
         coordinates = self.recipe.coordinates
-        if self.watch is None or (prepared.lape is None and coordinates != "text"):
+        if self.validation is None or (prepared.lape is None and coordinates != "text"):
             return None
         checkpoint = Checkpoint(prepared.model, prepared.processor, prepared.lape, coordinates)
-        return ValidationCallback(self.watch, checkpoint, self.folder / CURVE, resumed)
+        return ValidationCallback(self.validation, checkpoint, self.folder / CURVE, resumed)
 
     def _collate(self, prepared: StageSetup, collator: Collator, limit: TokenLimit, on_cpu: bool) -> Collate:
         """Makes batches for the model; with words for what is shown if the stage aligns them."""
         aligned = AlignmentTargets(collator, collator.chat.tokenizer) if self.stage.word_alignment else None
         parameters = sum(one.numel() for one in prepared.model.parameters())
-        return in_parts(collator, aligned, spare_tokens(parameters, on_cpu), limit)
+        return in_micro_batches(collator, aligned, spare_tokens(parameters, on_cpu), limit)
 
     def _draws(self, stage: StageConfig, processes: int, words_only: bool) -> TrainingSamples:
         """Everything that the stage will see."""

@@ -43,7 +43,7 @@ class StartingModel:
     made_from: str | None
 
 
-def start_of(config: ModelConfig, fetch: bool = False) -> StartingModel | None:
+def find_starting_model(config: ModelConfig, fetch: bool = False) -> StartingModel | None:
     """The trained model that a recipe names; None for a preset, and for a model that agrilape never trained.
 
     Args:
@@ -81,20 +81,20 @@ def _of_merged(note: dict[str, Any]) -> LapeConfig:
     return LapeConfig.model_validate({**note["merged"], "injection": injection})
 
 
-def going_on(recipe: Recipe, fetch: bool = False) -> Recipe:
+def continued_recipe(recipe: Recipe, fetch: bool = False) -> Recipe:
     """The recipe with the settings of the LAPE that it goes on from; as it is where there is none.
 
     What the recipe leaves open is taken from the trained model.
 
     Args:
         recipe: What would be trained.
-        fetch: As in `start_of`.
+        fetch: As in `find_starting_model`.
 
     Raises:
         RecipeError: A setting contradicts the trained model.
         ModelError: There is no such model, or a file of it is damaged.
     """
-    start = start_of(recipe.model, fetch)
+    start = find_starting_model(recipe.model, fetch)
     _check_model(recipe, start)
     if start is None or start.lape is None or (start.merged and not wants_lape(recipe)):
         if recipe.lape.resize != "refuse":
@@ -164,7 +164,7 @@ def describe(recipe: Recipe, start: StartingModel) -> Iterator[str]:
     """What is kept of a trained model, and what is not used of a recipe, in sentences.
 
     Args:
-        recipe: As it was given to `going_on`, which does not refuse it.
+        recipe: As it was given to `continued_recipe`, which does not refuse it.
         start: The model.
     """
     yield f"going on from {start.folder}: its weights, tokens and chat template are kept"
@@ -182,7 +182,7 @@ def describe(recipe: Recipe, start: StartingModel) -> Iterator[str]:
 
 
 def _describe_lape(recipe: Recipe, trained: LapeConfig, merged: bool) -> Iterator[str]:
-    wanted, given = going_on(recipe).lape, recipe.lape.model_fields_set
+    wanted, given = continued_recipe(recipe).lape, recipe.lape.model_fields_set
     yield (
         f"LAPE is kept: {trained.num_spatial_tokens} spatial and {trained.num_temporal_tokens} temporal "
         f"tokens, injection {trained.injection}" + ", out of the vocabulary that it was merged into" * merged

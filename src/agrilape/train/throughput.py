@@ -12,7 +12,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from agrilape.train.loss import KINDS, summarise
-from agrilape.train.sharding import whole
+from agrilape.train.sharding import full_tensor
 
 
 class Throughput:
@@ -43,7 +43,7 @@ class Throughput:
             grad_norm: Norm of the whole gradient before clipping.
         """
         assert self._open is not None, "a step without a batch"
-        norm = whole(grad_norm) if isinstance(grad_norm, Tensor) else grad_norm
+        norm = full_tensor(grad_norm) if isinstance(grad_norm, Tensor) else grad_norm
         norm = torch.as_tensor(norm, dtype=torch.float32, device=self._open.device).reshape(1)
         self._steps.append(torch.cat([self._open, norm]))
         self._open = None
@@ -80,7 +80,7 @@ class BatchCounts:
         self._task_tokens: Counter[str] = Counter()
 
     def add(self, batch: Mapping[str, Any]) -> None:
-        """Count a batch as `agrilape.train.micro_batches.in_parts` makes it."""
+        """Count a batch as `agrilape.train.micro_batches.in_micro_batches` makes it."""
         self.reasons += batch["left_out"]
         self._counts["asked"] += batch["asked"]
         self._counts["tokens"] += sum(part["input_ids"].numel() for part in batch["parts"])

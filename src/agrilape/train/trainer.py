@@ -79,12 +79,12 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         peaks: Peak learning rate of the groups that train.
         criterion: The loss.
         data: Training items by draw index.
-        collate: Makes a batch of items, see `agrilape.train.micro_batches.in_parts`.
+        collate: Makes a batch of items, see `agrilape.train.micro_batches.in_micro_batches`.
         save: Writes the model to a folder, with its tensors where the model itself holds only pieces.
         on_rows: Receives finished steps: rows for the log.
         mixed_precision: Matrix products in bfloat16.
         arguments: Of `transformers.Trainer`.
-        watcher: Looks at the model now and then.
+        callback: Scores the model now and then.
         limit: Of the tokens of a part, as `collate` keeps it; lowered where a GPU runs out of memory.
 
     Attributes:
@@ -107,7 +107,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         on_rows: Callable[[list[Row]], None],
         mixed_precision: bool,
         arguments: TrainingArguments,
-        watcher: ValidationCallback | None = None,
+        callback: ValidationCallback | None = None,
         limit: TokenLimit | None = None,
     ) -> None:
         self.stage, self.peaks = stage, peaks
@@ -123,13 +123,13 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         self._begun: list[dict[str, Any]] = []  # batches of the step under way
         self._attempt = _Attempt()
         self._clock = time.perf_counter()
-        self._introduction, self._watcher = _Introduction(stage, model), watcher
+        self._gate_schedule, self._callback = _GateSchedule(stage, model), callback
         super().__init__(
             model=model,
             args=arguments,
             train_dataset=ErrorForwardingDataset(data),
             data_collator=ErrorForwardingCollator(collate),
-            callbacks=[self._introduction, *([watcher] if watcher else [])],
+            callbacks=[self._gate_schedule, *([callback] if callback else [])],
         )
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = True  # makes the Trainer count the answer tokens of a whole step
@@ -368,7 +368,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         """What is known of the steps since the last log together: speed, mixture, LAPE."""
         now = time.perf_counter()
         seconds, self._clock = now - self._clock, now
-        seconds -= self._watcher.take_seconds() if self._watcher else 0.0
+        seconds -= self._callback.take_seconds() if self._callback else 0.0
         for reason in self._tally.reasons:
             warn(f"stage {self.stage.name}: a chip is left out, {reason}")
         counts = self._tally.drain(self.accelerator)
@@ -379,7 +379,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
             "tokens_per_second": counts.pop("tokens") / seconds,
             **counts,
             "mixture": self.data.mixture.shares(drawn),
-            **self._introduction.measured,
+            **self._gate_schedule.measured,
         }
 
     def _diverged(self, row: Row) -> TrainingDivergedError:
@@ -401,7 +401,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()  # each process writes files of its own
         if self.args.should_save:
-            checkpoints.seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+            checkpoints.mark_complete(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write the checkpoint; every process takes part where each holds a piece of the model."""
@@ -427,7 +427,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         """Nothing to load: the model was opened from this very checkpoint."""
 
 
-class _Introduction(TrainerCallback):  # type: ignore[misc]
+class _GateSchedule(TrainerCallback):  # type: ignore[misc]
     """Opens LAPE's gate, and listens to its gradients in the steps that are logged.
 
     Attributes:

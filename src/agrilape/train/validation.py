@@ -1,4 +1,4 @@
-"""A look at the model every so many steps while a stage trains: the learning curve of a held-out score."""
+"""Validation every so many steps while a stage trains: the learning curve of a held-out score."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ class ValidationPlan:
 
     Attributes:
         every: Steps between looks; the last step of a stage is always looked at.
-        look: Scores a model as it is, by name; must leave it and the random generators unchanged.
+        score: Scores a model as it is, by name; must leave it and the random generators unchanged.
     """
 
     every: int
-    look: Callable[[Checkpoint], Mapping[str, float]]
+    score: Callable[[Checkpoint], Mapping[str, float]]
 
 
 class ValidationCallback(TrainerCallback):  # type: ignore[misc]  # Any: transformers is not analysed
-    """Takes the looks of one stage and writes them to its `curve.jsonl`, one row per look.
+    """Scores the model during one stage and writes its `curve.jsonl`, one row per validation.
 
     Args:
-        watch: What to look at.
+        validation: What to score, and when.
         checkpoint: The model in training, with its processor.
         path: The `curve.jsonl`.
         resumed: Steps finished before; later looks of an earlier attempt are taken back.
     """
 
-    def __init__(self, watch: ValidationPlan, checkpoint: Checkpoint, path: Path, resumed: int) -> None:
-        self.watch, self.checkpoint, self.path = watch, checkpoint, path
+    def __init__(self, validation: ValidationPlan, checkpoint: Checkpoint, path: Path, resumed: int) -> None:
+        self.validation, self.checkpoint, self.path = validation, checkpoint, path
         self._seconds = 0.0
         keep_rows(path, resumed)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Look, where it is time to."""
         step = state.global_step
-        if step % self.watch.every and step != args.max_steps:
+        if step % self.validation.every and step != args.max_steps:
             return
         began = time.perf_counter()
         with slowed_down(self.checkpoint.model):
-            row = {"step": step, **self.watch.look(self.checkpoint)}
+            row = {"step": step, **self.validation.score(self.checkpoint)}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         self._seconds += time.perf_counter() - began

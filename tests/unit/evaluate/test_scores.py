@@ -9,8 +9,8 @@ from agrilape.dataset.tasks import TASKS
 from agrilape.evaluate import scores as scores_module
 from agrilape.evaluate.answer_arrays import is_readable
 from agrilape.evaluate.answer_kinds import CAPTION
-from agrilape.evaluate.scores import agreement, metrics_of, score_tasks
-from agrilape.evaluate.summary import choose_rivals, summarise
+from agrilape.evaluate.scores import answer_quality, metrics_of, score_tasks
+from agrilape.evaluate.summary import choose_baselines, summarise
 from agrilape.geo.shapes import Box, Instant, Point, Polygon, Span
 
 from .conftest import GROUND, SEASON
@@ -212,10 +212,10 @@ def test_unknown_tasks_are_measured_by_their_answers(make_row, answer, first):
 
 
 def test_agreement_ranks_answers(make_row):
-    assert agreement(
+    assert answer_quality(
         make_row("peak_of_season", [Instant(0.5)], [Instant(0.75)], window=SEASON)
     ) == pytest.approx(0.75)
-    assert agreement(make_row("crop_box", [TRUE], [])) == 0
+    assert answer_quality(make_row("crop_box", [TRUE], [])) == 0
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_the_rival_is_chosen_where_the_model_is_not_judged(make_row):
         "late": [*rows("peak_of_season", near, [far, far]), *rows("crop_box", box, [Box(0, 0, 1, 1)] * 2)],
         "partial": [*rows("peak_of_season", near, [None, None]), *rows("crop_box", box, [box, None])],
     }
-    assert choose_rivals(rehearsal) == {"peak_of_season": "early", "crop_box": "late"}
+    assert choose_baselines(rehearsal) == {"peak_of_season": "early", "crop_box": "late"}
 
 
 def test_every_answer_of_a_task_has_its_kind():

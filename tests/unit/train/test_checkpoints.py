@@ -1,6 +1,6 @@
 import os
 
-from agrilape.train.checkpoints import SEAL, discard_torn, is_sealed, latest, seal
+from agrilape.train.checkpoints import MARKER, discard_incomplete, is_complete, latest, mark_complete
 
 
 def checkpoint(folder, step):
@@ -14,20 +14,20 @@ def checkpoint(folder, step):
 def test_the_newest_complete_checkpoint_counts(tmp_path) -> None:
     old, new, newest = (checkpoint(tmp_path, step) for step in (9, 20, 100))
     assert latest(tmp_path) is None
-    seal(old)
-    seal(new)
+    mark_complete(old)
+    mark_complete(new)
     assert latest(tmp_path) == new
-    seal(newest)
+    mark_complete(newest)
     assert latest(tmp_path) == newest
 
 
 def test_torn_checkpoints_are_recognised_and_removed(tmp_path) -> None:
     good, cut, lost, broken = (checkpoint(tmp_path, step) for step in (1, 2, 3, 4))
     for path in (good, cut, lost, broken):
-        seal(path)
+        mark_complete(path)
     os.truncate(cut / "weights", 50)
     (lost / "inner" / "state").unlink()
-    (broken / SEAL).write_text('{"files": {"wei')
-    assert [is_sealed(path) for path in (good, cut, lost, broken)] == [True, False, False, False]
-    assert set(discard_torn(tmp_path)) == {cut, lost, broken}
+    (broken / MARKER).write_text('{"files": {"wei')
+    assert [is_complete(path) for path in (good, cut, lost, broken)] == [True, False, False, False]
+    assert set(discard_incomplete(tmp_path)) == {cut, lost, broken}
     assert [path.name for path in tmp_path.iterdir()] == [good.name]

@@ -12,9 +12,9 @@ from agrilape.tokens.packing import IGNORED
 from agrilape.train.micro_batches import (
     PART_ROWS,
     TokenLimit,
-    alike,
-    in_parts,
-    places_of_answers,
+    answer_positions,
+    group_by_length,
+    in_micro_batches,
     spare_tokens,
 )
 
@@ -54,7 +54,7 @@ class Collate:
 @given(st.lists(st.integers(1, 5000), max_size=60))
 def test_parts_hold_every_item_once_and_only_rows_alike_in_length(lengths) -> None:
     measured = [(length, item(n)) for n, length in enumerate(lengths)]
-    parts = alike(measured)
+    parts = group_by_length(measured)
     assert sorted(map(id, (i for part in parts for i in part))) == sorted(id(i) for _, i in measured)
     length_of = {id(i): length for length, i in measured}
     for part in parts:
@@ -65,7 +65,7 @@ def test_parts_hold_every_item_once_and_only_rows_alike_in_length(lengths) -> No
 
 def test_a_batch_counts_its_questions_and_keeps_series_apart() -> None:
     items = [item(n, pictures=4 if n % 10 == 0 else 1) for n in range(20)]
-    batch = in_parts(Collate())(items)
+    batch = in_micro_batches(Collate())(items)
     assert [len(part["labels"]) for part in batch["parts"]] == [16, 2, 2]
     told = {"crop_in_box": 5 * 30}
     assert batch == {
@@ -75,17 +75,17 @@ def test_a_batch_counts_its_questions_and_keeps_series_apart() -> None:
 
 
 def test_chips_that_cannot_be_read_are_left_out_and_named() -> None:
-    batch = in_parts(Collate(torn=("3", "17")))([item(n) for n in range(20)])
+    batch = in_micro_batches(Collate(torn=("3", "17")))([item(n) for n in range(20)])
     assert sum(len(part["labels"]) for part in batch["parts"]) == 18
     assert sorted(batch["left_out"]) == ["17: the picture is damaged", "3: the picture is damaged"]
     assert (batch["asked"], batch["too_long"]) == (30 - 2 - 2, 0)
     assert batch["task_tokens"] == {"crop_in_box": 5 * 26}, "what was tried in vain is not counted"
-    assert in_parts(Collate(torn=("3",)))([item(3)])["parts"] == []
+    assert in_micro_batches(Collate(torn=("3",)))([item(3)])["parts"] == []
 
 
 def test_questions_that_do_not_fit_are_counted_once() -> None:
     items = [item(0), item(1, pictures=5), item(2, pictures=5), item(3, pictures=4)]
-    batch = in_parts(Collate())(items)
+    batch = in_micro_batches(Collate())(items)
     assert batch["too_long"] == 2 + 1
     assert batch["asked"] == 1 + 2
     assert batch["task_tokens"] == {"crop_in_box": 5 * 3}
@@ -95,7 +95,7 @@ def test_questions_that_do_not_fit_are_counted_once() -> None:
 @given(st.lists(st.integers(1, 5000), max_size=60), st.integers(0, 20_000))
 def test_spare_tokens_join_what_would_be_parts_of_their_own(lengths, spare) -> None:
     measured = [(length, item(n)) for n, length in enumerate(lengths)]
-    parts, apart = alike(measured, spare), alike(measured)
+    parts, apart = group_by_length(measured, spare), group_by_length(measured)
     assert sorted(map(id, (i for part in parts for i in part))) == sorted(id(i) for _, i in measured)
     assert len(parts) <= len(apart)
     length_of = {id(i): length for length, i in measured}
@@ -113,7 +113,7 @@ def test_spare_tokens_join_what_would_be_parts_of_their_own(lengths, spare) -> N
 def test_no_part_of_several_chips_holds_more_tokens_than_there_is_room_for(chips, spare, most) -> None:
     measured = [(length, item(n)) for n, (length, _) in enumerate(chips)]
     facts = {id(i): (length, rows) for (length, i), (_, rows) in zip(measured, chips, strict=True)}
-    parts = alike(measured, spare, most, lambda one: facts[id(one)][1])
+    parts = group_by_length(measured, spare, most, lambda one: facts[id(one)][1])
     assert sorted(map(id, (i for part in parts for i in part))) == sorted(id(i) for _, i in measured)
     for part in parts:
         longest = max(facts[id(one)][0] for one in part)
@@ -124,19 +124,19 @@ def test_the_questions_of_a_chip_are_divided_where_each_needs_a_row_for_which_th
     chip = item(1, pictures=2)  # 128 tokens and 5 per question
     asked = chip._replace(samples=chip.samples[:1] * 7)
     collator = Collate(one_each=True)
-    assert len(in_parts(collator, most=2000)([asked])["parts"]) == 1
-    cut = in_parts(collator, most=3 * collator.length(asked))([asked])
+    assert len(in_micro_batches(collator, most=2000)([asked])["parts"]) == 1
+    cut = in_micro_batches(collator, most=3 * collator.length(asked))([asked])
     assert len(cut["parts"]) == 3
     assert cut["asked"] == 7
-    assert len(in_parts(collator, most=1)([asked])["parts"]) == 7
-    assert len(in_parts(Collate(), most=1)([asked])["parts"]) == 7, "so are those that share a row"
+    assert len(in_micro_batches(collator, most=1)([asked])["parts"]) == 7
+    assert len(in_micro_batches(Collate(), most=1)([asked])["parts"]) == 7, "so are those that share a row"
     alone = asked._replace(samples=asked.samples[:1])
-    assert len(in_parts(Collate(), most=1)([alone])["parts"]) == 1, "one question cannot be divided"
+    assert len(in_micro_batches(Collate(), most=1)([alone])["parts"]) == 1, "one question cannot be divided"
 
 
 def test_a_limit_that_sinks_holds_for_batches_made_afterwards_and_for_parts_made_again() -> None:
     limit, chips = TokenLimit(), [item(n) for n in range(8)]
-    make = in_parts(Collate(), most=limit)
+    make = in_micro_batches(Collate(), most=limit)
     (whole,) = make(chips)["items"]
     assert whole.questions == 4 + 2 * 4
     limit.lower(300)
@@ -147,15 +147,18 @@ def test_a_limit_that_sinks_holds_for_batches_made_afterwards_and_for_parts_made
 
 def test_small_models_on_accelerators_take_a_batch_in_one_part() -> None:
     measured = [(1000 if n % 8 == 0 else 200, item(n)) for n in range(32)]
-    assert [len(part) for part in alike(measured, spare_tokens(4_000_000, on_cpu=False))] == [32]
-    assert [len(part) for part in alike(measured, spare_tokens(7_000_000_000, on_cpu=False))] == [28, 4]
+    assert [len(part) for part in group_by_length(measured, spare_tokens(4_000_000, on_cpu=False))] == [32]
+    assert [len(part) for part in group_by_length(measured, spare_tokens(7_000_000_000, on_cpu=False))] == [
+        28,
+        4,
+    ]
     assert spare_tokens(4_000_000, on_cpu=True) == 0
 
 
 @given(st.lists(st.lists(st.booleans(), min_size=5, max_size=5), min_size=1, max_size=6))
 def test_places_of_answers_lead_back_to_the_labels(answers) -> None:
     labels = torch.where(torch.tensor(answers), torch.arange(len(answers) * 5).view(-1, 5), IGNORED)
-    found = places_of_answers(labels)
+    found = answer_positions(labels)
     following = labels[:, 1:][:, found["scored"]].flatten()[found["answered"]]
     assert following.tolist() == labels[:, 1:][labels[:, 1:] != IGNORED].tolist()
     assert all((labels[:, 1:] != IGNORED).any(0)[found["scored"]])

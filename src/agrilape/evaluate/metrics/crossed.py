@@ -27,7 +27,7 @@ POWER = 0.8
 """Probability with which the smallest detectable effect would be found."""
 
 
-class Crossed(NamedTuple):
+class SeedSceneEstimate(NamedTuple):
     """A score, or a difference of scores, over seeds and scenes.
 
     Attributes:
@@ -52,7 +52,7 @@ class Crossed(NamedTuple):
     scenes: int
 
 
-def crossed(
+def estimate_over_seeds_and_scenes(
     sums: Floats,
     less: Floats | None = None,
     statistic: Statistic = ratio,
@@ -60,7 +60,7 @@ def crossed(
     level: float = 0.95,
     resamples: int = 4000,
     seed: int = 0,
-) -> Crossed:
+) -> SeedSceneEstimate:
     """A score over seeds and scenes, or how much it exceeds another.
 
     Args:
@@ -77,7 +77,7 @@ def crossed(
     by_seed = _by_seed(sums, less, np.ones((1, scenes)), statistic)[0]
     value = float(np.nanmean(by_seed))
     if seeds < 2 or scenes < 2 or np.isnan(by_seed).any():
-        return Crossed(value, None, None, None, None, None, seeds, scenes)
+        return SeedSceneEstimate(value, None, None, None, None, None, seeds, scenes)
     draws_of_seeds, draws_of_scenes = _draws(rng, seeds, resamples), _draws(rng, scenes, resamples)
     resampled = _by_seed(sums, less, draws_of_scenes, statistic)
     both = np.nansum(draws_of_seeds * resampled, axis=1) / seeds
@@ -85,10 +85,10 @@ def crossed(
     of_scenes = np.nanvar(np.nanmean(resampled, axis=1)) / (1 - 1 / scenes)
     variance = float(np.nanvar(both) + of_seeds / seeds + of_scenes / scenes)
     if variance == 0:  # all alike, as when nothing was learnt: that says nothing of how sure it is
-        return Crossed(value, None, None, None, None, None, seeds, scenes)
+        return SeedSceneEstimate(value, None, None, None, None, None, seeds, scenes)
     freedom = (of_seeds + of_scenes) ** 2 / (of_seeds**2 / (seeds - 1) + of_scenes**2 / (scenes - 1))
     error, factor = float(np.sqrt(variance)), float(student.ppf((1 + level) / 2, freedom))
-    return Crossed(
+    return SeedSceneEstimate(
         value,
         value - factor * error,
         value + factor * error,

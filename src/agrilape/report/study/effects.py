@@ -9,7 +9,7 @@ import numpy as np
 
 from agrilape.evaluate.metric_sums import metric_named
 from agrilape.evaluate.metrics.arrays import Floats
-from agrilape.evaluate.metrics.crossed import Crossed, crossed
+from agrilape.evaluate.metrics.crossed import SeedSceneEstimate, estimate_over_seeds_and_scenes
 from agrilape.evaluate.metrics.intervals import Outcome, outcome
 from agrilape.report.score_tables import describe, show
 from agrilape.report.study.study_files import IMAGE_FREE, Json, MetricSums, StudyRecord, sums_of
@@ -31,9 +31,9 @@ class Effect:
     """
 
     variant: str
-    score: Crossed
-    gain: Crossed | None
-    over_image_free: Crossed | None
+    score: SeedSceneEstimate
+    gain: SeedSceneEstimate | None
+    over_image_free: SeedSceneEstimate | None
     spread: float | None
     n: int
     paired: tuple[int, ...]
@@ -97,7 +97,7 @@ class Comparison:
         return max(ends, default=0.0) or 1.0
 
 
-def _outcome(gain: Crossed | None) -> Outcome:
+def _outcome(gain: SeedSceneEstimate | None) -> Outcome:
     if gain is None:
         return "unknown"
     if gain.value == 0 and gain.low is None and min(gain.seeds, gain.scenes) > 1:
@@ -127,7 +127,7 @@ def _effect(name: str, runs: Mapping[str, Mapping[int, Json]], baseline: str, me
     if not own:
         return None
     metric = metric_named(measure)
-    score = crossed(_stacked(own, list(own)), statistic=metric.statistic)
+    score = estimate_over_seeds_and_scenes(_stacked(own, list(own)), statistic=metric.statistic)
     by_seed = [float(metric.statistic(one.sums.sum(axis=0))) for one in own.values()]
     shared = [seed for seed in own if seed in sums[baseline]]
     return Effect(
@@ -141,14 +141,18 @@ def _effect(name: str, runs: Mapping[str, Mapping[int, Json]], baseline: str, me
     )
 
 
-def _gain(own: Mapping[int, MetricSums], other: Mapping[int, MetricSums], measure: str) -> Crossed | None:
+def _gain(
+    own: Mapping[int, MetricSums], other: Mapping[int, MetricSums], measure: str
+) -> SeedSceneEstimate | None:
     """The difference on shared seeds, turned so that positive is better."""
     seeds = [seed for seed in own if seed in other]
     if not seeds:
         return None
     metric = metric_named(measure)
     scenes = sorted({scene for side in (own, other) for seed in seeds for scene in side[seed].scenes})
-    found = crossed(_stacked(own, seeds, scenes), _stacked(other, seeds, scenes), metric.statistic)
+    found = estimate_over_seeds_and_scenes(
+        _stacked(own, seeds, scenes), _stacked(other, seeds, scenes), metric.statistic
+    )
     if not metric.lower_is_better:
         return found
     low, high = (None if end is None else -end for end in (found.high, found.low))
@@ -170,7 +174,7 @@ def _stacked(sums: Mapping[int, MetricSums], seeds: Sequence[int], scenes: Seque
     return table
 
 
-def amount(gain: Crossed | None, metric: str) -> str:
+def amount(gain: SeedSceneEstimate | None, metric: str) -> str:
     """A gain with its interval, in points or in the metric's unit."""
     if gain is None:
         return "–"
@@ -183,7 +187,7 @@ def amount(gain: Crossed | None, metric: str) -> str:
     return f"{text} ({scale * gain.low:+.{digits}f} to {scale * gain.high:+.{digits}f})"
 
 
-def least(gain: Crossed | None, metric: str) -> str:
+def least(gain: SeedSceneEstimate | None, metric: str) -> str:
     """The smallest detectable effect in words."""
     if gain is None or gain.detectable is None:
         return "–"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.evaluate.baselines.informed import BASELINES, fit, guess, rehearse
-from agrilape.evaluate.summary import choose_rivals
+from agrilape.evaluate.summary import choose_baselines
 from agrilape.geo.shapes import Box, Instant, Point, Span
 from agrilape.geo.timewindow import TimeWindow
 
@@ -111,7 +111,7 @@ def test_no_informed_baseline_looks_at_the_answer(train, rows):
 def test_the_one_to_compare_with_is_told_nothing_and_answers_for_other_scenes(train):
     tried = rehearse(train)
     assert "crop_calendar" not in tried
-    assert choose_rivals(tried)["peak_of_season"] in {"trees", "double_logistic"}
+    assert choose_baselines(tried)["peak_of_season"] in {"trees", "double_logistic"}
     fitted = guess(train, [example(number) for number in range(60)])
     assert errors_of(tried["trees"]) > errors_of(fitted["trees"])
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, t
 
-from agrilape.evaluate.metrics.crossed import crossed
+from agrilape.evaluate.metrics.crossed import estimate_over_seeds_and_scenes
 
 
 def table(seeds, scenes, of_seed, of_scene, noise, rng, n=10):
@@ -30,7 +30,7 @@ def test_the_standard_error_is_that_of_the_closed_form_for_means():
     of_rows, of_columns = scenes * rows.var(ddof=1), seeds * columns.var(ddof=1)
     of_rest = (rest**2).sum() / ((seeds - 1) * (scenes - 1))
     exact = (of_rows + of_columns - of_rest) / (seeds * scenes)
-    found = crossed(sums)
+    found = estimate_over_seeds_and_scenes(sums)
     assert found.value == pytest.approx(means.mean())
     assert exact * 0.95 < found.error**2 < (exact + 3 * of_rest / (seeds * scenes)) * 1.08
 
@@ -40,7 +40,7 @@ def test_of_seeds_alone_it_is_a_t_interval():
     sums = np.repeat(table(5, 1, 0.1, 0, 0, rng), 40, axis=1)
     means = sums[:, 0, 0] / sums[:, 0, 1]
     half = t.ppf(0.975, 4) * means.std(ddof=1) / np.sqrt(5)
-    found = crossed(sums, resamples=40_000)
+    found = estimate_over_seeds_and_scenes(sums, resamples=40_000)
     assert (found.low, found.high) == pytest.approx((means.mean() - half, means.mean() + half), rel=0.02)
 
 
@@ -49,7 +49,9 @@ def test_of_scenes_alone_it_is_the_bootstrap_of_scipy():
     sums = np.repeat(table(1, 30, 0, 0.1, 0, rng), 4, axis=0)
     means = sums[0, :, 0] / sums[0, :, 1]
     theirs = bootstrap((means,), np.mean, n_resamples=20_000, rng=np.random.default_rng(0)).standard_error
-    assert crossed(sums, resamples=20_000).error == pytest.approx(theirs * np.sqrt(30 / 29), rel=0.03)
+    assert estimate_over_seeds_and_scenes(sums, resamples=20_000).error == pytest.approx(
+        theirs * np.sqrt(30 / 29), rel=0.03
+    )
 
 
 def test_a_difference_agrees_with_resampling_one_by_one():
@@ -75,7 +77,7 @@ def test_a_difference_agrees_with_resampling_one_by_one():
     by_seed, by_scene = np.var(of_seeds) * seeds / (seeds - 1), np.var(of_scenes) * scenes / (scenes - 1)
     error = np.sqrt(np.var(both) + by_seed / seeds + by_scene / scenes)
     freedom = (by_seed + by_scene) ** 2 / (by_seed**2 / (seeds - 1) + by_scene**2 / (scenes - 1))
-    found = crossed(first, second, resamples=20_000)
+    found = estimate_over_seeds_and_scenes(first, second, resamples=20_000)
     assert found.value == pytest.approx(np.mean(gaps))
     assert found.error == pytest.approx(error, rel=0.06)
     assert found.high - found.value == pytest.approx(t.ppf(0.975, freedom) * error, rel=0.08)
@@ -88,16 +90,16 @@ def test_paired_scenes_cancel():
     first = table(5, 20, 0.0, 0.2, 0.001, rng)
     second = first.copy()
     second[..., 0] += 0.05 * second[..., 1] + rng.normal(0, 0.01, first.shape[:2])
-    found = crossed(second, first)
+    found = estimate_over_seeds_and_scenes(second, first)
     assert found.low > 0.04
-    assert crossed(second).error > 20 * found.error
+    assert estimate_over_seeds_and_scenes(second).error > 20 * found.error
 
 
 def test_one_seed_or_one_scene_or_no_spread_gives_no_interval():
     rng = np.random.default_rng(6)
-    assert crossed(table(1, 9, 0.1, 0.1, 0, rng)).low is None
-    assert crossed(table(5, 1, 0.1, 0.1, 0, rng)).low is None
-    assert crossed(table(5, 9, 0.0, 0.0, 0, rng)).low is None
+    assert estimate_over_seeds_and_scenes(table(1, 9, 0.1, 0.1, 0, rng)).low is None
+    assert estimate_over_seeds_and_scenes(table(5, 1, 0.1, 0.1, 0, rng)).low is None
+    assert estimate_over_seeds_and_scenes(table(5, 9, 0.0, 0.0, 0, rng)).low is None
 
 
 @settings(max_examples=25)
@@ -105,7 +107,10 @@ def test_one_seed_or_one_scene_or_no_spread_gives_no_interval():
 def test_order_does_not_matter_and_signs_swap(seed, seeds, scenes):
     rng = np.random.default_rng(seed)
     first, second = table(seeds, scenes, 0.1, 0.1, 0.1, rng), table(seeds, scenes, 0.1, 0.1, 0.1, rng)
-    found, turned = crossed(first, second, resamples=300), crossed(second, first, resamples=300)
+    found, turned = (
+        estimate_over_seeds_and_scenes(first, second, resamples=300),
+        estimate_over_seeds_and_scenes(second, first, resamples=300),
+    )
     assert turned.value == pytest.approx(-found.value)
     assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
     assert found.low <= found.value <= found.high

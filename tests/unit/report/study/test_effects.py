@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agrilape.evaluate.metrics.crossed import crossed
+from agrilape.evaluate.metrics.crossed import estimate_over_seeds_and_scenes
 from agrilape.report.study.effects import Effect
 
 
@@ -12,8 +12,10 @@ def effect(gains):
     gains = np.asarray(gains, dtype=float)
     base = np.stack([np.full_like(gains, 0.4), np.ones_like(gains)], axis=2)
     own = base + np.stack([gains, np.zeros_like(gains)], axis=2)
-    gain = crossed(own, base)
-    return Effect("variant", crossed(own), gain, gain, None, gains.size, tuple(range(len(gains))))
+    gain = estimate_over_seeds_and_scenes(own, base)
+    return Effect(
+        "variant", estimate_over_seeds_and_scenes(own), gain, gain, None, gains.size, tuple(range(len(gains)))
+    )
 
 
 @pytest.mark.parametrize("shift", [-0.1, -0.02, 0.0, 0.02, 0.1])
