@@ -6,16 +6,18 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+import shapely
 import yaml
 from affine import Affine
-from shapely.geometry import box
+from PIL import ExifTags, Image
+from shapely.geometry import box, shape
 
 from agrilape.config import LapeConfig
 from agrilape.dataset.training_data import TaughtWith, TrainingData, write_training_data
 from agrilape.errors import DataError, ModelError, RecipeError
 from agrilape.evaluate.inference import Decoding
 from agrilape.evaluate.predictions import Prediction
-from agrilape.geo.shapes import Box, Instant, Span
+from agrilape.geo.shapes import Box, Instant, Point, Span
 from agrilape.model import attach, build_preset, save_checkpoint
 from agrilape.serve import asking, predict_raster
 from agrilape.tokens import add_position_tokens
@@ -376,3 +378,64 @@ def test_a_crop_that_was_never_learnt_is_refused_before_anything_is_asked(
     assert asked == []
     predict_raster(checkpoint, image, "Wo wächst Körnermais?", tmp_path / "a.geojson")
     assert geopandas.read_file(tmp_path / "a.geojson")["crop:name"].unique() == ["maize"]
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A photograph of a drone whose camera wrote nothing into it."""
+    path = tmp_path / "drone.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 260, 3), np.uint8)).save(path)
+    return path
+
+
+def boxed(chip, sample):
+    return (Box(0.25, 0.25, 0.75, 0.75),)
+
+
+def test_a_plain_picture_is_answered_in_its_pixels(checkpoint, picture, tmp_path, answers, capsys):
+    answers(boxed)
+    found = predict_raster(checkpoint, picture, QUESTION, tmp_path / "a.geojson", tile=200, overlap=0)
+    content = json.loads(found.path.read_text())
+    assert "no place on the map" in content["coordinates"]
+    boxes = [shape(feature["geometry"]).bounds for feature in content["features"]]
+    assert (50.0, 50.0, 150.0, 150.0) in boxes
+    assert content["features"][0]["properties"]["area_px"] == 10_000
+    assert "px in all" in found.summary
+    assert "its tags lack GPS position" in capsys.readouterr().out
+
+
+def test_a_plain_picture_is_answered_as_coco(checkpoint, picture, tmp_path, answers):
+    answers(boxed)
+    found = predict_raster(checkpoint, picture, QUESTION, tmp_path / "a.json", tile=200, overlap=0)
+    content = json.loads(found.path.read_text())
+    assert content["images"] == [{"id": 1, "file_name": "drone.png", "width": 260, "height": 200}]
+    assert [50.0, 50.0, 100.0, 100.0] in [one["bbox"] for one in content["annotations"]]
+    assert content["categories"] == [{"id": 1, "name": "maize"}]
+
+
+def test_places_of_a_plain_picture_are_columns_and_rows(checkpoint, picture, tmp_path, answers):
+    asked = []
+    answers(lambda chip, sample: asked.append(sample.question) or ("maize",))
+    predict_raster(checkpoint, picture, "what grows at 130, 100?", tmp_path / "a.geojson", tile=100)
+    assert asked[0][1] == Point(0.5, 0.5)
+    with pytest.raises(DataError, match="name column, row, from 0, 0 to 260, 200"):
+        predict_raster(checkpoint, picture, "what grows at 300, 100?", tmp_path / "a.geojson")
+
+
+def test_a_plain_picture_has_no_place_in_a_geopackage(checkpoint, picture, tmp_path):
+    with pytest.raises(DataError, match="no place on the map"):
+        predict_raster(checkpoint, picture, QUESTION, tmp_path / "a.gpkg")
+
+
+def test_a_photograph_with_gps_lies_about_where_its_camera_was(checkpoint, tmp_path, answers, capsys):
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = 24
+    exif[ExifTags.IFD.GPSInfo] = {1: "N", 2: (56.0, 20.0, 6.25), 3: "E", 4: (9.0, 15.0, 55.3), 6: 80.0}
+    path = tmp_path / "drone.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 260, 3), np.uint8)).save(path, exif=exif)
+    answers(boxed)
+    found = predict_raster(checkpoint, path, QUESTION, tmp_path / "a.geojson")
+    assert "its place is approximate" in capsys.readouterr().out
+    table = geopandas.read_file(found.path)
+    assert table.geometry[0].distance(shapely.Point(9.26536, 56.33507)) < 0.001
+    assert (table["area_ha"] > 0).all()

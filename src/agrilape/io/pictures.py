@@ -11,11 +11,11 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +102,38 @@ def orientation(source: Path | bytes, name: str = "the picture") -> int:
     """
     with _opened(source, name) as image:
         return _orientation(image)
+
+
+class PictureTags(NamedTuple):
+    """What a camera wrote into a picture.
+
+    Attributes:
+        exif: EXIF tags by name, those of the camera among them.
+        gps: GPS tags by name.
+        xmp: The XMP packet, as text.
+    """
+
+    exif: Mapping[str, Any]
+    gps: Mapping[str, Any]
+    xmp: str
+
+
+def picture_tags(source: Path) -> PictureTags:
+    """The tags of a picture; none where there are none, or none that can be read.
+
+    Raises:
+        DataError: As `read_picture`.
+    """
+    with _opened(source, str(source)) as image:
+        exif = image.getexif()
+        camera = {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
+        gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+        xmp = image.info.get("xmp", b"")
+    return PictureTags(
+        {ExifTags.TAGS.get(tag, str(tag)): value for tag, value in camera.items()},
+        {ExifTags.GPSTAGS.get(tag, str(tag)): value for tag, value in gps.items()},
+        xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp),
+    )
 
 
 def as_rgb(data: bytes, name: str = "the picture") -> Image.Image:

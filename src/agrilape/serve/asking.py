@@ -90,15 +90,15 @@ class AskedImage:
         if counts_tiles(question):
             return f"{_sum_of(rows, question)} (sum over {asked}; what their edges cut counts twice)"
         if question.total == "count":
-            return f"{len(features)} on the whole map ({asked}, {found.ground_ha:.2f} ha in all)"
+            return f"{len(features)} on the whole map ({asked}, {found.ground} in all)"
         if question.total == "hectares":
-            return f"{found.ground_ha:.2f} ha on the whole map ({asked}, {len(features)} found)"
+            return f"{found.ground} on the whole map ({asked}, {len(features)} found)"
         if not features:
             return f"nothing found in {asked}"
         if "answer" in features[0].properties:
             said = Counter(feature.properties["answer"] for feature in features).most_common(5)
             return f"{asked}: " + "; ".join(f"{answer} ({n})" for answer, n in said) + "; by tile"
-        return f"{len(features)} found in {asked}, {found.ground_ha:.2f} ha in all"
+        return f"{len(features)} found in {asked}, {found.ground} in all"
 
 
 def ask_image(
@@ -113,7 +113,7 @@ def ask_image(
     """Put a question about a scene as the model was taught to be asked.
 
     Args:
-        scene: With a georeference.
+        scene: The image; without a georeference, places are in pixels.
         question: In one's own words.
         checkpoint: The model that will answer.
         training: What it was taught.
@@ -129,8 +129,7 @@ def ask_image(
     asked = verbatim(question) if settings.word_for_word else _understood(question, training, notes)
     notes += scene.meta.get("notes", ())
     frames = _frames(scene, asked, settings.acquired or asked.day)
-    assert scene.georeference is not None
-    gsd = scene.georeference.gsd_m
+    gsd = scene.georeference.gsd_m if scene.georeference else None
     taught = training.questions(checkpoint, asked.task, gsd, frames[0].bands)
     if settings.tile is not None:
         taught = replace(taught, side=settings.tile)
@@ -189,7 +188,7 @@ def _frames(scene: Scene, question: Question, acquired: date | None) -> tuple[Fr
     return chosen
 
 
-def _decision(taught: TrainingQuestions, composite: str, gsd: float, dates: int) -> str:
+def _decision(taught: TrainingQuestions, composite: str, gsd: float | None, dates: int) -> str:
     """How the image is shown, and after which data set, in one line."""
     like = f"as in data set {taught.name}" if taught.name else "as the model's input suggests"
     pixels = "" if taught.gsd is None else f" of {taught.gsd[0]:.3g}"
@@ -197,15 +196,17 @@ def _decision(taught: TrainingQuestions, composite: str, gsd: float, dates: int)
         pixels += f" to {taught.gsd[1]:.3g}"
     trained = f" ({pixels.strip()} m in training)" if pixels else ""
     shown = "one date" if dates == 1 else f"{dates} dates"
-    return f"asked {like}: {composite}, {shown}, tiles of {taught.side} px, pixels of {gsd:.3g} m{trained}"
+    size = "unknown size" if gsd is None else f"{gsd:.3g} m"
+    return f"asked {like}: {composite}, {shown}, tiles of {taught.side} px, pixels of {size}{trained}"
 
 
 def _doubts(tiles: Tiles, checkpoint: Checkpoint, name: str) -> Iterator[str]:
     """Why an answer may mean little: the model was taught something else."""
-    taught, question, gsd = tiles.taught, tiles.question, tiles.georeference.gsd_m
+    taught, question = tiles.taught, tiles.question
+    gsd = tiles.scene.georeference.gsd_m if tiles.scene.georeference else None
     if checkpoint.config is None and checkpoint.coordinates == "position_tokens":
         yield f"{name} has no LAPE: places and times are asked and answered as text"
-    if taught.gsd and scale(taught.gsd, gsd) > MOST_SCALE:
+    if taught.gsd and gsd and scale(taught.gsd, gsd) > MOST_SCALE:
         nearest = min(max(gsd, taught.gsd[0]), taught.gsd[1])
         yield f"a pixel of the image is {gsd:.3g} m, but {nearest:.3g} m in training: answers mean little"
     if not taught.task:

@@ -73,6 +73,20 @@ class Place:
                     return point.x * image.width, point.y * image.height
         raise DataError(f"{self.said} is not in {name}", f"the image covers {extent(image, self.crs)}")
 
+    def in_picture(self, width: int, height: int, name: str) -> tuple[float, float]:
+        """Where it lies in a picture without a place on the map: column and row from its top left corner.
+
+        Raises:
+            DataError: It does not lie in the picture.
+        """
+        column, row = (self.second, self.first) if self.ordered is False else (self.first, self.second)
+        if self.crs is None and 0 <= column <= width and 0 <= row <= height:
+            return column, row
+        raise DataError(
+            f"{self.said} is not in {name}",
+            f"it has no place on the map: name column, row, from 0, 0 to {width}, {height}",
+        )
+
     def _orders(self) -> Iterator[tuple[float, float]]:
         if self.ordered is not False:
             yield self.first, self.second

@@ -35,13 +35,11 @@ def plot(
 
     axes = pyplot.subplots(figsize=(8, 8))[1] if ax is None else ax
     with open_image(image, **how) as scene:
-        assert scene.georeference is not None
-        there = answers.to_crs(scene.georeference.crs)
+        there = answers.to_crs(scene.georeference.crs) if scene.georeference else answers
         window = _shown(scene, there)
         step = -(-max(window.width, window.height) // MOST_PIXELS)
         picture = scene.frames[-1].picture(window, composite)[::step, ::step]
-        view = scene.georeference.window(window)
-        left, bottom, right, top = view.extent.bounds
+        left, bottom, right, top = _edges(scene, window)
         axes.imshow(picture, extent=(left, right, bottom, top), interpolation="nearest")
     if len(there):
         colour = (
@@ -56,12 +54,20 @@ def plot(
     return axes
 
 
+def _edges(scene: Scene, window: PixelWindow) -> tuple[float, ...]:
+    """Left, bottom, right and top of a window on the map; in pixels of a picture without a place."""
+    if scene.georeference is None:
+        return window.column, window.row + window.height, window.column + window.width, window.row
+    edges: tuple[float, ...] = scene.georeference.window(window).extent.bounds
+    return edges
+
+
 def _shown(scene: Scene, answers: GeoDataFrame) -> PixelWindow:
     """The whole image, or of a large one what lies around the answers."""
     if not len(answers) or max(scene.width, scene.height) <= MOST_PIXELS:
         return PixelWindow(0, 0, scene.width, scene.height)
-    assert scene.georeference is not None
-    outlines = scene.georeference.to_pixels(answers.geometry.to_numpy())
+    outlines = answers.geometry.to_numpy()
+    outlines = scene.georeference.to_pixels(outlines) if scene.georeference else outlines
     left, top = min(one.bounds[0] for one in outlines), min(one.bounds[1] for one in outlines)
     right, bottom = max(one.bounds[2] for one in outlines), max(one.bounds[3] for one in outlines)
     across, down = MARGIN * (right - left), MARGIN * (bottom - top)

@@ -30,12 +30,19 @@ class Found(NamedTuple):
     Attributes:
         features: Those that are sure enough, with `confidence`, and `area_ha` or `answer`.
         unsure: Number of those that are not.
-        ground_ha: Area of all of them together, on which ground counts once.
+        ground_ha: Area of all of them together, on which ground counts once; None without a place on the map.
+        ground_px: The same in pixels.
     """
 
     features: list[Feature]
     unsure: int
-    ground_ha: float
+    ground_ha: float | None
+    ground_px: float = 0.0
+
+    @property
+    def ground(self) -> str:
+        """Area of all of them together, in words."""
+        return f"{self.ground_px:,.0f} px" if self.ground_ha is None else f"{self.ground_ha:.2f} ha"
 
 
 def features_of(
@@ -64,8 +71,7 @@ def features_of(
         _object(f"{tiles.scene.id}-{number:04d}", one, tiles, facts) for number, one in enumerate(objects, 1)
     ]
     ground = shapely.union_all([one.outline for one in objects])
-    hectares = tiles.georeference.area_ha(tiles.georeference.from_pixels(ground)) if objects else 0.0
-    return Found(features, unsure, hectares)
+    return Found(features, unsure, _hectares(ground, tiles), float(ground.area))
 
 
 def calibrated(rows: Sequence[Prediction], calibrator: Calibrator) -> list[Prediction]:
@@ -123,10 +129,11 @@ def _pieces(row: Prediction, window: PixelWindow) -> Iterator[TileObject]:
 
 
 def _object(name: str, whole: MergedObject, tiles: Tiles, facts: dict[str, Any]) -> Feature:
-    outline = tiles.georeference.from_pixels(whole.outline)
-    hectares = tiles.georeference.area_ha(outline)
+    outline, hectares = tiles.on_map(whole.outline), _hectares(whole.outline, tiles)
     crop = {"crop:name": tiles.question.crop} if tiles.question.crop else {}
-    area = {"metrics:area": round(hectares * 10_000, 1), "area_ha": round(hectares, 4)}
+    area = {"area_px": round(float(whole.outline.area), 1)}
+    if hectares is not None:
+        area = {"metrics:area": round(hectares * 10_000, 1), "area_ha": round(hectares, 4)}
     sure = {"confidence": round(whole.confidence, 3)}
     return Feature(name, outline, {**facts, **crop, **area, **sure, "tiles": whole.tiles})
 
@@ -134,10 +141,18 @@ def _object(name: str, whole: MergedObject, tiles: Tiles, facts: dict[str, Any])
 def _tile(row: Prediction, tiles: Tiles, facts: dict[str, Any]) -> Feature:
     """A tile's ground with what was said of it."""
     left, top, width, height = tiles.windows[int(row.chip)]
-    outline = tiles.georeference.from_pixels(shapely.box(left, top, left + width, top + height))
+    outline = tiles.on_map(shapely.box(left, top, left + width, top + height))
     name = f"{tiles.scene.id}-tile-{int(row.chip) + 1:04d}"
     sure = {"confidence": round(_certainty(row), 3)}
     return Feature(name, outline, {**facts, "answer": _words(row), **sure})
+
+
+def _hectares(outline: Geometry, tiles: Tiles) -> float | None:
+    """Area on the ground of an outline in pixels; None without a place on the map."""
+    grid = tiles.scene.georeference
+    if grid is None or outline.is_empty:
+        return None if grid is None else 0.0
+    return grid.area_ha(grid.from_pixels(outline))
 
 
 def _certainty(row: Prediction) -> float:

@@ -14,7 +14,11 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from agrilape.errors import DataError
+from agrilape.io.pictures import picture_tags
+from agrilape.sources.camera import camera_place
+from agrilape.sources.discovery import PICTURE_SUFFIXES
 from agrilape.sources.folder import read_raster
+from agrilape.sources.picture_frame import PictureFrame
 from agrilape.sources.scene import Scene
 
 NAME = "image"
@@ -65,10 +69,12 @@ def open_image(
         sensor: Name of the sensor.
 
     Raises:
-        DataError: It cannot be read, or has no place on the map.
+        DataError: It cannot be read, or has no place on the map and is no plain picture (PNG, JPEG).
     """
     if isinstance(image, str | Path):
-        yield read_raster(Path(image), sensor=sensor)
+        path = Path(image)
+        plain = path.suffix.lower() in PICTURE_SUFFIXES
+        yield _photograph(path) if plain else read_raster(path, sensor=sensor)
         return
     file = _file_of(image)
     if file is not None:
@@ -78,6 +84,15 @@ def open_image(
         path = Path(folder) / f"{NAME}.tif"
         _write(path, _in_memory(image, transform, crs, tuple(bands)))
         yield replace(read_raster(path, sensor=sensor), source="memory")
+
+
+def _photograph(path: Path) -> Scene:
+    """A plain picture, about where its camera was; in pixels alone where the tags do not say."""
+    scene = read_raster(path, pixels_only=True)
+    place = camera_place(picture_tags(path), scene.width, scene.height)
+    frames = (PictureFrame(str(path), place.acquired),)
+    meta = {**scene.meta, "notes": (f"{path.name}: {place.note}",)}
+    return replace(scene, frames=frames, georeference=place.georeference, meta=meta)
 
 
 def _file_of(image: Any) -> Path | None:

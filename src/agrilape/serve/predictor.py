@@ -182,7 +182,7 @@ class Predictor:
 def answer_table(asked: AskedImage, rows: Sequence[Prediction]) -> GeoDataFrame:
     """Answers of tiles as a table, in the image's CRS."""
     found = asked.found(rows)
-    table = features_table(found.features, asked.tiles.georeference.crs)
+    table = features_table(found.features, grid.crs if (grid := asked.tiles.scene.georeference) else None)
     table.attrs = {
         "question": asked.tiles.question.text(asked.tiles.taught.language),
         "summary": asked.summary(found, rows),

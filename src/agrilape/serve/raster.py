@@ -7,10 +7,11 @@ from datetime import date
 from pathlib import Path
 
 from agrilape.console import progress, say, warn
-from agrilape.errors import RecipeError
+from agrilape.errors import DataError, RecipeError
 from agrilape.evaluate.predictions import Prediction
 from agrilape.serve.asking import AskedImage, AskSettings
-from agrilape.serve.geofile import write_geojson, write_geopackage
+from agrilape.serve.features import Found
+from agrilape.serve.geofile import write_coco, write_geojson, write_geopackage
 from agrilape.serve.imagery import open_image
 from agrilape.serve.predictor import Predictor
 from agrilape.serve.tiles import OVERLAP
@@ -58,10 +59,11 @@ def predict_raster(
     Args:
         checkpoint: A checkpoint, a run folder, of which the last stage is taken, or a model on the hub;
             None: the one that ships.
-        image: GeoTIFF of any size, with a CRS. One band per date makes a series.
+        image: GeoTIFF of any size, with a CRS, one band per date for a series; or a PNG or JPEG picture,
+            whose answers lie about where its camera was, or in its pixels.
         question: In English or German words of one's own (docs/predict.md): "where are the maize fields?",
             "wie viele Hektar Raps gibt es?", or about a place: "which field is at 12.345, 55.678?".
-        output: `.geojson`, or `.gpkg`.
+        output: `.geojson`, or `.gpkg`; of a picture without a place, `.json` is COCO.
         crs: `wgs84`, or `source` for a GeoPackage in the image's own CRS.
         composite: How bands become colours; None: as in training.
         overlap: Share of a tile that its neighbours repeat, in [0, 0.9]. What lies on a tile's edge is joined
@@ -86,6 +88,10 @@ def predict_raster(
     settings = AskSettings(composite, overlap, tile, acquired, min_confidence, word_for_word)
     predictor = Predictor(checkpoint)
     with open_image(image, sensor=sensor) as scene:
+        if scene.georeference is None and path.suffix == ".gpkg":
+            raise DataError(
+                f"{image} has no place on the map", "end the output in .geojson, or .json for COCO"
+            )
         asked = predictor.asked(scene, question, settings)
         for note in asked.notes:
             say(note)
@@ -93,15 +99,23 @@ def predict_raster(
             warn(doubt)
         rows = _answers(predictor, asked, batch_size)
     found = asked.found(rows)
-    if path.suffix == ".gpkg":
-        write_geopackage(path, found.features, asked.tiles.georeference, wgs84=crs == "wgs84")
-    else:
-        write_geojson(path, found.features, asked.tiles.georeference)
+    _write(path, found, asked, image, crs)
     if found.unsure:
         say(f"{found.unsure} less sure than {asked.least:.2f} left out; --min-confidence 0 keeps them")
     if unreadable := sum(bool(row.problems) for row in rows):
         warn(f"{unreadable} of {len(rows)} answers could not be read in full")
     return MapAnswer(path, len(found.features), f"{asked.summary(found, rows)}; {path}")
+
+
+def _write(path: Path, found: Found, asked: AskedImage, image: Path, crs: str) -> None:
+    """Write the answer on the map; of a picture without a place, in its pixels."""
+    scene, features = asked.tiles.scene, found.features
+    if path.suffix == ".gpkg":
+        write_geopackage(path, features, asked.tiles.georeference, wgs84=crs == "wgs84")
+    elif path.suffix == ".json" and scene.georeference is None:
+        write_coco(path, features, image.name, scene.width, scene.height)
+    else:
+        write_geojson(path, features, scene.georeference)
 
 
 def _output(output: Path, crs: str) -> Path:

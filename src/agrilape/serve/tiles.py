@@ -7,6 +7,7 @@ from itertools import compress
 from typing import TypeAlias
 
 import numpy as np
+from shapely import Geometry
 
 from agrilape.dataset.lazy import LazyExamples
 from agrilape.dataset.metadata import metadata_sentence
@@ -15,6 +16,7 @@ from agrilape.dataset.types import Chip, Example, Picture, Sample
 from agrilape.errors import DataError
 from agrilape.geo.georeference import Georeference
 from agrilape.geo.shapes import Point
+from agrilape.serve.coordinates import Place
 from agrilape.serve.question import Question
 from agrilape.serve.training_questions import TrainingQuestions
 from agrilape.sources.scene import Frame, PixelWindow, Scene
@@ -31,7 +33,7 @@ class Tiles(LazyExamples):
     """Tiles of a scene, each with the same question.
 
     Args:
-        scene: The scene; only for a question with a place does it need a georeference.
+        scene: The scene; without a georeference, places of a question are pixels.
         frames: The acquisitions to show: one for a still, several for a series.
         question: The question; one with places is asked of one tile around each, or around two that it
             compares.
@@ -63,9 +65,7 @@ class Tiles(LazyExamples):
         planned = plan_windows(scene.width, scene.height, taught.side, overlap)
         about: list[tuple[Pixel, ...]] = [()] * len(planned)
         if question.places:
-            about = _together(
-                [place.pixel(self.georeference, scene.id) for place in question.places], question
-            )
+            about = _together([self._pixel(place) for place in question.places], question)
             planned = [self._around(pixels, planned[0]) for pixels in about]
         seen = [self._seen(window) >= LEAST_SEEN for window in planned]
         self.windows = list(compress(planned, seen))
@@ -79,6 +79,11 @@ class Tiles(LazyExamples):
         """The grid of the scene."""
         assert self.scene.georeference is not None
         return self.scene.georeference
+
+    def on_map(self, outline: Geometry) -> Geometry:
+        """An outline in pixels of the scene, on its map; as it is without one."""
+        grid = self.scene.georeference
+        return outline if grid is None else grid.from_pixels(outline)
 
     def __len__(self) -> int:
         """Number of tiles with imagery."""
@@ -110,6 +115,13 @@ class Tiles(LazyExamples):
     def _seen(self, window: PixelWindow) -> float:
         """Largest share of a window that any of the acquisitions shows."""
         return max(float(np.isfinite(frame.read(window, frame.bands[:1])).mean()) for frame in self.frames)
+
+    def _pixel(self, place: Place) -> Pixel:
+        """Column and row of a place."""
+        scene = self.scene
+        if scene.georeference is None:
+            return place.in_picture(scene.width, scene.height, scene.id)
+        return place.pixel(scene.georeference, scene.id)
 
     def _around(self, pixels: Sequence[Pixel], planned: PixelWindow) -> PixelWindow:
         """A tile with some places in its middle, as far as the image's edges allow."""
