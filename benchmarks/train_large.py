@@ -170,7 +170,7 @@ def recipe_of(folder: Path, case: Case, steps: int, compiled: bool) -> Recipe:
     on = "lape" in case.rates
     stage = {
         "name": "domain", "enable_lape": on, "learning_rates": case.rates, "steps": max(steps, 2),
-        "batch_size": case.chips, "questions_per_chip": QUESTIONS, "introduction": {"schedule": "same"},
+        "batch_size": case.chips, "questions_per_chip": QUESTIONS, "lape_schedule": {"schedule": "same"},
         "mixture": {"fields": {"weight": 1.0, "datasets": ["fields"]}},
     }  # fmt: skip
     return parse_recipe({

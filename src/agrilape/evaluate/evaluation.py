@@ -149,7 +149,7 @@ def asked_of(settings: EvaluationConfig, data: Path) -> list[Subset]:
 
 
 def image_free_answers(recipe: Recipe, run: Path) -> tuple[Answers, dict[str, str]]:
-    """Rows of every blind baseline to the samples of an evaluation, and the baseline to beat in each task.
+    """Answers of every image-free baseline to the samples evaluated, and the baseline to beat in each task.
 
     No checkpoint is needed.
 

@@ -107,7 +107,7 @@ class TakeOff(Settings):
     """When a run counts as having taken off."""
 
     on: ScoreName = Field(description="A score, e.g. field_at_point.miou.")
-    above: float | None = Field(None, description="Threshold; null: the blind baseline's score.")
+    above: float | None = Field(None, description="Threshold; null: the image-free baseline's score.")
 
 
 class StudyPlan(Settings):

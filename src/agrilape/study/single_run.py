@@ -226,7 +226,7 @@ def _guessed_maps(recipe: Recipe) -> tuple[dict[str, str], list[Prediction]]:
 
 
 def _image_free_record(recipe: Recipe, run: Run) -> Json:
-    """The blind baseline to beat in each task, on the same samples, in the form of a run's record."""
+    """The image-free baseline to beat in each task, on the same samples, in the form of a run's record."""
     guesses, rivals = image_free_answers(recipe, recipe.output)
     rows = [row for task, name in rivals.items() for row in guesses[name] if row and row.task == task]
     of_maps, on_maps = _guessed_maps(recipe)

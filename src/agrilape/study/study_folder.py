@@ -2,7 +2,7 @@
 
 ```
 OUTPUT/study.json                     the plan, what tuning chose, what failed
-OUTPUT/results/<variant>/<seed>.json  one file per run; results/blind/<seed>.json for the blind baselines
+OUTPUT/results/<variant>/<seed>.json  one file per run; results/blind/<seed>.json for the image-free baselines
 OUTPUT/tune/..., OUTPUT/search/...    likewise, of candidates and trials
 WORK/data/<key>, WORK/stages/<key>    what runs have in common, by content
 WORK/runs/<study>-<run>/, WORK/logs/  run folders and what the processes said

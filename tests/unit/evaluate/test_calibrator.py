@@ -77,7 +77,7 @@ def test_each_truth_is_found_once_and_what_was_not_named_is_missed(make_row):
         ("absent_crop", ["There is no maize here."], ["There is no maize here."], [1]),
         ("absent_crop", ["There is no maize here."], [WRONG], [0]),
         ("crop_boxes", [TRUE], ["There is no maize here."], []),
-        ("green_span", [Span(0.2, 0.6)], [Span(0.2, 0.5)], [1]),
+        ("growing_season", [Span(0.2, 0.6)], [Span(0.2, 0.5)], [1]),
         ("peak_of_season", [Instant(0.5)], [Instant(0.52)], [1]),
         ("peak_of_season", [Instant(0.5)], [Instant(0.7)], [0]),
     ],

@@ -11,7 +11,7 @@ from agrilape.train.schedule import factor_of, gate_factor, lape_factor, main_fa
 STEPS, WARMUP, LAPE_WARMUP = 100, 10, 40
 
 
-def stage(**introduction) -> StageConfig:
+def stage(**schedule) -> StageConfig:
     return StageConfig(
         name="warm",
         enable_lape=True,
@@ -19,7 +19,7 @@ def stage(**introduction) -> StageConfig:
         mixture={"all": MixtureEntry(weight=1, datasets=("d",))},
         steps=STEPS,
         warmup_steps=WARMUP,
-        lape_schedule=LapeSchedule(lape_warmup_steps=LAPE_WARMUP, **introduction),
+        lape_schedule=LapeSchedule(lape_warmup_steps=LAPE_WARMUP, **schedule),
     )
 
 

@@ -20,7 +20,7 @@ class Effect:
     """One variant on one score.
 
     Attributes:
-        variant: Its name; `blind` for the image-free baseline.
+        variant: Its name; `blind` (as files say) for the image-free baseline.
         score: Its score over seeds and scenes.
         gain: The score less that of the study's baseline on the same seeds and scenes, turned so that
             positive is better; None for the baseline itself.
@@ -110,7 +110,7 @@ def compare_variants(study: StudyRecord) -> list[Comparison]:
     found = []
     for measure in study.measures:
         names = [str(variant["name"]) for variant in study.variants]
-        runs = {name: study.scored(name) for name in names} | {IMAGE_FREE: dict(study.blind)}
+        runs = {name: study.scored(name) for name in names} | {IMAGE_FREE: dict(study.image_free)}
         effects = [effect for name in runs if (effect := _effect(name, runs, study.baseline, measure))]
         base = next((effect for effect in effects if effect.variant == study.baseline), None)
         if base is not None:

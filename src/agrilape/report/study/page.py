@@ -68,7 +68,7 @@ def _render(template: str, studies: Sequence[Mapping[str, Any]]) -> str:
         "percent": percent, "amount": amount, "least": least, "duration": duration, "settings": settings,
     }  # fmt: skip
     return jinja.get_template(template).render(
-        studies=studies, blind=IMAGE_FREE, stability=tuple(STABILITY.values()),
+        studies=studies, image_free=IMAGE_FREE, stability=tuple(STABILITY.values()),
         last_looks=LAST_LOOKS, in_a_row=IN_A_ROW,
     )  # fmt: skip
 
@@ -90,7 +90,7 @@ def _facts(study: StudyRecord, *, charts: bool) -> dict[str, Any]:
         "take_offs": take_offs(study),
         "steadiness": stability(study),
         "costs": {cost.variant: cost for cost in costs(study)},
-        "rivals": next((run.get("rivals", {}) for run in study.blind.values()), {}),
+        "rivals": next((run.get("rivals", {}) for run in study.image_free.values()), {}),
         "charts": learning_charts(study) if charts else [],
         "codes": sorted({str(run["code"]) for runs in study.runs.values() for run in runs.values()}),
     }

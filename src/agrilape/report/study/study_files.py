@@ -40,14 +40,14 @@ class StudyRecord:
         folder: Where it lies.
         facts: Contents of `study.json`.
         runs: Records of the finished runs by variant and seed, the baseline first.
-        blind: Records of the blind baselines by seed.
+        image_free: Records of the image-free baselines by seed.
         trials: Records of a search, by variant.
     """
 
     folder: Path
     facts: Json
     runs: Mapping[str, Mapping[int, Json]]
-    blind: Mapping[int, Json]
+    image_free: Mapping[int, Json]
     trials: Mapping[str, tuple[Json, ...]]
 
     @property

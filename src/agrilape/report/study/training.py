@@ -132,12 +132,12 @@ def take_offs(study: StudyRecord) -> TakeOffs | None:
     if not asked:
         return None
     measure = str(asked["on"])
-    blind = [value for run in study.blind.values() if (value := _value(run, measure)) is not None]
+    guessed = [value for run in study.image_free.values() if (value := _value(run, measure)) is not None]
     threshold = asked.get("above")
     if threshold is None:
-        if not blind:
+        if not guessed:
             return None
-        threshold = fmean(blind)
+        threshold = fmean(guessed)
     sign = -1 if metric_named(measure).lower_is_better else 1
     counts = {}
     for variant, runs in study.runs.items():
