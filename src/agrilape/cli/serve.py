@@ -57,3 +57,16 @@ def require(extra: str, *packages: str) -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise RecipeError(f"{', '.join(missing)} is not installed", f"pip install 'agrilape[{extra}]'")
+
+
+@commands.command(rich_help_panel="On the map")
+def mcp(checkpoint: Checkpoint = None, images: Images = None) -> None:
+    """Offer a model to agents, over the Model Context Protocol on standard input and output.
+
+    Images are those below --images; left out: below the folder in which it is started.
+    """
+    require("mcp", "mcp")
+    from agrilape.serve import Predictor
+    from agrilape.server.agent import make_agent_server
+
+    make_agent_server(Predictor(checkpoint), images or Path.cwd()).run("stdio")

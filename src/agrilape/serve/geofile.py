@@ -15,6 +15,9 @@ from shapely.geometry import mapping
 
 from agrilape.files import whole_file, write_text
 from agrilape.geo.georeference import Georeference
+from agrilape.serve.qgis_style import add_style
+
+LAYER = "answer"
 
 NO_PLACE = "pixels from the top left corner, column before row: the picture has no place on the map"
 """What a file says of coordinates in pixels."""
@@ -135,8 +138,8 @@ def write_geopackage(
 
 
 def write_table(path: Path, table: geopandas.GeoDataFrame) -> None:
-    """Write a table of answers as a GeoPackage with one layer, `answer`."""
+    """Write a table of answers as a GeoPackage with one layer, `answer`, and how QGIS shows it."""
     with whole_file(path) as draft:
-        table.to_file(
-            draft, layer="answer", driver="GPKG", layer_options={"DESCRIPTION": "written by agrilape"}
-        )
+        table.to_file(draft, layer=LAYER, driver="GPKG", layer_options={"DESCRIPTION": "written by agrilape"})
+        if "confidence" in table:
+            add_style(draft, LAYER, "geom")
