@@ -1,4 +1,4 @@
-"""Commands about prepared data sets: show, stats, check, export."""
+"""Commands about prepared data sets: show, stats, check, export, publish."""
 
 from __future__ import annotations
 
@@ -121,6 +121,22 @@ def export(
         say(f"{place}: {rows:,} rows")
         for reason, count in omissions.counts.most_common():
             say(f"left out {count:,} x {reason}")
+
+
+@group.command()
+def publish(
+    folder: Folder,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A folder for it; written whole.")],
+) -> None:
+    """Write a data set for a hub: card, Croissant metadata, conversations that trainers read."""
+    from agrilape.dataset.integrity import find_prepared
+    from agrilape.prepare.publish import publish_data_set
+
+    found = find_prepared(folder)
+    for one in found:
+        place = output / one.name if len(found) > 1 else output
+        rows = publish_data_set(one, place)
+        say(f"{place}: {', '.join(f'{count:,} rows of {split}' for split, count in rows.items())}")
 
 
 def _token_counter(model: str) -> CountTokens:
