@@ -66,6 +66,7 @@ def prepare_run(recipe: Recipe, workers: int | None = None, scheduler: str | Non
 def train_run(recipe: Recipe, only: Collection[str] = (), resume: bool = True) -> list[Path]:
     """Train the stages of a recipe, or only those named, going on or anew; returns the stage folders."""
     from agrilape.train import train_recipe
+    from agrilape.train.disk_room import require_disk_room
     from agrilape.train.starting_model import continued_recipe
 
     for stage in recipe.stages:
@@ -76,7 +77,9 @@ def train_run(recipe: Recipe, only: Collection[str] = (), resume: bool = True) -
                 f"{how.lape_warmup_steps}; set stages.{stage.name}.lape_schedule.lape_warmup_steps"
             )
     with run_locked(recipe.output):
-        dump_recipe(continued_recipe(recipe, fetch=True), recipe.output / "recipe.yaml")
+        full = continued_recipe(recipe, fetch=True)
+        dump_recipe(full, recipe.output / "recipe.yaml")
+        require_disk_room(full, recipe.output, only)
         return train_recipe(recipe, recipe.output, recipe.output / "data", resume=resume, only=only)
 
 

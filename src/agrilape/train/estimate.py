@@ -110,7 +110,7 @@ def estimate_recipe(
     """
     if outline is None:
         recipe = continued_recipe(recipe, fetch=True)
-    model, processor = outline or _outline(recipe)
+    model, processor = outline or outline_of(recipe)
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     device = accelerator or torch.device("cpu")
     mixed = is_mixed(recipe.model, device)
@@ -264,7 +264,7 @@ def weight_bytes(recipe: Recipe, counts: Mapping[str, int], model: Any) -> dict[
     return held
 
 
-def _outline(recipe: Recipe) -> tuple[Any, Any]:
+def outline_of(recipe: Recipe) -> tuple[Any, Any]:
     """The model, on the device `meta` unless it is a preset, and its processor."""
     config = recipe.model
     if config.path is None:
