@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agrilape.serve import Predictor, plot
     from agrilape.tokens import add_position_tokens
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Checkpoint",
     "LapeConfig",

@@ -122,7 +122,7 @@ def _warn_of(former: Mapping[str, str], origin: str) -> None:
     """Say what a user had better write; once, though a study reads its recipe many times."""
     if former:
         names = ", ".join(f"{old} is now {new}" for old, new in sorted(former.items()))
-        _warn_once(f"{origin}: {names}; the former names will not be read after version 0.2")
+        _warn_once(f"{origin}: {names}; former names are read until version 0.3")
 
 
 def read_settings(file: Path) -> dict[str, Any]:

@@ -12,14 +12,13 @@ from typing import Any, TypeAlias
 
 import rasterio
 
-from agrilape import __version__
 from agrilape.config.recipe import FolderSource, FormatSource, SimulateSource, Source
 from agrilape.console import progress
 from agrilape.dataset.manifest import Skip
 from agrilape.errors import AgrilapeError, doing
 from agrilape.prepare.label_index import LabelledScene, write_label_index
 from agrilape.prepare.worker_pool import WorkerPool
-from agrilape.simulate import simulate_scene
+from agrilape.simulate import SIMULATOR_VERSION, simulate_scene
 from agrilape.skips import affects_all_items, attempt, planned
 from agrilape.sources import Problem, Scene, find_image_folders, open_folder, open_image_folder
 from agrilape.sources.formats import open_format
@@ -73,7 +72,9 @@ def parts_of(source: Source, cache: Path) -> list[Part]:
     """
     match source:
         case SimulateSource():
-            facts = json.dumps({**source.model_dump(mode="json"), "version": __version__}, sort_keys=True)
+            facts = json.dumps(
+                {**source.model_dump(mode="json"), "version": SIMULATOR_VERSION}, sort_keys=True
+            )
             folder = cache.resolve() / f"simulate-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
             return [Simulated(folder, source, index) for index in range(source.scenes)]
         case FolderSource():
@@ -87,7 +88,7 @@ def parts_of(source: Source, cache: Path) -> list[Part]:
 def fingerprint(source: Source) -> list[Any]:
     """What a source's content depends on: path, size and time of its files; the simulator's version."""
     if isinstance(source, SimulateSource):
-        return [__version__]
+        return [SIMULATOR_VERSION]
     root = source.path
     files = sorted(file for file in root.rglob("*") if file.is_file()) if root.is_dir() else []
     return [[str(file.relative_to(root)), (stat := file.stat()).st_size, stat.st_mtime_ns] for file in files]

@@ -1,5 +1,5 @@
 """A farm landscape with known truth, written as ordinary files."""
 
-from agrilape.simulate.scene import simulate_scene
+from agrilape.simulate.scene import SIMULATOR_VERSION, simulate_scene
 
-__all__ = ["simulate_scene"]
+__all__ = ["SIMULATOR_VERSION", "simulate_scene"]

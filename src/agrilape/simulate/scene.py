@@ -12,7 +12,6 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from agrilape import __version__
 from agrilape.config.recipe import SimulateSource
 from agrilape.errors import RecipeError
 from agrilape.files import whole_folder
@@ -26,6 +25,8 @@ from agrilape.simulate.truth import calendar_date, truth_layers
 from agrilape.simulate.writer import write_image, write_json, write_truth
 
 _SMALLEST_M = 100.0
+SIMULATOR_VERSION = "0.1.0"
+"""The version of agrilape that last changed what a seed gives: data sets made from scenes depend on it."""
 
 
 def simulate_scene(folder: Path, config: SimulateSource, index: int) -> Path:
@@ -90,7 +91,7 @@ class DrawnScene:
         """What the files do not say, JSON-ready."""
         first, last = (calendar_date(self.farmland.year, day).isoformat() for day in WINDOW)
         return {
-            "version": __version__,
+            "version": SIMULATOR_VERSION,
             "seed": self.config.seed,
             "index": self.index,
             "sensor": "simulated multispectral",

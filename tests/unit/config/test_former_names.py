@@ -11,9 +11,10 @@ import yaml
 from agrilape.config import load_recipe
 from agrilape.config.former_names import in_digests, present_scores
 from agrilape.config.load import dump_recipe
-from agrilape.config.recipe import DatasetConfig
+from agrilape.config.recipe import DatasetConfig, SimulateSource
 from agrilape.errors import RecipeError
 from agrilape.evaluate.suites import load_suite
+from agrilape.prepare.opening import fingerprint
 from agrilape.study.content_keys import digest_of, run_key
 from agrilape.study.plan import load_plan
 from agrilape.train.stages import fingerprints
@@ -149,3 +150,7 @@ def test_plans_suites_and_scores_in_former_names(tmp_path):
             }
         }
     )
+
+
+def test_a_new_version_does_not_make_simulated_data_stale():
+    assert fingerprint(SimulateSource()) == ["0.1.0"], "changes only where a seed gives another landscape"
