@@ -287,6 +287,30 @@ def _given(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: arguments[name] for name in _IMAGE_FACTS if arguments.get(name) is not None}
 
 
+def image_features(model: Any, inputs: dict[str, Any]) -> list[Tensor]:
+    """Visual features as the language model gets them, with the positions of LAPE where it is attached.
+
+    Args:
+        model: A model of a supported family.
+        inputs: What its `forward` takes: `pixel_values` with what its processor says of the images,
+            `input_ids`, and `image_times`.
+
+    Returns:
+        Of each image `[tokens, D]`, in the order of the placeholders.
+    """
+    base = inner_model(model).base_model
+    known = signature(type(base).get_image_features).parameters
+    given = {name: value for name, value in inputs.items() if name in known}
+    if lape_of(model) is not None:
+        base._images = _image_facts((), inputs)
+    try:
+        features = base.get_image_features(**given).pooler_output
+    finally:
+        if lape_of(model) is not None:
+            base._images = {}
+    return list(features)
+
+
 def inject(lape: Lape, layout: int, pixel_values: Tensor, images: dict[str, Any], features: Any) -> Any:
     """Add positions to visual features.
 
