@@ -96,6 +96,12 @@ class Images:
         """
         try:
             with open_image(path) as scene:
+                if scene.georeference is None:
+                    raise RequestError(
+                        422,
+                        f"{path.name} has no place on the map",
+                        "give it one: gdal_translate -a_srs EPSG:...",
+                    )
                 if scene.width * scene.height > self.most_pixels:
                     raise RequestError(
                         413,

@@ -39,7 +39,7 @@ class ServerSettings:
     largest_upload: int = 512 * MEGABYTE
     most_pixels: int = 400_000_000
     most_tiles: int = 1024
-    most_waiting: int = 32
+    most_waiting: int = 64
     most_jobs: int = 100
     batch_size: int = 32
     timeout_s: float = 120.0

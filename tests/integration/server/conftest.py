@@ -16,6 +16,8 @@ from agrilape.server.service import Service
 from agrilape.server.settings import ServerSettings
 from agrilape.simulate import simulate_scene
 
+TRANSFORM = Affine(10, 0, 600_000, 0, -10, 6_200_000)
+
 
 @pytest.fixture(scope="session")
 def predictor():
@@ -37,14 +39,15 @@ def images(tmp_path_factory):
     (folder / "out").symlink_to(root)
     (folder / "view.vrt").write_text("<VRTDataset/>")
     (folder / "broken.tif").write_bytes(b"II*\0 but no image")
+    write_series(folder / "nowhere.tif", crs=None, transform=None)
     return folder
 
 
-def write_series(path):
+def write_series(path, crs="EPSG:25832", transform=TRANSFORM):
     rng = np.random.default_rng(0)
     with rasterio.open(
-        path, "w", driver="GTiff", width=64, height=64, count=3, dtype="float32", crs="EPSG:25832",
-        transform=Affine(10, 0, 600_000, 0, -10, 6_200_000),
+        path, "w", driver="GTiff", width=64, height=64, count=3, dtype="float32", crs=crs,
+        transform=transform,
     ) as file:  # fmt: skip
         file.write(rng.uniform(0, 1, (3, 64, 64)).astype("float32"))
         file.descriptions = ("2022-04-01_ndvi", "2022-06-01_ndvi", "2022-08-01_ndvi")

@@ -100,6 +100,7 @@ def test_a_geotiff_and_a_question_give_geojson(serve, images, predictor):
         ("/vsicurl/http://127.0.0.1/a.tif", 404),
         ("upload-../x.tif", 404),
         ("broken.tif", 422),
+        ("nowhere.tif", 422),
     ],
 )
 def test_nothing_but_images_of_the_folder_is_read(serve, name, status):
@@ -113,7 +114,12 @@ def test_nothing_but_images_of_the_folder_is_read(serve, name, status):
 
 def test_images_are_listed_described_and_shown(serve):
     base, _ = serve()
-    assert httpx.get(f"{base}/v1/images").json() == ["broken.tif", "farm/june.tif", "series.tif"]
+    assert httpx.get(f"{base}/v1/images").json() == [
+        "broken.tif",
+        "farm/june.tif",
+        "nowhere.tif",
+        "series.tif",
+    ]
     info = httpx.get(f"{base}/v1/images/info", params={"name": "series.tif"}).json()
     assert info["dates"] == ["2022-04-01", "2022-06-01", "2022-08-01"]
     west, south, east, north = info["bounds"]
