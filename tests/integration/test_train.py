@@ -578,11 +578,11 @@ def test_a_batch_of_which_nothing_can_be_used_is_passed_over(data, tmp_path, mon
         def batch(items):
             calls.append(1)
             made = make(items)
-            return {**made, "parts": [], "left_out": ["all: torn"]} if len(calls) > 1 else made
+            return {**made, "parts": [], "items": [], "left_out": ["all: torn"]} if len(calls) > 1 else made
 
         return batch
 
-    monkeypatch.setattr(stages, "in_parts", barren)
+    monkeypatch.setattr(stages, "in_micro_batches", barren)
     monkeypatch.setattr("agrilape.train.arguments.loader_processes", lambda: 0)
     train_recipe(case.recipe(tmp_path, steps=3), tmp_path, data, only=["align"])
     assert [row["loss"] > 0 for row in log_of(tmp_path, "1-align")] == [True, False, False]

@@ -42,7 +42,7 @@ class TrainingSamples(Dataset[TrainingItem]):
         """Draw a chip and its questions."""
         example, picked = self.mixture.draw(index)
         asked = Example(example.chip, picked)
-        with suppress(DataError):  # a picture that cannot be decoded is left out, and named, by `in_parts`
+        with suppress(DataError):  # `in_micro_batches` skips and names what cannot be decoded
             if self.augment:
                 asked = dihedral(asked, symmetry_of(self.seed, index))
             if self.colour_jitter:

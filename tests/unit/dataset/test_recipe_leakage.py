@@ -185,7 +185,7 @@ def test_what_is_apart_is_read_once_and_again_when_it_changed(tmp_path, monkeypa
     write(tmp_path, "asked", test=[chip("b", 600_000)])
     check_recipe_leakage(recipe("learnt"), tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(recipe_leakage, "trace", lambda example: pytest.fail("read again"))
+        patch.setattr(recipe_leakage, "leakage_keys", lambda example: pytest.fail("read again"))
         check_recipe_leakage(recipe("learnt"), tmp_path)
     write(tmp_path, "asked", test=[chip("b", 500_000)])
     with pytest.raises(DataError, match="the same ground"):
@@ -202,7 +202,7 @@ def test_where_nothing_draws_maps_it_is_said_that_nothing_was_compared(tmp_path,
     def absent(example):
         raise ModuleNotFoundError("No module named 'pyproj'", name="pyproj")
 
-    monkeypatch.setattr(recipe_leakage, "trace", absent)
+    monkeypatch.setattr(recipe_leakage, "leakage_keys", absent)
     check_recipe_leakage(recipe("learnt"), tmp_path)
     assert "cannot be compared: pyproj is not installed" in capsys.readouterr().err
     assert not (tmp_path / CHECKED).exists()
