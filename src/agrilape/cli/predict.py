@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,6 +61,14 @@ def predict(
             help="Drop what is less sure; left out: the best on the val split, where agrilape calibrate ran.",
         ),
     ] = None,
+    at: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Ask about each of these points or parcels (GeoPackage, GeoJSON, GeoParquet, CSV with lon, "
+            'lat): "what grows here?" Its rows come out with the answers; -o may end in .csv.',
+        ),
+    ] = None,
     verbatim: Annotated[
         bool, typer.Option("--verbatim", help="Ask the model the question word for word, whatever it is.")
     ] = False,
@@ -70,7 +78,7 @@ def predict(
 
     A place in the question is longitude, latitude in degrees: "what grows at 9.5012, 55.9134?"
     """
-    from agrilape.serve import predict_raster
+    from agrilape.serve import predict_at, predict_raster
 
     if len(asked) not in (2, 3) or Path(asked[-1]).exists():
         raise typer.BadParameter(
@@ -78,18 +86,18 @@ def predict(
         )
     *checkpoint, image, question = asked
     require_writable(output, overwrite)
-    answer = predict_raster(
-        checkpoint[0] if checkpoint else None,
-        Path(image),
-        question,
-        output,
-        crs=crs,
-        composite=composite,
-        overlap=overlap,
-        tile=tile,
-        acquired=acquired.date() if acquired else None,
-        sensor=sensor,
-        word_for_word=verbatim,
-        min_confidence=min_confidence,
-    )
+    model = checkpoint[0] if checkpoint else None
+    settings: dict[str, Any] = {
+        "crs": crs,
+        "composite": composite,
+        "tile": tile,
+        "acquired": acquired.date() if acquired else None,
+        "sensor": sensor,
+        "min_confidence": min_confidence,
+    }
+    if at is not None:
+        answer = predict_at(model, Path(image), question, at, output, **settings)
+    else:
+        settings |= {"overlap": overlap, "word_for_word": verbatim}
+        answer = predict_raster(model, Path(image), question, output, **settings)
     say(answer.summary)

@@ -64,8 +64,8 @@ def features_of(
     rows = calibrated(rows, calibrator)
     objects, unsure = objects_of(rows, tiles, least)
     if not objects and not unsure:
-        said = [row for row in rows if _words(row)]
-        sure = [row for row in said if _certainty(row) >= least]
+        said = [row for row in rows if answer_in_words(row)]
+        sure = [row for row in said if certainty_of(row) >= least]
         return Found([_tile(row, tiles, facts) for row in sure], len(said) - len(sure), 0.0)
     features = [
         _object(f"{tiles.scene.id}-{number:04d}", one, tiles, facts) for number, one in enumerate(objects, 1)
@@ -92,7 +92,7 @@ def objects_of(
     Returns:
         Those that are sure enough, and the number of those that are not.
     """
-    pieces = [piece for row in rows for piece in _pieces(row, tiles.windows[int(row.chip)])]
+    pieces = [piece for row in rows for piece in pieces_of(row, tiles.windows[int(row.chip)])]
     wholes = merge(pieces, asked=tiles.windows) if pieces else []
     sure = [whole for whole in wholes if whole.confidence >= least]
     kept = suppress(sure, tiles.scene.width * tiles.scene.height) if sure else []
@@ -110,7 +110,7 @@ def determination(day: date | None, details: str) -> dict[str, str]:
     return {"determination:method": "auto-imagery", **seen, "determination:details": details}
 
 
-def _pieces(row: Prediction, window: PixelWindow) -> Iterator[TileObject]:
+def pieces_of(row: Prediction, window: PixelWindow) -> Iterator[TileObject]:
     """The outlines of an answer in pixels of the scene, cut at the tile's edges."""
     left, top, width, height = window
     view = shapely.box(left, top, left + width, top + height)
@@ -143,8 +143,8 @@ def _tile(row: Prediction, tiles: Tiles, facts: dict[str, Any]) -> Feature:
     left, top, width, height = tiles.windows[int(row.chip)]
     outline = tiles.on_map(shapely.box(left, top, left + width, top + height))
     name = f"{tiles.scene.id}-tile-{int(row.chip) + 1:04d}"
-    sure = {"confidence": round(_certainty(row), 3)}
-    return Feature(name, outline, {**facts, "answer": _words(row), **sure})
+    sure = {"confidence": round(certainty_of(row), 3)}
+    return Feature(name, outline, {**facts, "answer": answer_in_words(row), **sure})
 
 
 def _hectares(outline: Geometry, tiles: Tiles) -> float | None:
@@ -155,12 +155,12 @@ def _hectares(outline: Geometry, tiles: Tiles) -> float | None:
     return grid.area_ha(grid.from_pixels(outline))
 
 
-def _certainty(row: Prediction) -> float:
+def certainty_of(row: Prediction) -> float:
     """Confidence of an answer as a whole: of several dates, that of the least sure."""
     return min(row.confidence, default=1.0)
 
 
-def _words(row: Prediction) -> str:
+def answer_in_words(row: Prediction) -> str:
     """The answer without places, dates as such."""
     said = []
     for part in row.prediction:

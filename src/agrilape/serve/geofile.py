@@ -63,7 +63,7 @@ def geojson(features: Sequence[Feature], georeference: Georeference | None) -> d
             {
                 "type": "Feature",
                 "id": feature.id,
-                "geometry": to_geojson(feature.outline),
+                "geometry": None if feature.outline.is_empty else to_geojson(feature.outline),
                 "properties": feature.properties,
             }
             for feature in features

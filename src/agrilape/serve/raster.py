@@ -9,10 +9,13 @@ from pathlib import Path
 from agrilape.console import progress, say, warn
 from agrilape.errors import DataError, RecipeError
 from agrilape.evaluate.predictions import Prediction
+from agrilape.files import write_text
 from agrilape.serve.asking import AskedImage, AskSettings
 from agrilape.serve.features import Found
 from agrilape.serve.geofile import write_coco, write_geojson, write_geopackage
 from agrilape.serve.imagery import open_image
+from agrilape.serve.place_table import read_places
+from agrilape.serve.places import answer_places, csv_text, summary_of
 from agrilape.serve.predictor import Predictor
 from agrilape.serve.tiles import OVERLAP
 
@@ -116,6 +119,63 @@ def _write(path: Path, found: Found, asked: AskedImage, image: Path, crs: str) -
         write_coco(path, features, image.name, scene.width, scene.height)
     else:
         write_geojson(path, features, scene.georeference)
+
+
+def predict_at(
+    checkpoint: Path | str | None,
+    image: Path,
+    question: str,
+    at: Path,
+    output: Path,
+    *,
+    crs: str = "wgs84",
+    composite: str | None = None,
+    tile: int | None = None,
+    acquired: date | None = None,
+    sensor: str | None = None,
+    batch_size: int = 64,
+    min_confidence: float | None = None,
+) -> MapAnswer:
+    """Ask a question about each place of a table, and write the table with the answers.
+
+    Args:
+        checkpoint: As in `predict_raster`, and so are the settings that are not listed here.
+        image: GeoTIFF of any size, with a CRS.
+        question: About one place: "what grows here?", "which field is at {place}?".
+        at: Points or parcels, see `read_places`; of a parcel a point inside it is asked about.
+        output: `.geojson`, `.gpkg` or `.csv`: a row for each row of the table, with its columns.
+        crs: `wgs84`, or `source` for a GeoPackage in the image's own CRS.
+        composite: How bands become colours; None: as in training.
+        tile: Side of a tile in pixels; None: as in training.
+        acquired: Date of the image, if the file does not say.
+        sensor: Name of the sensor.
+        batch_size: Questions that the model answers at once.
+        min_confidence: Rows that are less sure get no answer; None: as in `predict_raster`.
+
+    Raises:
+        DataError: The table or the image cannot be read, none of the places lies in the image, or the
+            question is not about one place.
+        ModelError: There is no checkpoint.
+        RecipeError: A setting is not one of those above.
+    """
+    as_csv = output.suffix.lower() == ".csv"
+    path = output if as_csv else _output(output, crs)
+    settings = AskSettings(composite, OVERLAP, tile, acquired, min_confidence)
+    table, notes = read_places(at)
+    predictor = Predictor(checkpoint)
+    with open_image(image, sensor=sensor) as scene, progress("predict", len(table), "places") as track:
+        asked, features = answer_places(predictor, scene, question, table, settings, batch_size, track)
+    for note in (*notes, *asked.notes):
+        say(note)
+    for doubt in asked.doubts:
+        warn(doubt)
+    if as_csv:
+        write_text(path, csv_text(features, asked))
+    elif path.suffix == ".gpkg":
+        write_geopackage(path, features, asked.tiles.georeference, wgs84=crs == "wgs84")
+    else:
+        write_geojson(path, features, asked.tiles.georeference)
+    return MapAnswer(path, len(features), f"{summary_of(features)}; {path}")
 
 
 def _output(output: Path, crs: str) -> Path:

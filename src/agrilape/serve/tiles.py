@@ -63,11 +63,12 @@ class Tiles(LazyExamples):
         self.scene, self.frames, self.question, self.composite = scene, tuple(frames), question, composite
         self.taught = taught
         planned = plan_windows(scene.width, scene.height, taught.side, overlap)
+        self._size = planned[0].width, planned[0].height
         about: list[tuple[Pixel, ...]] = [()] * len(planned)
         if question.places:
             about = _together([self._pixel(place) for place in question.places], question)
-            planned = [self._around(pixels, planned[0]) for pixels in about]
-        seen = [self._seen(window) >= LEAST_SEEN for window in planned]
+            planned = [self.around(pixels) for pixels in about]
+        seen = [self.seen(window) >= LEAST_SEEN for window in planned]
         self.windows = list(compress(planned, seen))
         self.points = list(compress(about, seen))
         self.blank = len(planned) - len(self.windows)
@@ -92,8 +93,13 @@ class Tiles(LazyExamples):
     def make(self, position: int) -> Example:
         """Read one tile."""
         window = self.windows[position]
-        chip = Chip(
-            id=str(position),
+        chip = self.chip(str(position), window)
+        return Example(chip, (self.sample(str(position), chip, window, self.points[position]),))
+
+    def chip(self, name: str, window: PixelWindow) -> Chip:
+        """What the model is shown of a window."""
+        return Chip(
+            id=name,
             scene=self.scene.id,
             source=self.scene.source,
             pictures=tuple(self._picture(frame, window) for frame in self.frames),
@@ -101,18 +107,20 @@ class Tiles(LazyExamples):
             window=self.scene.window if len(self.frames) > 1 else None,
             meta=shown_metadata(self.scene, window, self.frames, self.composite, self.taught.image_size),
         )
+
+    def sample(self, name: str, chip: Chip, window: PixelWindow, pixels: Sequence[Pixel]) -> Sample:
+        """The question about a window and some places in it, in pixels of the scene."""
         language, (left, top, width, height) = self.taught.language, window
-        points = [Point((x - left) / width, (y - top) / height) for x, y in self.points[position]]
+        points = [Point((x - left) / width, (y - top) / height) for x, y in pixels]
         preamble = metadata_sentence(chip, self.taught.metadata, load_prompt_templates(language))
         question = joined((preamble, *self.question.parts(language, points, chip)))
-        sample = Sample(str(position), chip.id, self.question.task or "question", question, ())
-        return Example(chip, (sample,))
+        return Sample(name, chip.id, self.question.task or "question", question, ())
 
     def _picture(self, frame: Frame, window: PixelWindow) -> Picture:
         acquired = frame.acquired if len(self.frames) > 1 else None
         return Picture(encode_png(frame.picture(window, self.composite)), acquired)
 
-    def _seen(self, window: PixelWindow) -> float:
+    def seen(self, window: PixelWindow) -> float:
         """Largest share of a window that any of the acquisitions shows."""
         return max(float(np.isfinite(frame.read(window, frame.bands[:1])).mean()) for frame in self.frames)
 
@@ -123,10 +131,18 @@ class Tiles(LazyExamples):
             return place.in_picture(scene.width, scene.height, scene.id)
         return place.pixel(scene.georeference, scene.id)
 
-    def _around(self, pixels: Sequence[Pixel], planned: PixelWindow) -> PixelWindow:
-        """A tile with some places in its middle, as far as the image's edges allow."""
+    def around(self, pixels: Sequence[Pixel], snap: int | None = None) -> PixelWindow:
+        """A tile with some places in its middle, as far as the image's edges allow.
+
+        Args:
+            pixels: The places, in pixels of the scene.
+            snap: Move it to the nearest of so many steps per side, so that places nearby share it.
+
+        Raises:
+            DataError: They are too far apart.
+        """
         xs, ys = zip(*pixels, strict=True)
-        width, height = planned.width, planned.height
+        width, height = self._size
         if max(xs) - min(xs) > width or max(ys) - min(ys) > height:
             raise DataError(
                 f"the places are further apart than a tile of {width} x {height} px, which is asked at once",
@@ -134,6 +150,10 @@ class Tiles(LazyExamples):
             )
         left = round((min(xs) + max(xs) - width) / 2)
         top = round((min(ys) + max(ys) - height) / 2)
+        if snap:
+            left, top = (
+                round(edge * snap / side) * side // snap for edge, side in ((left, width), (top, height))
+            )
         left = min(max(left, 0), self.scene.width - width)
         return PixelWindow(left, min(max(top, 0), self.scene.height - height), width, height)
 
