@@ -212,12 +212,22 @@ def _areas(rows: Rows) -> Floats:
 
 def _map_areas(row: Prediction) -> Floats:
     objects = map_objects(row)
-    ignored = shapely.union_all(objects.ignored)
-    given, wanted = (shapely.union_all(side).difference(ignored) for side in (objects.given, objects.wanted))
+    given, wanted = (_ground(side, objects.ignored) for side in (objects.given, objects.wanted))
+    rows, columns = shapely.STRtree(wanted).query(given, predicate="intersects")
+    both = shapely.area(shapely.intersection(given[rows], wanted[columns]))
     counted = objects.given[~_aside(objects)]
-    sums = (shapely.area(side).sum() for side in (counted, objects.wanted))
     size = row.ground_m or (100.0, 100.0)
-    return floats([given.area, wanted.area, given.intersection(wanted).area, *sums]) * size[0] * size[1] / 1e4
+    areas = floats([shapely.area(side).sum() for side in (given, wanted)] + [both.sum()])
+    sums = floats([shapely.area(side).sum() for side in (counted, objects.wanted)])
+    return np.concatenate([areas, sums]) * size[0] * size[1] / 1e4
+
+
+def _ground(outlines: Geometries, ignored: Geometries) -> Geometries:
+    """The ground of outlines less that which is ignored, in pieces that do not overlap."""
+    ground = shapely.union_all(outlines)
+    if len(ignored):
+        ground = shapely.difference(ground, shapely.union_all(ignored))
+    return np.asarray(shapely.get_parts(ground), dtype=object)
 
 
 def _over(given: Floats, wanted: Floats, both: Floats) -> Floats:

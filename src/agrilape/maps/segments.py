@@ -21,6 +21,7 @@ from rasterio.features import rasterize, shapes
 from shapely import Geometry
 from shapely.geometry import shape
 
+from agrilape.console import progress
 from agrilape.evaluate.map_metrics import MAP_METRICS
 from agrilape.evaluate.predictions import Prediction
 from agrilape.maps.field_map import FieldMap, MapQuestion, window_of
@@ -106,7 +107,12 @@ def fit(maps: Sequence[FieldMap], composite: str, shrink: float = 1.0) -> Segmen
         shrink: How many pixels of a map make one of the picture, along a side.
     """
     parts = [window_of(one, round(TUNED_ON * shrink)) for one in maps]
-    parameters = max(CANDIDATES, key=lambda one: _f1(parts, one, composite, shrink))
+    found = {}
+    with progress("tune segments", len(CANDIDATES), "candidates") as track:
+        for one in CANDIDATES:
+            found[one] = _f1(parts, one, composite, shrink)
+            track()
+    parameters = max(found, key=lambda one: found[one])
     return SegmentBaseline(parameters, _forest(maps, parameters, composite, shrink), composite, shrink)
 
 
