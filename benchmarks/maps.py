@@ -15,20 +15,27 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from page import add_options, publish
+from page import add_options, publish, verdict
 
+from agrilape import __version__
 from agrilape.config import load_recipe
 from agrilape.config.recipe import DatasetConfig, EvaluationConfig, Recipe, SimulateSource
 from agrilape.evaluate.evaluation import MapAnswers
-from agrilape.evaluate.scores import score_tasks
+from agrilape.evaluate.metrics.intervals import outcome
 from agrilape.evaluate.summary import summarise
 from agrilape.maps import ask_maps
 from agrilape.model import find_checkpoint
 from agrilape.prepare.from_scenes import prepare_dataset
+from agrilape.report.score_tables import OUTCOMES
 
 TRAINING_SCENES = 8
 """Simulated scenes beside those that are asked, on which the baseline is fitted."""
 SETS = ("simulated", "naip", "denmark")
+GOALS = {
+    ("simulated", "map_fields"): {"box_f1": 0.80}, ("simulated", "map_crop"): {"box_f1": 0.65},
+    ("simulated", "map_absent_crop"): {"refusal_rate": 0.90},
+    ("naip", "map_fields"): {"box_f1": 0.50}, ("denmark", "map_fields"): {"box_f1": 0.50},
+}  # fmt: skip
 SHOWN = {
     "box_f1": "F1, boxes", "box_precision": "precision", "box_recall": "recall", "box_ap": "AP, boxes",
     "outline_f1": "F1, outlines", "outline_ap": "AP, outlines", "area_over": "area over",
@@ -95,19 +102,36 @@ def scores(found: MapAnswers, name: str) -> dict[str, Any]:
     numbers = [number for number, row in enumerate(found.rows) if row.chip.startswith(f"{name}/")]
     rows = [found.rows[number] for number in numbers]
     guesses = {who: [given[number] for number in numbers] for who, given in found.baselines.items()}
-    rivals = {task: who for who in guesses for task in score_tasks(rows)}
+    rivals = {row.task: who for who, given in guesses.items() for row in given if row}
     return {"maps": len({row.chip for row in rows}), **summarise(rows, guesses, rivals, by=("crop",))}
 
 
 def render(result: dict[str, Any], options: argparse.Namespace) -> str:
     """The section of the page."""
     left_out = "; ".join(f"{n} left out: {why}" for why, n in result["maps_left_out"].items())
-    lines = [f"{options.checkpoint}. {left_out}".strip()]
+    lines = [f"{options.checkpoint}, agrilape {__version__}. {left_out}".strip()]
     for name, found in result["sets"].items():
         lines += ["", f"**{name}**, {found['maps']} maps", ""]
         for task, own in found["tasks"].items():
             lines += table(task, own, {who: tasks.get(task, {}) for who, tasks in found["baselines"].items()})
+            lines += judged(name, task, own, found["versus_baseline"].get(task))
     return "\n".join(lines)
+
+
+def judged(name: str, task: str, own: dict[str, Any], versus: dict[str, Any] | None) -> list[str]:
+    """Goals of a task, and the difference to the baseline with what may be said of it."""
+    said = [
+        f"goal {SHOWN[metric]} at least {least:.2f}: {verdict(own[metric]['value'] >= least)}"
+        for metric, least in GOALS.get((name, task), {}).items()
+    ]
+    if versus:
+        spread = "" if versus["low"] is None else f" ({versus['low']:+.2f} to {versus['high']:+.2f})"
+        result = outcome(versus["low"], versus["high"], versus["p"])
+        said.append(
+            f"{SHOWN[versus['metric']]} less that of {versus['baseline']}: {versus['value']:+.2f}{spread}, "
+            f"{'too few scenes to tell' if result == 'unknown' else OUTCOMES[result]}"
+        )
+    return [f"{'; '.join(said)}.", ""] if said else []
 
 
 def table(task: str, own: dict[str, Any], beside: dict[str, Any]) -> list[str]:

@@ -144,10 +144,15 @@ def scale(taught: tuple[float, float], gsd: float) -> float:
 def _fitting(
     datasets: Sequence[TaughtWith], task: str | None, gsd: float | None, bands: Collection[str]
 ) -> TaughtWith:
-    """The data set that fits an image best; one whose pixels are of unknown size is neither near nor far."""
+    """The data set that fits an image best.
+
+    One whose pixels are of unknown size is neither near nor far, but nearest to an image of unknown size.
+    """
 
     def order(data: TaughtWith) -> tuple[bool, float, int]:
-        size = MOST_SCALE if data.gsd_m is None or gsd is None else scale(data.gsd_m, gsd)
+        size = 1.0 if gsd is None and data.gsd_m is None else MOST_SCALE
+        if gsd is not None and data.gsd_m is not None:
+            size = scale(data.gsd_m, gsd)
         return not _can_show(data.composite, bands), size, -data.tasks.get(task or "", 0)
 
     return min(reversed(datasets), key=order)

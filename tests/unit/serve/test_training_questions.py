@@ -32,6 +32,12 @@ def test_of_several_that_counts_whose_pixels_are_nearest():
     assert asked(data, "count", 10.5).gsd == (9.0, 11.0)
 
 
+def test_an_image_of_unknown_size_is_like_training_data_of_unknown_size():
+    data = [taught("known", (2.5, 2.5), count=900), taught("pictures", chip=512, count=30)]
+    assert asked(data, "count", None).name == "pictures"
+    assert asked(data[:1], "count", None).name == "known"
+
+
 def test_an_image_is_not_shown_in_bands_that_it_lacks():
     data = [taught("ndvi", (10.0, 10.0), composite="ndvi", count=9), taught("colour", (5.0, 5.0), count=1)]
     assert asked(data, "count", 10.0).name == "colour"
