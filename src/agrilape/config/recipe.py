@@ -220,8 +220,21 @@ class LossConfig(Settings):
         description="hard: the nearest bin; two_hot: both neighbours, by distance; gaussian: a bell.",
     )
     gaussian_sigma: float = Field(1.0, gt=0, description="Width of gaussian targets, in bins.")
+    distance_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the Wasserstein distance along the axis, beside the cross-entropy; 0: none.",
+    )
     spatial_pos_weight: float = Field(2.0, ge=0, description="Weight of the loss on height and width tokens.")
     temporal_pos_weight: float = Field(1.0, ge=0, description="Weight of the loss on time tokens.")
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what came later and is not used: all that is trained already would be stale."""
+        content: dict[str, Any] = dump(self)
+        if self.distance_weight == 0:
+            content.pop("distance_weight", None)
+        return content
 
 
 class ModelConfig(Settings):

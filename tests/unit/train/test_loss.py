@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from scipy.stats import wasserstein_distance
 
 from agrilape.config.lape import LapeConfig
 from agrilape.config.recipe import LossConfig
@@ -134,3 +135,38 @@ def test_logits_are_left_as_they_were() -> None:
     before = logits.detach().clone()
     AnswerCriterion(LossConfig(), LAPE)(logits, labels, targets).loss.backward()
     assert torch.equal(logits, before)
+
+
+def test_distance_is_the_wasserstein_distance_to_the_truth() -> None:
+    """Against the definition, by scipy, for every coordinate; words have none."""
+    logits, labels, targets, places = batch()
+    weights = {"spatial_pos_weight": 2.0, "temporal_pos_weight": 0.5}
+    plain = AnswerCriterion(LossConfig(**weights), LAPE)(logits, labels, targets)
+    far = AnswerCriterion(LossConfig(distance_weight=3.0, **weights), LAPE)(logits, labels, targets)
+    wanted = 0.0
+    for at, (axis, u) in places.items():
+        last = BINS[axis] - 1
+        stated = logits[at][torch.tensor(IDS[axis])].softmax(-1).detach()
+        true = dense("two_hot", axis, u, 1.0)[torch.tensor(IDS[axis])]
+        bins = torch.arange(last + 1) / last
+        distance = wasserstein_distance(bins, bins, stated, true)
+        wanted += 3.0 * (0.5 if axis == "temporal" else 2.0) * distance / 6
+    assert (far.loss - plain.loss).item() == pytest.approx(wanted, rel=1e-6)
+    assert torch.equal(far.sums, plain.sums)  # what is logged stays comparable
+
+
+def test_distance_pulls_towards_the_truth_from_afar() -> None:
+    """Cross-entropy raises the true bin alone; with distance, of two wrong bins the nearer one gains."""
+    gradients = {}
+    for weight in (0.0, 5.0):
+        logits = torch.zeros(1, 1, VOCABULARY, dtype=torch.float64, requires_grad=True)
+        label, target = torch.tensor([[IDS["height"][0]]]), torch.tensor([[0.0]])
+        AnswerCriterion(LossConfig(distance_weight=weight), LAPE)(logits, label, target).loss.backward()
+        gradients[weight] = logits.grad[0, 0, list(IDS["height"])]
+    assert gradients[0.0][1] == pytest.approx(gradients[0.0][5])
+    assert gradients[5.0][1] < gradients[5.0][3] < gradients[5.0][5]
+
+
+def test_without_distance_recipes_are_what_they_were() -> None:
+    assert "distance_weight" not in LossConfig().model_dump()
+    assert LossConfig(distance_weight=2).model_dump()["distance_weight"] == 2
