@@ -19,7 +19,8 @@ def test_one_command_measures_every_way_to_train_and_writes(tmp_path, monkeypatc
     assert list(cases) == ["LoRA", "QLoRA in 24 GB", "projector", "all weights"]
     for name, case in cases.items():
         assert case["questions"] == 8 * (2 if "QLoRA" in name else 4), name
-        assert case["operations"] > 10**6
+        assert ("operations" in case) == ("QLoRA" not in name)
+        assert case.get("operations", 10**7) > 10**6
         assert len(case["seconds"]) == 1
         assert name in page.read_text()
     assert "LAPE on over off" in capsys.readouterr().out
