@@ -1,7 +1,7 @@
 """Processors of every supported family, made on the spot: real classes around a tiny tokenizer.
 
 Some families bring a video processor, which needs torchvision, and SmolVLM's needs num2words besides. Here
-they do without both, since agrilape shows acquisitions as images. Pixtral's cannot, and is left out.
+they do without both, since agrilape shows acquisitions as images. Pixtral's cannot, and is skipped.
 """
 
 from types import SimpleNamespace

@@ -17,7 +17,7 @@ R = TypeVar("R")
 def attempt(
     what: str, place: object, work: Callable[P, R], *given: P.args, **named: P.kwargs
 ) -> R | AgrilapeError:
-    """What work with one item of many gives, or why that item is to be left out, whatever reading it raises.
+    """What work with one item of many gives, or why that item is to be skipped, whatever reading it raises.
 
     What nobody planned is written into the log with its traceback, and is raised with `AGRILAPE_DEBUG=1`. A
     full disk and a setting that is wrong concern all items, and pass.

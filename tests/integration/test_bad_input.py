@@ -236,9 +236,9 @@ def _without_a_place(parcels):
 @pytest.mark.parametrize(
     ("change", "note"),
     [
-        (_repeated, "left out 2 parcels that repeat an outline"),
+        (_repeated, "skipped 2 parcels that repeat an outline"),
         (_of_unknown_crops, "crops.csv has no name for 9000"),
-        (_without_a_place, "left out 2 features without a geometry"),
+        (_without_a_place, "skipped 2 features without a geometry"),
     ],
 )
 def test_what_parcels_lack_or_repeat_is_counted(scene, prepare, change, note):
@@ -361,7 +361,7 @@ def test_windows_without_data_are_counted(scene, prepare):
         blank(image, slice(0, SIDE // 2))
     status, said = prepare()
     assert status == 0
-    assert "left out 2 chips: " in said
+    assert "skipped 2 chips: " in said
 
 
 def test_images_without_any_data_are_refused(scene, prepare):

@@ -137,12 +137,12 @@ def test_a_scene_that_breaks_while_it_is_cut_is_listed_and_the_status_says_so(tm
     command = ["prepare", str(tmp_path / "recipe.yaml"), "--workers", "1"]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 3, done.output
-    assert "left out scene_0001/" in done.output
+    assert "skipped scene_0001/" in done.output
     manifest = read_manifest(tmp_path / "run" / "data" / "farm")
     assert [skip.scene[:10] for skip in manifest.skipped_scenes] == ["scene_0001"]
     assert manifest.skipped_chips["cannot be read"] >= 1
     assert sum(counts.chips for counts in manifest.splits.values()) >= 9
-    assert CliRunner().invoke(app, command).exit_code == 3  # it stays left out
+    assert CliRunner().invoke(app, command).exit_code == 3  # it stays skipped
 
 
 def test_labels_come_back_by_place_as_they_were(tmp_path):

@@ -30,7 +30,7 @@ def picture(x=0, y=0):
 
 
 def test_generation_is_unchanged_with_injection_off(built):
-    """Rows near the mean of the words are not chosen untrained; `smooth` ones may be, and are left out."""
+    """Rows near the mean of the words are not chosen untrained; `smooth` ones may be, and are skipped."""
     model, processor = built
     text = QUESTION.format(image="<image>", text="What is the capital of France?")
     seen = processor(images=[picture()], text=[text], return_tensors="pt")

@@ -120,7 +120,7 @@ def export(
         rows, omissions = export_split(one, split, to, place)
         say(f"{place}: {rows:,} rows")
         for reason, count in omissions.counts.most_common():
-            say(f"left out {count:,} x {reason}")
+            say(f"skipped {count:,} x {reason}")
 
 
 @group.command()
@@ -176,7 +176,7 @@ def _print_stats(stats: Stats) -> None:
     if stats.skipped_scenes:
         left_out.append(f"{stats.skipped_scenes:,} scenes")
     if left_out:
-        say(f"left out: {', '.join(left_out)}")
+        say(f"skipped: {', '.join(left_out)}")
     for origin in stats.origins:
         terms = ", ".join(filter(None, (origin.licence, origin.citation)))
         say(f"from {origin.source}, {origin.scenes:,} scene(s){f': {terms}' if terms else ''}")

@@ -40,4 +40,4 @@ def llava_st(
         f"{config.num_temporal_tokens} for time; {found.taken} tensors taken, LoRA added to {found.adapted}"
     )
     for name, count in found.skipped.items():
-        warn(f"{count} tensor(s) of {name} have no place in LLaVA-OneVision and are left out")
+        warn(f"{count} tensor(s) of {name} have no place in LLaVA-OneVision and are skipped")

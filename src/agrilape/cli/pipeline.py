@@ -71,7 +71,7 @@ def prepare(
     output: Output = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes; left out: as many as are worth it. The result is the same."),
+        typer.Option(min=1, help="Processes; default: as many as are worth it. The result is the same."),
     ] = None,
     scheduler: Annotated[
         str | None,
@@ -86,7 +86,7 @@ def prepare(
 
     After an interruption the same command continues; what is finished is left alone.
 
-    The status is 3 if some scenes or files had to be left out. They are listed.
+    The status is 3 if some scenes or files had to be skipped. They are listed.
 
     Look at the result with agrilape data show, data stats and data check.
     """
@@ -96,7 +96,7 @@ def prepare(
     manifests = prepare_run(loaded, workers, scheduler)
     say(f"samples in {loaded.output / 'data'}")
     if left_out := sum(len(manifest.skipped_scenes) for manifest in manifests):
-        say(f"{left_out} scene(s) or file(s) left out, see above; manifest.json lists them too")
+        say(f"{left_out} scene(s) or file(s) skipped, see above; manifest.json lists them too")
         raise typer.Exit(LEFT_OUT)
 
 

@@ -21,7 +21,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="[CHECKPOINT] IMAGE QUESTION",
-            help="Checkpoint or run folder; left out: the small model that comes with agrilape. GeoTIFF of "
+            help="Checkpoint or run folder; default: the small model that comes with agrilape. GeoTIFF of "
             'any size and CRS. And e.g. "where are the maize fields?"',
         ),
     ],
@@ -32,7 +32,7 @@ def predict(
         str, typer.Option(help="wgs84 (GeoJSON), or source: a GeoPackage in the image's CRS.")
     ] = "wgs84",
     composite: Annotated[
-        str | None, typer.Option(help="true_colour, false_colour or ndvi; left out: as in training.")
+        str | None, typer.Option(help="true_colour, false_colour or ndvi; default: as in training.")
     ] = None,
     sensor: Annotated[
         str | None, typer.Option(help="Name of the sensor: which band is B5, and what the model is told.")
@@ -48,7 +48,7 @@ def predict(
     ] = None,
     tile: Annotated[
         int | None,
-        typer.Option(min=32, help="Side of a tile in pixels; left out: as the model was trained."),
+        typer.Option(min=32, help="Side of a tile in pixels; default: as the model was trained."),
     ] = None,
     overlap: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of a tile that its neighbours repeat.")
@@ -58,7 +58,7 @@ def predict(
         typer.Option(
             min=0,
             max=1,
-            help="Drop what is less sure; left out: the best on the val split, where agrilape calibrate ran.",
+            help="Drop what is less sure; default: the best on the val split, where agrilape calibrate ran.",
         ),
     ] = None,
     at: Annotated[

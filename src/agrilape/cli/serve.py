@@ -15,7 +15,7 @@ commands = typer.Typer()
 Checkpoint = Annotated[
     str | None,
     typer.Argument(
-        help="Checkpoint, run folder or hub id; left out: the small model that comes with agrilape."
+        help="Checkpoint, run folder or hub id; default: the small model that comes with agrilape."
     ),
 ]
 Images = Annotated[
@@ -35,7 +35,7 @@ def serve(
         Path | None, typer.Option(help="File with a key that clients must send (Authorization: Bearer KEY).")
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(help="Folder for jobs and uploaded images; left out: one of your user's.")
+        Path | None, typer.Option(help="Folder for jobs and uploaded images; default: one of your user's.")
     ] = None,
 ) -> None:
     """Serve a model: a page with a map, OpenAI's chat completions, GeoTIFF in and GeoJSON out, jobs."""
@@ -63,7 +63,7 @@ def require(extra: str, *packages: str) -> None:
 def mcp(checkpoint: Checkpoint = None, images: Images = None) -> None:
     """Offer a model to agents, over the Model Context Protocol on standard input and output.
 
-    Images are those below --images; left out: below the folder in which it is started.
+    Images are those below --images; default: below the folder in which it is started.
     """
     require("mcp", "mcp")
     from agrilape.serve import Predictor

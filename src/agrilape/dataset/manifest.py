@@ -47,7 +47,7 @@ class Origin(Settings):
 
 
 class Skip(Settings):
-    """Something that was left out, and why."""
+    """Something that was skipped, and why."""
 
     scene: str
     reason: str
@@ -82,7 +82,7 @@ class Manifest(Settings):
     window: tuple[str, str] | None = Field(description="First and last date of all calendars.")
     origins: tuple[Origin, ...]
     skipped_scenes: tuple[Skip, ...]
-    skipped_chips: dict[str, int] = Field(description="Number of chips left out, by reason.")
+    skipped_chips: dict[str, int] = Field(description="Number of chips skipped, by reason.")
 
     @property
     def notes(self) -> list[str]:

@@ -10,7 +10,7 @@ from agrilape.dataset.types import Chip
 
 
 def metadata_sentence(chip: Chip, wanted: Sequence[Fact], templates: PromptTemplates) -> str:
-    """The wanted facts in words, ending in a blank; what is not known of the chip is left out.
+    """The wanted facts in words, ending in a blank; what is not known of the chip is skipped.
 
     `Sensor: Sentinel-2 MSI. Resolution: 10 m. Date: 2021-07-18. `
 

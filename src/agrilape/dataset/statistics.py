@@ -34,7 +34,7 @@ class Stats(Settings):
     crops: dict[str, float] = Field(description="Share of each crop among the samples that are about one.")
     sizes: dict[str, float] = Field(description="Share of each size class of fields, likewise.")
     skipped_scenes: int
-    skipped_chips: dict[str, int] = Field(description="Number of chips left out, by reason.")
+    skipped_chips: dict[str, int] = Field(description="Number of chips skipped, by reason.")
     origins: tuple[Origin, ...]
 
 

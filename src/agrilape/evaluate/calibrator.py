@@ -105,7 +105,7 @@ class Calibrator(Settings):
     def threshold(self, task: str | None) -> float:
         """Calibrated confidence from which on answers to a task are best kept; 0 if that is not known.
 
-        Only objects are left out: of a count, a name or a date something must be said.
+        Only objects are skipped: of a count, a name or a date something must be said.
         """
         curve = self.tasks.get(task or "") if task in TASKS and TASKS[task].answer in _OBJECTS else None
         return curve.threshold if curve else 0.0

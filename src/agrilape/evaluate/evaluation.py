@@ -41,7 +41,7 @@ class MapAnswers(NamedTuple):
         rows: The model's rows.
         baselines: Rows of each baseline that sees the map, to the same questions in the same order; None
             where it has no answer.
-        left_out: Number of maps that were left out, by reason.
+        left_out: Number of maps that were skipped, by reason.
     """
 
     rows: list[Prediction]

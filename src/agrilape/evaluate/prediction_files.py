@@ -208,7 +208,7 @@ def _has_area(box: Box) -> bool:
 
 
 def _outlines(parts: Iterable[Part], ground: Georeference) -> Iterator[shapely.Geometry]:
-    """The places of an answer on the map; what has no area is left out."""
+    """The places of an answer on the map; what has no area is skipped."""
     for part in parts:
         if isinstance(part, Box) and not _has_area(part):
             continue

@@ -24,7 +24,7 @@ class Table:
     Attributes:
         path: The file.
         columns: Its headings, as they are spelled, without blanks around them.
-        rows: Its rows, each cell by its heading; cells that are missing are empty, blank rows left out.
+        rows: Its rows, each cell by its heading; cells that are missing are empty, blank rows skipped.
         numbers: Of each row the line on which it ends.
         notes: What was assumed, for people.
     """

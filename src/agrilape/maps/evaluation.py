@@ -64,7 +64,7 @@ def ask_maps(recipe: Recipe, run: Path, checkpoint: Path | None = None) -> MapAn
         recipe, run, {MODEL: (predictions_key(recipe.evaluation, run / "data", checkpoint), asker)}
     )
     for reason, count in found.left_out.items():
-        say(f"maps: {count:,} left out: {reason}")
+        say(f"maps: {count:,} skipped: {reason}")
     guesses = found.rows[segments.NAME]
     own = [(row, guess) for row, guess in zip(found.rows[MODEL], guesses, strict=True) if row]
     baselines = {segments.NAME: [guess for _, guess in own]} if any(guesses) else {}
@@ -78,7 +78,7 @@ def guess_maps(recipe: Recipe, run: Path) -> list[Prediction]:
 
 @dataclass
 class _Collected:
-    """Rows of each who answered, to the same questions in the same order, and what was left out by reason."""
+    """Rows of each who answered, to the same questions in the same order, and what was skipped by reason."""
 
     rows: dict[str, list[Prediction | None]]
     left_out: Counter[str] = field(default_factory=Counter)
@@ -187,7 +187,7 @@ class _DatasetMaps:
         write_json(path, {"key": key, **said})
 
     def _rows(self, opened: _Opened, answerer: Answerer) -> list[Prediction | None] | str:
-        """The answers about a map, or why it is left out."""
+        """The answers about a map, or why it is skipped."""
         if isinstance(opened.map, str):
             return opened.map
         keep_picture(self.run / "evaluation" / "images", opened.map, self.config.composite)

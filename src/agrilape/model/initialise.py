@@ -1,4 +1,4 @@
-"""How LAPE's rows begin."""
+"""Initialisation of LAPE's position embeddings."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class _Part:
 
 
 def _parts(parcels: Sequence[Parcel], area: Geometry) -> list[_Part]:
-    """What of each parcel lies in a chip; what would not be noticed is left out."""
+    """What of each parcel lies in a chip; what would not be noticed is skipped."""
     whole = np.array([parcel.outline for parcel in parcels], object)
     cut = shapely.intersection(whole, area)
     pixels = shapely.area(cut)
@@ -201,7 +201,7 @@ class ChipCutter:
         looks: Sequence[ChipAcquisition],
         shown: Sequence[ChipAcquisition],
     ) -> tuple[VisibleField, ...]:
-        """Parcels in the chip, clipped; what would not be noticed is left out."""
+        """Parcels in the chip, clipped; what would not be noticed is skipped."""
         parts = _parts([self.scene.parcels[index] for index in sorted(self._tree.query(area))], area)
         outlines = [part.outline for part in parts]
         # A look may be dated, shown, or both: its curve is made once.

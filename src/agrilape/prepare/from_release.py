@@ -81,7 +81,7 @@ def prepare_published(name: str, config: DatasetConfig, folder: Path, key: str) 
             written.append(WrittenShard(file.name, split, digest(file), groups))
             track(len(shard))
     for reason, count in sorted(omissions.counts.items()):
-        say(f"{name}: left out {count} x {reason}")
+        say(f"{name}: skipped {count} x {reason}")
     problems = [Skip(scene=str(one.path), reason=one.reason) for one in omissions.problems]
     origin = Origin(source=source.name, scenes=len(found.splits), citation=CITATIONS[source.name])
     written.sort(key=lambda one: (SPLITS.index(one.split), one.file))

@@ -93,9 +93,9 @@ def prepare_dataset(
             manifest = _prepare(name, config, folder, scenes_cache, key, pool)
         say(f"{name}: {describe_splits(manifest.splits)}")
     for skip in manifest.skipped_scenes:
-        warn(f"{name}: left out {skip}")
+        warn(f"{name}: skipped {skip}")
     for reason, count in manifest.skipped_chips.items():
-        say(f"{name}: left out {count:,} chips: {reason}")
+        say(f"{name}: skipped {count:,} chips: {reason}")
     for note in manifest.notes:
         warn(f"{name}: {note}")
     asked = {task for counts in manifest.splits.values() for task in counts.tasks}
@@ -212,7 +212,7 @@ def write_shard(unit: ShardJob, config: DatasetConfig, folder: Path, key: str) -
 
 @dataclass
 class SkipCounts:
-    """What was left out while a shard was filled.
+    """What was skipped while a shard was filled.
 
     Attributes:
         chips: Number of windows without a chip, by reason.

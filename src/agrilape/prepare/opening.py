@@ -27,7 +27,7 @@ RASTER_CACHE_BYTES = 128 << 20  # of decoded image tiles per process; rasterio, 
 WORTH_WORKERS = 16  # parts of a source; opening one takes about as long as starting a worker
 
 Part: TypeAlias = Callable[[], Iterator[Scene | Problem | str]]
-"""A part of a source that is opened by itself: its scenes, what was left out, and notes for people."""
+"""A part of a source that is opened by itself: its scenes, what was skipped, and notes for people."""
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ def _nearest(edges: Sequence[tuple[int, int]], places: NDArray[np.float64]) -> N
 
 
 def blocks(scene: Scene, chip: int, buffer_m: float) -> BlockGrid:
-    """Blocks of a scene, with half the buffer left out on each inner side.
+    """Blocks of a scene, with half the buffer skipped on each inner side.
 
     Args:
         scene: The scene.

@@ -142,7 +142,7 @@ class _Reader:
         return content if isinstance(content, dict) else self._damaged(path, "not a mapping")
 
     def lines(self, path: str | Path) -> tuple[Json, ...]:
-        """Rows of a JSON-lines file; a row cut off by a kill is left out and said."""
+        """Rows of a JSON-lines file; a row cut off by a kill is skipped and said."""
         rows: list[Json] = []
         damaged = 0
         for line in json_lines(self._text(path) or "", infinite=True):
@@ -151,7 +151,7 @@ class _Reader:
             else:
                 damaged += 1
         if damaged:
-            self._damaged(path, f"{damaged} unreadable line{'s' * (damaged > 1)} left out")
+            self._damaged(path, f"{damaged} unreadable line{'s' * (damaged > 1)} skipped")
         return tuple(rows)
 
     def _text(self, path: str | Path) -> str | None:

@@ -51,7 +51,7 @@ class DataSet:
         splits: What each split holds, in words.
         tasks: Number of samples per task.
         credits: Licences and citations.
-        skipped: What was left out, with the reason.
+        skipped: What was skipped, with the reason.
         notes: Splits that came out other than asked.
     """
 

@@ -86,7 +86,7 @@ class AskedImage:
         features, question = found.features, self.tiles.question
         asked = f"{len(self.tiles)} tile{'s' * (len(self.tiles) > 1)}"
         if self.tiles.blank:
-            asked += f" ({self.tiles.blank} without imagery left out)"
+            asked += f" ({self.tiles.blank} without imagery skipped)"
         if counts_tiles(question):
             return f"{_sum_of(rows, question)} (sum over {asked}; what their edges cut counts twice)"
         if question.total == "count":

@@ -175,7 +175,7 @@ def _ranked(reading: Reading, fitting: bool = True) -> Iterator[Match]:
 
 
 def _fits(wording: _Wording, reading: Reading, part: int | None, compass: int | None) -> bool:
-    """Has a question what a wording needs, and a wording room for what cannot be left out?"""
+    """Has a question what a wording needs, and a wording room for what cannot be skipped?"""
     slots, points = wording.slots, len(reading.places)
     if slots["crop"] and len(reading.crops) != 1:
         return False

@@ -104,7 +104,7 @@ def predict_raster(
     found = asked.found(rows)
     _write(path, found, asked, image, crs)
     if found.unsure:
-        say(f"{found.unsure} less sure than {asked.least:.2f} left out; --min-confidence 0 keeps them")
+        say(f"{found.unsure} less sure than {asked.least:.2f} skipped; --min-confidence 0 keeps them")
     if unreadable := sum(bool(row.problems) for row in rows):
         warn(f"{unreadable} of {len(rows)} answers could not be read in full")
     return MapAnswer(path, len(found.features), f"{asked.summary(found, rows)}; {path}")

@@ -43,7 +43,7 @@ class Tiles(LazyExamples):
 
     Attributes:
         windows: The tiles that hold imagery.
-        blank: Number of tiles left out because they hold none.
+        blank: Number of tiles skipped because they hold none.
         points: The places that each tile is asked about, in pixels of the scene.
 
     Raises:

@@ -52,7 +52,7 @@ def grow_farmland(rng: np.random.Generator, region: Region, year: int, extent: f
         region: Kind of landscape.
         year: Year of harvest.
         extent: Side of the square scene in metres.
-        gsd: Pixel side in metres: fields below 25 pixels are left out.
+        gsd: Pixel side in metres: fields below 25 pixels are skipped.
     """
     landscape = build_landscape(rng, region, extent, smallest=25 * gsd**2)
     crops = _choose_crops(rng, region, landscape)

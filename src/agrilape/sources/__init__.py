@@ -45,7 +45,7 @@ _MODULES = {
 
 
 def load_scenes(source: FolderSource) -> Iterator[Scene]:
-    """The scenes of a source; what was repaired or left out is said.
+    """The scenes of a source; what was repaired or skipped is said.
 
     Raises:
         DataError: The source does not exist, or nothing in it can be used.
@@ -56,7 +56,7 @@ def load_scenes(source: FolderSource) -> Iterator[Scene]:
     for note in opened.notes:
         console.say(note)
     for problem in opened.problems:
-        console.warn(f"left out {problem.path}: {problem.reason}")
+        console.warn(f"skipped {problem.path}: {problem.reason}")
     if not opened.scenes:
         raise DataError(f"no scene in {source.path} can be used", "mend what is listed above")
     yield from opened.scenes

@@ -225,7 +225,7 @@ def _range_of(role: str, stretch: Mapping[str, tuple[float, float]]) -> tuple[fl
 
 
 def percentile_stretch(samples: Mapping[str, Values]) -> dict[str, tuple[float, float]]:
-    """The range of each band from its 1st to its 99th percentile over sampled pixels; NaN is left out.
+    """The range of each band from its 1st to its 99th percentile over sampled pixels; NaN is skipped.
 
     Red, green and blue each start at their own low end, which takes off haze, but share the widest range of
     the three: bare soil stays brown and pretrained models see colours as they know them.

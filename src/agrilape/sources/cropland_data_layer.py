@@ -1,6 +1,6 @@
 """Names of the Cropland Data Layer's codes (USDA NASS), which its Crop Sequence Boundaries carry by year.
 
-Double crops stand under both names. Codes of ground without a crop (water, wood, built) are left out, so they
+Double crops stand under both names. Codes of ground without a crop (water, wood, built) are skipped, so they
 count as unknown.
 """
 

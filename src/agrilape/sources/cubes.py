@@ -162,7 +162,7 @@ def _axis(path: Path, cube: Any, name: str) -> tuple[float, float, int]:
 def _dates(
     path: Path, cube: Any, reading: ReadOptions
 ) -> tuple[list[tuple[int | None, date | None]], list[str]]:
-    """Indices along time with their dates in order; without a date, or a second time on one, left out."""
+    """Indices along time with their dates in order; without a date, or a second time on one, skipped."""
     if "time" not in cube.sizes:
         said = parse_date(cube["time"].to_numpy()) if "time" in cube.coords else None
         texts = {str(key): str(value) for key, value in cube.attrs.items()}
@@ -175,7 +175,7 @@ def _dates(
         raise DataError(f"{path} has no dates along time", "write dates as coordinates of time")
     lost = cube.sizes["time"] - len(found)
     notes = (
-        [f"{path.name}: left out {lost} times without a date or of a date that was there before"]
+        [f"{path.name}: skipped {lost} times without a date or of a date that was there before"]
         if lost
         else []
     )
@@ -210,7 +210,7 @@ def _layers(
         layers[called] = Band(str(path), 1, *scaling[:3], variable=name, at=at)
     if left and layers:
         notes[
-            f"{path.name}: left out {left} variables whose names are of no band, or of one that was there"
+            f"{path.name}: skipped {left} variables whose names are of no band, or of one that was there"
         ] = None
     return layers, notes
 

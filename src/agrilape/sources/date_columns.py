@@ -81,7 +81,7 @@ def read_dates(
 
     A date is the day that is written, in its own time zone. Day and month of dates such as 05/06/2021 are in
     the order that the column proves (a number above 12 does); with dots the day comes first. Where a column
-    proves nothing, or both orders, such dates are left out and the note says what to state.
+    proves nothing, or both orders, such dates are skipped and the note says what to state.
 
     Args:
         name: Of the column, for the notes.
@@ -166,7 +166,7 @@ def _texts(
     order: DateOrder | None,
     more: Callable[[], Iterable[object]] | None,
 ) -> tuple[dict[int, date], set[int], list[str]]:
-    """Days of a column's texts, those that are left out since they are ambiguous, and notes on these."""
+    """Days of a column's texts, those that are skipped since they are ambiguous, and notes on these."""
     days: dict[int, date] = {}
     by_mark: dict[str, dict[int, _Triple]] = {}
     for index, text in texts.items():
@@ -186,7 +186,7 @@ def _texts(
         if lost:
             what = "does not say whether the day or the month comes first" if orders else "has both orders"
             notes.append(
-                f"column {name} {what} ({texts[min(lost)]!r}): left out {len(lost):,} dates; state "
+                f"column {name} {what} ({texts[min(lost)]!r}): skipped {len(lost):,} dates; state "
                 '"date_order": "day_first" (or "month_first", "year_first") in scene.json'
             )
             doubtful |= lost

@@ -46,7 +46,7 @@ class DrawnFields:
     def parcels(
         self, picture: str, grid: Grid, crops: Mapping[str, str] | None = None
     ) -> tuple[tuple[Parcel, ...], list[str]]:
-        """The fields of one picture, and notes on lines that were left out.
+        """The fields of one picture, and notes on lines that were skipped.
 
         Of a box the true outline is not known, which is noted as `box_only`. Outlines that cross themselves,
         as drawing by hand leaves some, are repaired.
@@ -76,9 +76,7 @@ class DrawnFields:
             )
         notes = list(self.notes)
         if wrong:
-            notes.append(
-                f"{self.path.name}: left out {len(wrong)} {self.path.stem} of {picture} ({wrong[0]})"
-            )
+            notes.append(f"{self.path.name}: skipped {len(wrong)} {self.path.stem} of {picture} ({wrong[0]})")
         return tuple(found), notes
 
 

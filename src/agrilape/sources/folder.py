@@ -34,7 +34,7 @@ class FolderContents:
 
     Attributes:
         scenes: Scenes that can be used, in order of path.
-        problems: Files and scenes that were left out.
+        problems: Files and scenes that were skipped.
         notes: What was done on the way: reprojected, repaired.
     """
 
@@ -162,7 +162,7 @@ def _vectors(path: Path, pattern: str) -> tuple[tuple[Path, ...], list[str]]:
 
 
 def open_image_folder(group: ImageFolder) -> Iterator[Scene | Problem | str]:
-    """The scenes of one folder one by one, what was left out, and notes on what was done."""
+    """The scenes of one folder one by one, what was skipped, and notes on what was done."""
     yield from group.notes
     facts = attempt("reading what is known of", group.folder, read_scene_metadata, group.root, group.folder)
     if isinstance(facts, AgrilapeError):
@@ -215,7 +215,7 @@ def series_scene(name: str, source: str, series: Series, **facts: Any) -> Scene:
 
     Meta gains what holds for any series: `gsd_m`, `stretch`, `longitude` and `latitude` of the centre,
     `group` (what a split keeps together: the scene itself unless given), `notes` on what was assumed, and
-    `empty_dates` left out.
+    `empty_dates` skipped.
     """
     georeference = series.grid.georeference
     meta: dict[str, Any] = {
@@ -270,7 +270,7 @@ def _on_map(group: ImageFolder, facts: SceneMetadata, table: ImageTable) -> Iter
         yield scene
         yield from notes
         for day in scene.meta.get("empty_dates", ()):
-            yield Problem(group.folder, f"{day}: no valid pixel, date left out")
+            yield Problem(group.folder, f"{day}: no valid pixel, date skipped")
 
 
 def _open_scene(

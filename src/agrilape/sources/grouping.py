@@ -28,7 +28,7 @@ PRODUCT = (
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that was left out, and why.
+    """Something that was skipped, and why.
 
     Attributes:
         path: The file or folder.

@@ -73,7 +73,7 @@ def read_image_table(root: Path, folder: Path) -> ImageTable:
         lines.setdefault(path.parent / name, _line(row, files))
     notes = list(table.notes)
     if twice := len(table.rows) - len(lines):
-        notes.append(f"{path}: left out {twice} lines on an image that has one already")
+        notes.append(f"{path}: skipped {twice} lines on an image that has one already")
     if lost := [image.name for image in lines if not image.is_file()]:
         notes.append(f"{path}: {len(lost)} of its images are not there ({lost[0]} ...)")
     return ImageTable(path, lines, tuple(notes))

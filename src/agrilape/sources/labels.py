@@ -197,7 +197,7 @@ def _parcels(
         raise errors[0]
     # Files of other scenes lie elsewhere, as they should; what is wrong with the rest is said.
     lost = [
-        f"left out labels: {error.problem}"
+        f"skipped labels: {error.problem}"
         for error in errors
         if not isinstance(error, ParcelsOutsideImageError)
     ]

@@ -71,11 +71,11 @@ def read_observations(
     crops: Mapping[str, str] | None = None,
     order: DateOrder | None = None,
 ) -> tuple[tuple[Observation, ...], tuple[str, ...]]:
-    """Labelled points inside an image, in its pixel coordinates, with notes on what was left out.
+    """Labelled points inside an image, in its pixel coordinates, with notes on what was skipped.
 
     A row may hold one observation (`kind`, `value`, `date`) or a column for each: `bbch` or `growth_stage`,
     `lai`, `crop` or `label`, `land_use`, `sowing_date`, `harvest_date`. A growth stage or leaf area without a
-    date says nothing and is left out.
+    date says nothing and is skipped.
 
     Args:
         path: A CSV file with longitude and latitude, or x and y in the image's CRS, or column and row in its
@@ -104,7 +104,7 @@ def read_observations(
             else:
                 found.append(seen)
     lacking = {"observations without a date": undated, "rows without a place": unplaced}
-    said += [f"left out {number} {what}" for what, number in lacking.items() if number]
+    said += [f"skipped {number} {what}" for what, number in lacking.items() if number]
     return tuple(found), tuple(f"{path.name}: {one}" for one in said)
 
 

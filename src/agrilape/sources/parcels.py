@@ -60,7 +60,7 @@ class ParcelTable:
 
     Attributes:
         parcels: Those that touch the image, in file order.
-        notes: What was done to get them, for people: reprojected, repaired, left out, with counts.
+        notes: What was done to get them, for people: reprojected, repaired, skipped, with counts.
     """
 
     parcels: tuple[Parcel, ...]
@@ -79,7 +79,7 @@ def read_parcels(
     """Read the parcels that touch an image, in its pixel coordinates.
 
     Outlines are not clipped: a parcel may reach beyond the image. Other coordinate systems are reprojected,
-    invalid outlines repaired, empty ones left out; `notes` says how many.
+    invalid outlines repaired, empty ones skipped; `notes` says how many.
 
     Args:
         path: A vector file.
@@ -117,10 +117,10 @@ def read_parcels(
     parcels = [Parcel(outline=outline, area_ha=area, **record) for record, outline, area in rows]
     parcels, repeated = _once(parcels)
     if repeated:
-        notes.append(f"left out {repeated} parcels that repeat an outline")
+        notes.append(f"skipped {repeated} parcels that repeat an outline")
     disordered = sum(not _in_order(parcel) for parcel in parcels)
     if disordered:
-        notes.append(f"left out the dates of {disordered} parcels, which are out of order")
+        notes.append(f"skipped the dates of {disordered} parcels, which are out of order")
     parcels = [parcel if _in_order(parcel) else _undated(parcel) for parcel in parcels]
     return ParcelTable(tuple(_unique(parcels)), tuple(f"{path.name}: {note}" for note in notes))
 
@@ -257,7 +257,7 @@ def _crops(
 
 
 def _once(parcels: Sequence[Parcel]) -> tuple[list[Parcel], int]:
-    """Parcels with each outline once, and how many were left out; two crops on one outline are unknown."""
+    """Parcels with each outline once, and how many were skipped; two crops on one outline are unknown."""
     kept: dict[bytes, Parcel] = {}
     shapes = shapely.to_wkb(shapely.normalize([parcel.outline for parcel in parcels]))
     for shape, parcel in zip(shapes, parcels, strict=True):

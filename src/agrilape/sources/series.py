@@ -36,7 +36,7 @@ class Series:
     Attributes:
         grid: Their common pixel grid: that of the finest files, as far as they reach.
         frames: In order of date, at least one.
-        empty: Dates left out because no sampled pixel was valid (no data, or all cloud).
+        empty: Dates skipped because no sampled pixel was valid (no data, or all cloud).
         notes: What was assumed in reading the files, for people.
     """
 
@@ -88,7 +88,7 @@ def _one_sensor_a_date(files: Sequence[RasterFile]) -> tuple[Sequence[RasterFile
     first = finest[left[0].acquired or date.min]
     said = f"{first.path.name} of another sensor shows {left[0].acquired} too"
     return kept, [
-        f"left out {len(left)} files ({left[0].path.name}, ...): {said}, and at most one counts a date"
+        f"skipped {len(left)} files ({left[0].path.name}, ...): {said}, and at most one counts a date"
     ]
 
 

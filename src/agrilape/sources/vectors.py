@@ -113,7 +113,7 @@ def whole_column(path: Path, layer: str | None, column: str) -> list[object]:
 def _read_around(path: Path, layer: str | None, bounds: tuple[float, ...], crs: CRS) -> tuple[Any, list[str]]:
     """Features in a box, with notes; in degrees wherever longitudes begin: 190 east is 170 west."""
     lost, west, east = _edges(path, layer, path.stat().st_mtime_ns)
-    notes = [f"left out {lost} features without a geometry"] if lost else []
+    notes = [f"skipped {lost} features without a geometry"] if lost else []
     if crs.is_geographic and np.isfinite([west, east]).all() and max(abs(west), abs(east)) > MOST_DEGREES:
         raise DataError(
             f"{path}: its coordinates ({west:g} to {east:g}) are no degrees, in which {_name(crs)} counts",
@@ -144,7 +144,7 @@ def is_plain_parquet(path: Path) -> bool:
 
 
 def polygons_only(table: Any) -> tuple[Any, list[str]]:
-    """Valid two-dimensional polygons, with notes on what was repaired or left out."""
+    """Valid two-dimensional polygons, with notes on what was repaired or skipped."""
     notes: list[str] = []
     geometry = shapely.force_2d(np.asarray(table.geometry.array)).copy()
     strange = _not_finite(geometry)
@@ -157,9 +157,9 @@ def polygons_only(table: Any) -> tuple[Any, list[str]]:
     if invalid.any():
         notes.append(f"repaired {int(invalid.sum())} invalid outlines")
     if strange.any():
-        notes.append(f"left out {int(strange.sum())} features whose coordinates are no finite numbers")
+        notes.append(f"skipped {int(strange.sum())} features whose coordinates are no finite numbers")
     if flat := int((~solid & ~strange).sum()):
-        notes.append(f"left out {flat} features without area")
+        notes.append(f"skipped {flat} features without area")
     kept = table.set_geometry(geopandas.GeoSeries(geometry, index=table.index, crs=table.crs))[solid]
     return kept, notes
 

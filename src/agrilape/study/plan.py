@@ -96,7 +96,7 @@ class Search(Settings):
 class Curve(Settings):
     """Scores of a fixed part of the val split while training."""
 
-    every: int = Field(50, ge=1, description="Steps between looks.")
+    every: int = Field(50, ge=1, description="Steps between validations.")
     samples: int = Field(100, ge=1, description="Samples per task.")
     on: tuple[ScoreName, ...] = Field(
         min_length=1, description="Scores, the first for steps to reach the baseline."

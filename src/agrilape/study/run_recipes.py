@@ -120,7 +120,7 @@ def test_runs(plan: StudyPlan, chosen: Mapping[str, SettingValues]) -> list[Run]
 
     Args:
         plan: The plan.
-        chosen: What tuning chose, by variant; others are left out.
+        chosen: What tuning chose, by variant; others are skipped.
     """
     return [
         Run(variant.name, seed, chosen=chosen[variant.name])

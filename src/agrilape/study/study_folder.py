@@ -105,7 +105,7 @@ class Study:
         """What tuning or a search chose, by variant: the best mean score on the val split.
 
         The plan may say it, if they were tuned before. Variants whose candidates have not all been run are
-        left out, so that no budget is smaller than another; a candidate that diverged has been run, and lost.
+        skipped, so that no budget is smaller than another; a candidate that diverged has been run, and lost.
         """
         found: dict[str, SettingValues] = {}
         for variant in self.plan.all_variants():

@@ -49,13 +49,13 @@ class Collator:
         coordinates: Notation of places and times.
         packing: Type of the 4-D mask, see `packing_of`: all questions about a chip in one row; None gives
             each question a row of its own.
-        max_length: Longest row in tokens. A question that does not fit is left out whole, never cut.
+        max_length: Longest row in tokens. A question that does not fit is skipped whole, never cut.
         share_images: Where each question needs a row of its own, give the images of a chip once all the same,
             and `chip_of_row`, for `agrilape.model.shared_images`.
 
     Attributes:
         chat: How chips and questions are written.
-        dropped: Questions left out so far because they did not fit (by this process).
+        dropped: Questions skipped so far because they did not fit (by this process).
         task_tokens: Tokens of the questions and answers written so far, by task (likewise).
     """
 
@@ -131,7 +131,7 @@ class Collator:
         }
 
     def _fitting_rows(self, asked: list[_Asked]) -> tuple[list[PackedSequence], Prefixes, list[Chip]]:
-        """Rows of the questions that fit; a chip of which none does is left out with its images."""
+        """Rows of the questions that fit; a chip of which none does is skipped with its images."""
         prefixes = self._prefixes(asked)
         rows = [PackedSequence(list(ids)) for ids in prefixes.ids]
         fitting: list[_Asked] = []

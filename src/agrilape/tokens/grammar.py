@@ -162,7 +162,7 @@ def parse(
 
     Returns:
         Text and well-formed shapes; brackets that are truncated, out of range, reversed or no shape of the
-        grammar are left out and reported.
+        grammar are skipped and reported.
     """
     notation = _NOTATIONS[coordinates]
     reader = _Reader(notation, codec if coordinates == "position_tokens" else _NUMERAL_CODEC, positions)

@@ -35,7 +35,7 @@ class AlignmentTargets:
         self._ids: dict[str, int] = {}
 
     def __call__(self, items: Sequence[TrainingItem]) -> dict[str, Any]:
-        """Make a batch; `cover` is left out unless every chip is a still with a described cover."""
+        """Make a batch; `cover` is skipped unless every chip is a still with a described cover."""
         batch = self.collate(items)
         grids = [_grid(item) for item in items]
         if all(grids) and len(batch["pixel_values"]) == len(items):

@@ -101,7 +101,7 @@ def estimate_recipe(
 
     Args:
         recipe: What would be trained.
-        data: Folder of the prepared data sets; lengths and times are left out where they are missing.
+        data: Folder of the prepared data sets; lengths and times are skipped where they are missing.
         gpu: Bytes of the GPU for which memory is estimated, here or not; times are those of this machine.
         outline: The model, of which only shapes are read, and its processor; None: those of the recipe.
 

@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Rows of a `log.jsonl`; a torn last line, left by a killed process, is left out."""
+    """Rows of a `log.jsonl`; a torn last line, left by a killed process, is skipped."""
     if not path.exists():
         return []
     rows = []

@@ -240,7 +240,7 @@ def summarise(sums: Tensor) -> dict[str, float]:
 
     Returns:
         `loss_<kind>` and, for position tokens, `position_accuracy` (exact token) and `coordinate_error`
-        (bins); kinds that did not occur are left out.
+        (bins); kinds that did not occur are skipped.
     """
     table = sums.double().tolist()
     values = {f"loss_{kind}": row[0] / row[1] for kind, row in zip(KINDS, table, strict=True) if row[1]}

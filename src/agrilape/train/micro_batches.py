@@ -83,7 +83,7 @@ def in_micro_batches(
     """Let a batch be several, of rows alike in length, since a short row is padded to the longest beside it.
 
     A series of five images is five times as long as a still. The parts' gradients add up to the whole
-    batch's. A chip that cannot be read, or none of whose questions fits, is left out.
+    batch's. A chip that cannot be read, or none of whose questions fits, is skipped.
 
     Args:
         collator: Knows how long a row becomes, and counts questions that do not fit.
@@ -128,7 +128,7 @@ def _add(made: _Made, collator: Collator, make: Collate, items: Sequence[Trainin
 def _measured(
     collator: Collator, items: Sequence[TrainingItem], made: _Made, most: int | None
 ) -> list[tuple[int, TrainingItem]]:
-    """Items with the lengths of their rows in tokens; those whose images cannot be opened are left out."""
+    """Items with the lengths of their rows in tokens; those whose images cannot be opened are skipped."""
     measured = []
     for item in items:
         try:

@@ -71,7 +71,7 @@ def advice(rows: Sequence[Row]) -> list[str]:
         )
     if lost["too_long"]:
         sentences.append(
-            f"{lost['too_long']} questions did not fit into a row and were left out whole. Show fewer or "
+            f"{lost['too_long']} questions did not fit into a row and were skipped whole. Show fewer or "
             "smaller images (series, image_size), or ask for shorter answers."
         )
     errors = [row["coordinate_error"] for row in rows if "coordinate_error" in row]

@@ -122,7 +122,7 @@ def trained_on(recipe: Recipe) -> list[str]:
 def fingerprints(recipe: Recipe, data: Mapping[str, str]) -> list[str]:
     """Digest, for each stage, of all that its result depends on, the stages before it included.
 
-    What cannot matter is left out: before LAPE comes in, its settings and the weights of position tokens; as
+    What cannot matter is skipped: before LAPE comes in, its settings and the weights of position tokens; as
     long as nothing but words is trained, how coordinates are spelled. Recipes that differ in these alone have
     such stages in common.
 

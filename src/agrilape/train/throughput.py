@@ -71,7 +71,7 @@ class BatchCounts:
     """Counts what the batches between two log lines held.
 
     Attributes:
-        reasons: Why chips were left out, in this process.
+        reasons: Why chips were skipped, in this process.
     """
 
     def __init__(self) -> None:

@@ -370,7 +370,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # Any: transformers is not a
         seconds, self._clock = now - self._clock, now
         seconds -= self._callback.take_seconds() if self._callback else 0.0
         for reason in self._tally.reasons:
-            warn(f"stage {self.stage.name}: a chip is left out, {reason}")
+            warn(f"stage {self.stage.name}: a chip is skipped, {reason}")
         counts = self._tally.drain(self.accelerator)
         drawn = self.state.global_step * self.get_total_train_batch_size(self.args)
         return {

@@ -23,7 +23,7 @@ class ValidationPlan:
     """What is looked at, and how often.
 
     Attributes:
-        every: Steps between looks; the last step of a stage is always looked at.
+        every: Steps between validations; the last step of a stage always is one.
         score: Scores a model as it is, by name; must leave it and the random generators unchanged.
     """
 
@@ -38,7 +38,7 @@ class ValidationCallback(TrainerCallback):  # type: ignore[misc]  # Any: transfo
         validation: What to score, and when.
         checkpoint: The model in training, with its processor.
         path: The `curve.jsonl`.
-        resumed: Steps finished before; later looks of an earlier attempt are taken back.
+        resumed: Steps finished before; later validations of an earlier attempt are taken back.
     """
 
     def __init__(self, validation: ValidationPlan, checkpoint: Checkpoint, path: Path, resumed: int) -> None:
@@ -59,6 +59,6 @@ class ValidationCallback(TrainerCallback):  # type: ignore[misc]  # Any: transfo
         self._seconds += time.perf_counter() - began
 
     def take_seconds(self) -> float:
-        """Time that looks have taken since the last call: it is no training time."""
+        """Time that validation has taken since the last call: it is no training time."""
         seconds, self._seconds = self._seconds, 0.0
         return seconds

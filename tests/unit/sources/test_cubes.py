@@ -145,7 +145,7 @@ def test_times_that_are_strings_missing_or_twice(tmp_path):
     opened = open_folder(tmp_path, images="*.nc")
     assert [frame.acquired for frame in opened.scenes[0].frames] == [date(2021, 5, 3), date(2021, 6, 12)]
     np.testing.assert_array_equal(window_of(opened.scenes[0].frames[1], ("red",))[0], REFLECTANCE[0, 2])
-    assert any("left out 2 times" in note for note in opened.notes)
+    assert any("skipped 2 times" in note for note in opened.notes)
 
 
 def test_times_may_stand_in_any_order(tmp_path):
@@ -271,7 +271,7 @@ def test_variables_that_mean_two_things_are_left_out_and_said(tmp_path):
     opened = open_folder(tmp_path, images="*.nc")
     assert tuple(opened.scenes[0].frames[0].layers) == ("red",)
     assert any("bands B5 were left unnamed" in note for note in opened.notes)
-    assert any("left out 1 variables" in note for note in opened.notes)
+    assert any("skipped 1 variables" in note for note in opened.notes)
 
 
 def test_longitudes_of_0_to_360_are_brought_to_minus_180_to_180(tmp_path):

@@ -35,7 +35,7 @@ def test_the_column_decides_on_day_or_month(days, form) -> None:
     found = read_dates("sown", [day.strftime(form) for day in days])
     if any(day.day > 12 for day in days):
         assert found.days == tuple(days)
-    else:  # each day is right, or left out and said
+    else:  # each day is right, or skipped and said
         assert all(day in (wanted, None) for day, wanted in zip(found.days, days, strict=True))
         assert None not in found.days or "comes first" in " ".join(found.notes)
 
@@ -43,7 +43,7 @@ def test_the_column_decides_on_day_or_month(days, form) -> None:
 def test_an_undecided_column_is_left_out_until_the_order_is_stated() -> None:
     found = read_dates("sown", ["05/06/2021", "07/08/2021"])
     assert found.days == (None, None)
-    assert "left out 2 dates" in found.notes[0]
+    assert "skipped 2 dates" in found.notes[0]
     assert "date_order" in found.notes[0]
     assert read_dates("sown", ["05/06/2021"], "day_first").days == (date(2021, 6, 5),)
     assert read_dates("sown", ["05/06/2021"], "month_first").days == (date(2021, 5, 6),)

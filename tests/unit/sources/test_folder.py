@@ -326,7 +326,7 @@ def test_a_label_file_that_cannot_be_read_is_named_beside_a_good_one(write_raste
     (tmp_path / "torn.gpkg").write_bytes(b"nothing")
     opened = open_folder(tmp_path)
     assert len(opened.scenes[0].parcels) == 2
-    assert [note for note in opened.notes if "left out" in note and "torn.gpkg" in note]
+    assert [note for note in opened.notes if "skipped" in note and "torn.gpkg" in note]
 
 
 def pictures(folder, *names):
@@ -393,7 +393,7 @@ def test_drawn_outlines_are_fields_of_their_picture(tmp_path):
     assert all(field.outline.is_valid for field in a.parcels)
     assert a.parcels[1].outline.area == pytest.approx(200)
     assert [field.crop for field in b.parcels] == ["maize"]
-    assert any("left out 3 outlines of a.png" in note and "no polygon" in note for note in opened.notes)
+    assert any("skipped 3 outlines of a.png" in note and "no polygon" in note for note in opened.notes)
 
 
 def test_outlines_without_their_columns_say_what_to_write(tmp_path):

@@ -76,8 +76,8 @@ def test_observations_of_a_table_in_degrees(write_raster, tmp_path, stage):
     ]
     assert (scene.observations[0].x, scene.observations[0].y) == pytest.approx((10.5, 20.5), abs=1e-3)
     assert not scene.exhaustively_labelled  # points say nothing about the ground between them
-    assert "observations.csv: left out 1 observations without a date" in opened.notes
-    assert "observations.csv: left out 1 rows without a place" in opened.notes
+    assert "observations.csv: skipped 1 observations without a date" in opened.notes
+    assert "observations.csv: skipped 1 rows without a place" in opened.notes
 
 
 def test_observations_of_a_vector_one_per_row(write_parcels, grid):
@@ -185,7 +185,7 @@ def test_bad_box_names_its_line(tmp_path, line, reason):
     (tmp_path / "boxes.csv").write_text(f"image,left,top,right,bottom,crop\n{line}\n")
     opened = open_folder(tmp_path, images="*.png")
     assert opened.scenes[0].parcels == ()
-    assert any("left out 1 boxes of a.png" in note and reason in note for note in opened.notes)
+    assert any("skipped 1 boxes of a.png" in note and reason in note for note in opened.notes)
 
 
 def test_mask_of_another_size_is_left_out(tmp_path):

@@ -43,8 +43,8 @@ def test_broken_outlines_are_repaired_or_left_out_and_counted(write_parcels, gri
     assert all(parcel.outline.is_valid and not parcel.outline.has_z for parcel in table.parcels)
     assert table.parcels[0].area_ha == pytest.approx(2.0, rel=2e-3)
     assert any("repaired 2 invalid" in note for note in table.notes)
-    assert "parcels.gpkg: left out 1 features without area" in table.notes
-    assert "parcels.gpkg: left out 2 features without a geometry" in table.notes
+    assert "parcels.gpkg: skipped 1 features without area" in table.notes
+    assert "parcels.gpkg: skipped 2 features without a geometry" in table.notes
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".parquet", ".shp"])
@@ -52,7 +52,7 @@ def test_parcels_without_a_geometry_are_counted_in_every_format(write_parcels, g
     path = write_parcels(f"parcels{suffix}", [field(10, 10, 40, 30), None], crop=["rye", "oats"])
     table = read_parcels(path, grid)
     assert [parcel.crop for parcel in table.parcels] == ["rye"]
-    assert f"parcels{suffix}: left out 1 features without a geometry" in table.notes
+    assert f"parcels{suffix}: skipped 1 features without a geometry" in table.notes
 
 
 @pytest.mark.parametrize("missing", [None, "", "NaT", "unknown"])

@@ -121,7 +121,7 @@ def test_repeated_outlines_are_counted_once_and_contradictions_unknown(write_par
     path = write_parcels(geometry=[first, second, turned, second], crop=["oats", "rye", "oats", "maize"])
     table = read_parcels(path, grid)
     assert [parcel.crop for parcel in table.parcels] == ["oats", None]
-    assert "parcels.gpkg: left out 2 parcels that repeat an outline" in table.notes
+    assert "parcels.gpkg: skipped 2 parcels that repeat an outline" in table.notes
 
 
 def test_parquet_is_filtered_while_reading(tmp_path, grid, monkeypatch):
@@ -193,4 +193,4 @@ def test_outlines_whose_coordinates_are_no_numbers_are_counted(write_parcels, gr
     )
     table = read_parcels(path, grid)
     assert [parcel.crop for parcel in table.parcels] == ["rye"]
-    assert f"a{suffix}: left out 1 features whose coordinates are no finite numbers" in table.notes
+    assert f"a{suffix}: skipped 1 features whose coordinates are no finite numbers" in table.notes

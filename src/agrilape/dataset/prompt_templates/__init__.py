@@ -125,7 +125,7 @@ def fill(template: str, values: Mapping[str, Part]) -> tuple[Part, ...]:
 
 
 def joined(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """Parts of a message with neighbouring texts run together and empty ones left out."""
+    """Parts of a message with neighbouring texts run together and empty ones skipped."""
     found: list[Part] = []
     for part in parts:
         if isinstance(part, str) and found and isinstance(found[-1], str):

@@ -1,7 +1,7 @@
 """Dates of a season from the course of one vegetation index, by the rules of land-surface phenology.
 
 Everything here works on plain arrays, so that points of a chip and pixels of a map are read alike. Times are
-of any unit, in order; an index that is not known is NaN and left out.
+of any unit, in order; an index that is not known is NaN and skipped.
 """
 
 from __future__ import annotations

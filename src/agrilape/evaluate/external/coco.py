@@ -33,7 +33,7 @@ def score(predictions: Path, truth: Path | None) -> dict[str, Any]:
 
     Args:
         predictions: COCO results: `image_id`, `category_id`, `bbox` (x, y, width, height in pixels), `score`.
-        truth: COCO annotations (`images`, `annotations`, `categories`); crowds are left out.
+        truth: COCO annotations (`images`, `annotations`, `categories`); crowds are skipped.
 
     Raises:
         DataError: There is no truth, or a detection is of an image that it does not list.

@@ -30,7 +30,7 @@ def read_json(path: Path) -> Any:
         raise DataError(
             f"{len(damaged)} of {len(rows)} lines of {path} are damaged; line {damaged[0].number}: "
             f"{damaged[0].reason}",
-            "copy the file again, or correct the lines: a row left out would change the score",
+            "copy the file again, or correct the lines: a row skipped would change the score",
         )
     return [row.value for row in rows if not isinstance(row, InvalidLine)]
 

@@ -87,7 +87,7 @@ def coverage(
 
 
 def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> Reliability:
-    """Reliability curve over equal bins of confidence in [0, 1]; empty bins are left out."""
+    """Reliability curve over equal bins of confidence in [0, 1]; empty bins are skipped."""
     sure, right = floats(confidence), floats(correct)
     slot = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
     count = np.bincount(slot, minlength=bins).astype(np.float64)

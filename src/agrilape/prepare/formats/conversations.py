@@ -32,7 +32,7 @@ def turns(
 ) -> Iterator[RowQuestion]:
     """Each turn of a person with the answer to it. What was said before a turn does not go with it.
 
-    Marks of pictures and of phrases (`<p>...</p>`) are left out; so is a tag (`[refer]`), which is the task.
+    Marks of pictures and of phrases (`<p>...</p>`) are skipped; so is a tag (`[refer]`), which is the task.
 
     Args:
         conversations: Turns in order, `human` and `gpt` by turns.

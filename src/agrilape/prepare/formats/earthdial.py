@@ -4,7 +4,7 @@ Source: huggingface.co/datasets/akshaydudhane/EarthDial-Dataset. Arrow files wit
 dates of one place: `jpg_A` to `jpg_D`, without dates) and either `conversations` (LLaVA's turns, a list or
 its JSON text) or `question` with `groundtruth` (captions: `groundtruth0` to `groundtruth4`), `ttype` and
 `size_group`. Questions begin with tags of task and sensor, `[refer] [hr_rgb_0.5] <image>`; boxes are
-`[[left, top, right, bottom, degrees]]`, integers 0-100. Rows of multispectral arrays (`tif_ms`) are left out.
+`[[left, top, right, bottom, degrees]]`, integers 0-100. Rows of multispectral arrays (`tif_ms`) are skipped.
 The publishers say that there are no predefined splits, though some folders are named after those of the data
 that they come from (`AID/test`, `FMoW_RGB_Valid`); others are not.
 """

@@ -5,7 +5,7 @@
 - `region_captioning.jsonl`: `image_id`, `question` (a box in GeoChat's notation), `ground_truth` (text);
 - `aid.jsonl`, `UCmerced.jsonl`: `image`, `text` (the question), `ground_truth` (a class);
 - `lrben.jsonl`, `hrben.jsonl`: `image`, `text`, `category`; their answers are RSVQA's and are not in the
-  release, so they are left out: read RSVQA itself;
+  release, so they are skipped: read RSVQA itself;
 - `grounding_description.jsonl`: `image_id`, `description`.
 
 Written are `referring.jsonl`, `region_captioning.jsonl` and, for all that is asked and answered in words, a
@@ -92,7 +92,7 @@ def _outlines(found: list[Any], size: Size) -> tuple[Part, ...]:
 def write(examples: Iterable[Example], folder: Path, omissions: SkippedRows) -> int:
     """Write a file of rows for each kind of question, and the pictures; the number of pictures.
 
-    Boxes among words go into the question as GeoChat writes them. A question is left out, and counted, if its
+    Boxes among words go into the question as GeoChat writes them. A question is skipped, and counted, if its
     answer is neither words alone nor boxes and outlines of four corners alone.
     """
     used: Counter[str] = Counter()

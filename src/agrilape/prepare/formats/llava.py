@@ -26,11 +26,11 @@ FILE, PICTURES = "llava.json", "images"
 def read(
     folder: Path, omissions: SkippedRows, images: Path | None = None, boxes: str = "fractions"
 ) -> Iterator[Example]:
-    """Examples of all JSON files in a folder. Rows without an image are text alone and are left out.
+    """Examples of all JSON files in a folder. Rows without an image are text alone and are skipped.
 
     Args:
         folder: The release.
-        omissions: What was left out.
+        omissions: What was skipped.
         images: Folder of the pictures; None: the release's own.
         boxes: What `[left, top, right, bottom]` runs to, a key of `notation.STATED`.
     """

@@ -106,7 +106,7 @@ def _outcome(gain: SeedSceneEstimate | None) -> Outcome:
 
 
 def compare_variants(study: StudyRecord) -> list[Comparison]:
-    """Every score that counts; those that the baseline has no value of are left out."""
+    """Every score that counts; those that the baseline has no value of are skipped."""
     found = []
     for measure in study.measures:
         names = [str(variant["name"]) for variant in study.variants]

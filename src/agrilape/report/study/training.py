@@ -11,7 +11,7 @@ from agrilape.evaluate.metric_sums import metric_named
 from agrilape.report.study.study_files import Json, StudyRecord
 
 LAST_LOOKS = 3
-"""The final held-out score of a run is the mean of so many looks: one alone is noisy."""
+"""The final held-out score of a run is the mean of so many validations: one alone is noisy."""
 IN_A_ROW = 2
 """Looks in a row at or above the target that count as having reached it."""
 STABILITY = {
@@ -68,7 +68,7 @@ def length(run: Json) -> int:
 def steps_to_reach(study: StudyRecord, measure: str) -> list[StepsToScore]:
     """Steps of each variant to the final held-out score of the baseline's run of the same seed.
 
-    A run has reached it at the first of two looks in a row that are at least as good (the very last look
+    A run has reached it at the first of two scores in a row that are at least as good (the very last look
     counts alone).
 
     Args:

@@ -1,6 +1,6 @@
 """Readers of published formats that hold imagery with labels, or labelled points.
 
-Each takes the folder of a release as it was unpacked, and an `SkippedRows` that it tells what it left out.
+Each takes the folder of a release as it was unpacked, and an `SkippedRows` that it tells what it skipped.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ SERIES_FORMATS: dict[str, SeriesReader] = {"cropharvest": cropharvest.read}
 
 
 def open_format(source: FormatSource) -> Iterator[Scene | Problem | str]:
-    """The scenes of a release of labelled imagery, what was left out, and how much of each kind."""
+    """The scenes of a release of labelled imagery, what was skipped, and how much of each kind."""
     omissions = SkippedRows()
     pictures = () if source.images is None else (source.images,)
     yield from SCENE_FORMATS[source.name](source.path, omissions, *pictures)
     yield from omissions.problems
     for reason, count in sorted(omissions.counts.items()):
-        yield f"left out {count} x {reason}"
+        yield f"skipped {count} x {reason}"

@@ -1,4 +1,4 @@
-"""What all readers of published formats share: what was left out, pictures by name, rows of JSON files."""
+"""What all readers of published formats share: what was skipped, pictures by name, rows of JSON files."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ UNUSABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError, DataErr
 
 @dataclass
 class SkippedRows:
-    """What a reader left out. One bad row never sinks the others.
+    """What a reader skipped. One bad row never sinks the others.
 
     Attributes:
-        counts: Number of things left out, by reason.
+        counts: Number of things skipped, by reason.
         problems: The first few of each reason, with the file and the row.
     """
 
@@ -159,7 +159,7 @@ class Row(NamedTuple):
 
 
 def read_rows(path: Path, omissions: SkippedRows) -> Iterator[Row]:
-    """The objects of a JSON list or JSON-lines file; what is no object is left out.
+    """The objects of a JSON list or JSON-lines file; what is no object is skipped.
 
     Raises:
         DataError: The file is neither.
