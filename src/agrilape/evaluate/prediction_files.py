@@ -21,6 +21,7 @@ from agrilape.evaluate.scores import answer_quality
 from agrilape.files import whole_file, write_text
 from agrilape.geo.georeference import SQUARE_METRES_PER_HECTARE, Georeference
 from agrilape.geo.shapes import Box, Part, Polygon
+from agrilape.io.fiboa import collection_metadata, write_geoparquet
 
 Json: TypeAlias = dict[str, Any]
 NOMINAL_SIDE = 1000
@@ -144,8 +145,11 @@ def _write_coco(rows: Rows, path: Path) -> list[Path]:
 
 
 def _write_geojson(rows: Rows, path: Path) -> list[Path]:
-    collection = {"type": "FeatureCollection", "features": _some(features(rows))}
-    write_text(path, json.dumps(collection, ensure_ascii=False))
+    found = _some(features(rows))
+    schemas = collection_metadata(feature["properties"]["collection"] for feature in found)
+    write_text(
+        path, json.dumps({"type": "FeatureCollection", **schemas, "features": found}, ensure_ascii=False)
+    )
     return [path]
 
 
@@ -154,7 +158,7 @@ def _write_geoparquet(rows: Rows, path: Path) -> list[Path]:
     columns = [{"id": feature["id"], **feature["properties"]} for feature in found]
     geometry = [shape(feature["geometry"]) for feature in found]
     with whole_file(path) as draft:
-        geopandas.GeoDataFrame(columns, geometry=geometry, crs="OGC:CRS84").to_parquet(draft)
+        write_geoparquet(geopandas.GeoDataFrame(columns, geometry=geometry, crs="OGC:CRS84"), draft)
     return [path]
 
 

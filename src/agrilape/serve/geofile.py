@@ -15,12 +15,16 @@ from shapely.geometry import mapping
 
 from agrilape.files import whole_file, write_text
 from agrilape.geo.georeference import Georeference
+from agrilape.io.fiboa import collection_metadata
 from agrilape.serve.qgis_style import add_style
 
 LAYER = "answer"
 
 NO_PLACE = "pixels from the top left corner, column before row: the picture has no place on the map"
 """What a file says of coordinates in pixels."""
+
+COLLECTION = "agrilape"
+"""The collection of all features that are answers, as fiboa wants one."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,14 @@ def geojson(features: Sequence[Feature], georeference: Georeference | None) -> d
     return {
         "type": "FeatureCollection",
         "generator": "agrilape",  # a foreign member, as RFC 7946 allows: this file may be replaced
+        **collection_metadata([COLLECTION]),
         **({"coordinates": NO_PLACE} if georeference is None else {}),
         "features": [
             {
                 "type": "Feature",
                 "id": feature.id,
                 "geometry": None if feature.outline.is_empty else to_geojson(feature.outline),
-                "properties": feature.properties,
+                "properties": {**feature.properties, "collection": COLLECTION},
             }
             for feature in features
         ],

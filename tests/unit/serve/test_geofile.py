@@ -17,6 +17,7 @@ def test_geojson_is_wgs84_wound_anticlockwise_and_without_crs(tmp_path):
     write_geojson(tmp_path / "a.geojson", FEATURES, GRID)
     content = json.loads((tmp_path / "a.geojson").read_text())
     (feature,) = content["features"]
+    assert feature["properties"]["collection"] in content["schemas"]  # as fiboa wants it
     assert "crs" not in content
     assert feature["id"] == "a-0001"
     assert shape(feature["geometry"]).exterior.is_ccw
