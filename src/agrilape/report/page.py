@@ -16,7 +16,7 @@ from agrilape.report.comparison import compare_runs
 from agrilape.report.drawing import SIDE
 from agrilape.report.figures import training_charts
 from agrilape.report.maps import map_pictures
-from agrilape.report.reliability_chart import reliability_chart
+from agrilape.report.reliability_chart import confidence_chart, reliability_chart
 from agrilape.report.run_folder import Run, read_run
 from agrilape.report.run_summary import data_sets, limits, stability, stage_rows
 from agrilape.report.score_map import error_maps
@@ -59,7 +59,7 @@ def write_report(run: Path, compare: Sequence[Path] = (), output: Path | None = 
         maps=error_maps(record),
         whole_maps=map_pictures(record),
         galleries=galleries(record),
-        reliability=reliability_chart(record),
+        reliability=[chart for chart in (reliability_chart(record), confidence_chart(record)) if chart],
         confusions=confusions(record.metrics),
     )
     return write_text(output or run / "report.html", page)

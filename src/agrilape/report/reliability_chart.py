@@ -1,4 +1,4 @@
-"""The reliability curve: how often the stated intervals of places and times hold the truth."""
+"""Reliability curves: how often stated intervals hold the truth, and answers of a confidence are right."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from agrilape.report.figures import COLOURS, STYLE, Chart, data_uri
 from agrilape.report.run_folder import Run
+from agrilape.report.score_tables import words
 
 AXES = {"place": "coordinates of places", "time": "moments and ends of periods"}
 
@@ -40,6 +41,40 @@ def reliability_chart(run: Run) -> Chart | None:
         axes.legend(loc="lower right")
         uri = data_uri(figure)
     return Chart("Does it know how sure it may be?", _note(curves, levels), uri)
+
+
+def confidence_chart(run: Run) -> Chart | None:
+    """Share of answers that is right against their confidence, task by task; None if none has a confidence."""
+    record: Mapping[str, Any] = run.metrics.get("confidence") or {}
+    tasks: Mapping[str, Any] = record.get("tasks") or {}
+    if not tasks:
+        return None
+    with rc_context(STYLE):
+        figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color="#9aa39a", linewidth=1, linestyle=(0, (4, 3)))
+        drawn = sorted(tasks, key=lambda task: -tasks[task]["answers"])[: len(COLOURS)]
+        for task, colour in zip(drawn, COLOURS, strict=False):
+            confidence, right, answers = zip(*tasks[task]["curve"], strict=True)
+            sizes = [4 + 40 * n / max(answers) for n in answers]
+            axes.plot(confidence, right, color=colour, linewidth=1, label=words(task))
+            axes.scatter(confidence, right, s=sizes, color=colour)
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share that is right")
+        axes.set_aspect("equal", adjustable="box")
+        axes.legend(loc="upper left", fontsize="small")
+        uri = data_uri(figure)
+    return Chart("Is it right as often as it says?", _confidence_note(record), uri)
+
+
+def _confidence_note(record: Mapping[str, Any]) -> str:
+    """The calibration error of each task, and whether a calibration was kept."""
+    errors = "; ".join(
+        f"{words(task)} {one['ece']:.2f} (n = {one['answers']:,})" for task, one in record["tasks"].items()
+    )
+    kept = "calibrated on the val split" if record.get("calibrated") else "the model's own, not calibrated"
+    return (
+        f"Confidences, {kept}: expected calibration error {errors}. Below the broken line it claims too much."
+    )
 
 
 def _note(curves: Mapping[str, Any], levels: Any) -> str:

@@ -82,8 +82,15 @@ def test_the_page_says_how_sure_the_model_may_be_and_what_it_confuses(run):
     assert "Crop in box: what is taken for what" in text
     path = run / "evaluation/metrics.json"
     metrics = json.loads(path.read_text())
+    curve = {"ece": 0.042, "answers": 480, "curve": [[0.2, 0.1, 80], [0.9, 0.95, 400]]}
+    sure = {"calibrated": True, "tasks": {"crop_box": curve}}
+    path.write_text(json.dumps({**metrics, "confidence": sure}))
+    page = write_report(run).read_text()
+    assert "expected calibration error crop box 0.04 (n = 480)" in page
+    assert page.count("Reliability curve") == 2
     path.write_text(json.dumps({**metrics, "calibration": None, "confusion": {}}))
     page = write_report(run).read_text()
+    assert "Reliability curve" not in page
     assert "the intervals of" not in page
     assert "taken for what" not in page
 
