@@ -44,7 +44,7 @@ def reliability_chart(run: Run) -> Chart | None:
 
 
 def confidence_chart(run: Run) -> Chart | None:
-    """Share of answers that is right against their confidence, task by task; None if none has a confidence."""
+    """Share of answers that is right against their confidence, by task; None if no answer has one."""
     record: Mapping[str, Any] = run.metrics.get("confidence") or {}
     tasks: Mapping[str, Any] = record.get("tasks") or {}
     if not tasks:
