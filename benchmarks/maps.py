@@ -1,6 +1,7 @@
 """How good whole maps are: the model that ships (or another) on ground that it never saw.
 
-    AGRILAPE_KITS=... python benchmarks/maps.py --write docs/benchmarks.md
+    python tools/make_kits.py --source DOWNLOADS us_naip_field_polygons dk_s2_lpis2016
+    python benchmarks/maps.py --write docs/benchmarks.md
     python benchmarks/maps.py --checkpoint runs/mine/stages/3-domain --scenes 10 --sets simulated
 
 Every scene is asked through the code of `agrilape predict`, for all its fields, for crops that grow there and
@@ -19,7 +20,8 @@ from page import add_options, publish, verdict
 
 from agrilape import __version__
 from agrilape.config import load_recipe
-from agrilape.config.recipe import DatasetConfig, EvaluationConfig, Recipe, SimulateSource
+from agrilape.config.recipe import DatasetConfig, EvaluationConfig, FolderSource, Recipe, SimulateSource
+from agrilape.console import warn
 from agrilape.evaluate.evaluation import MapAnswers
 from agrilape.evaluate.metrics.intervals import outcome
 from agrilape.evaluate.summary import summarise
@@ -84,7 +86,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         split=(TRAINING_SCENES / total, 0.0, options.scenes / total),
     )
     sets = {"simulated": simulated, "naip": nano.datasets["naip"], "denmark": nano.datasets["denmark"]}
-    names = [name for name in options.sets if name == "simulated" or sets[name].source.path.is_dir()]
+    names = [name for name in options.sets if is_there(name, sets[name].source)]
     asked = EvaluationConfig(
         datasets=tuple(names), maps=True, crops_per_map=options.crops, limit=options.limit,
         soft_argmax=True, constrained_decoding=True,
@@ -95,6 +97,14 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         "output": options.output,
     }
     return nano.model_copy(update=changes)
+
+
+def is_there(name: str, source: SimulateSource | FolderSource) -> bool:
+    """Is the ground of a set there? That of the kits is laid out by `tools/make_kits.py`."""
+    there = isinstance(source, SimulateSource) or source.path.is_dir()
+    if not there:
+        warn(f"{name} is left out: {source.path} is not there; python tools/make_kits.py lays it out")
+    return there
 
 
 def scores(found: MapAnswers, name: str) -> dict[str, Any]:
