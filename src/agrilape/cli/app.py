@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from agrilape import __version__
-from agrilape.cli import data, imports, inspect, pipeline, predict, probe, serve, study
+from agrilape.cli import data, imports, inspect, pipeline, predict, probe, push, serve, study
 from agrilape.cli.interrupt import ErrorPastTyper
 from agrilape.console import out, set_quiet
 from agrilape.io.remote import keep_to_listed_drivers
@@ -37,7 +37,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (pipeline, study, data, predict, serve, inspect, probe, imports):
+for group in (pipeline, study, data, predict, serve, inspect, probe, imports, push):
     app.add_typer(group.commands)
 
 
