@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from agrilape.tokens import Collator, PositionCodec, packing_of
 from agrilape.train import checkpoints, stage_order
 from agrilape.train.alignment import AlignmentTargets
 from agrilape.train.arguments import close_loggers, require_loggers, trainer_arguments
+from agrilape.train.feature_cache import KeptFeatures, cached_features
 from agrilape.train.injection_scale import fix_scale
 from agrilape.train.log import StageLog, read_rows
 from agrilape.train.loss import AnswerCriterion
@@ -98,13 +99,16 @@ def train_recipe(
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     folders: list[Path] = []
+    features = KeptFeatures()  # of the vision tower, as long as it is frozen
     check_recipe_leakage(recipe, data)
     digests = fingerprints(recipe, {name: read_manifest(data / name).key for name in trained_on(recipe)})
     for number, (stage, made_from) in enumerate(zip(recipe.stages, digests, strict=True)):
         before = folders[-1] if folders else None
         folders.append(run / "stages" / stage_folder(recipe, number))
         if not only or stage.name in only:
-            StageRun(recipe, number, folders[-1], before, data, made_from, validation, told).train(resume)
+            StageRun(recipe, number, folders[-1], before, data, made_from, validation, told, features).train(
+                resume
+            )
             release_memory(collect=True)
     return folders
 
@@ -186,6 +190,7 @@ class StageRun:
         made_from: Fingerprint.
         validation: Scores the model while it trains.
         told: What to say of the model that the first stage goes on from.
+        features: What a frozen vision tower made of images in the stages before.
     """
 
     recipe: Recipe
@@ -196,6 +201,7 @@ class StageRun:
     made_from: str
     validation: ValidationPlan | None = None
     told: Sequence[str] = ()
+    features: KeptFeatures = field(default_factory=KeptFeatures)
 
     @property
     def stage(self) -> StageConfig:
@@ -265,8 +271,11 @@ class StageRun:
             callback = self._validation_callback(prepared, resumed)
             trainer = self._trainer(prepared, log, callback, process.num_processes)
             resume_from = self.folder / RESUME
-            with explained_memory(
-                self.stage.name, self.recipe.model, resume_from, lambda: trainer.tokens_in_pass
+            with (
+                explained_memory(
+                    self.stage.name, self.recipe.model, resume_from, lambda: trainer.tokens_in_pass
+                ),
+                cached_features(prepared.model, self.features, is_to_be_shared()),
             ):
                 trainer.train(resume_from_checkpoint=str(snapshot) if snapshot else None)
             trainer.save_model(str(self.folder / FINAL))
