@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit  # what scipy.stats uses, which takes half a second to import
 
 from agrilape.evaluate.metrics.arrays import Floats
 from agrilape.evaluate.metrics.intervals import Statistic, ratio
@@ -87,14 +87,14 @@ def estimate_over_seeds_and_scenes(
     if variance == 0:  # all alike, as when nothing was learnt: that says nothing of how sure it is
         return SeedSceneEstimate(value, None, None, None, None, None, seeds, scenes)
     freedom = (of_seeds + of_scenes) ** 2 / (of_seeds**2 / (seeds - 1) + of_scenes**2 / (scenes - 1))
-    error, factor = float(np.sqrt(variance)), float(student.ppf((1 + level) / 2, freedom))
+    error, factor = float(np.sqrt(variance)), float(stdtrit(freedom, (1 + level) / 2))
     return SeedSceneEstimate(
         value,
         value - factor * error,
         value + factor * error,
         error,
-        2 * float(student.sf(abs(value) / error, freedom)),
-        (factor + float(student.ppf(POWER, freedom))) * error,
+        2 * float(stdtr(freedom, -abs(value) / error)),
+        (factor + float(stdtrit(freedom, POWER))) * error,
         seeds,
         scenes,
     )

@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
-from scipy.stats import norm, t
+from scipy.special import ndtr, stdtrit  # what scipy.stats uses, which takes half a second to import
 
 from agrilape.evaluate.metrics.arrays import Floats, divide, floats
 
@@ -265,12 +265,12 @@ def _careful(
     whole, count = float(squares.sum()), len(without)
     if not np.isfinite(whole) or whole <= 1e-24 or squares.max() > DECIDES * whole:
         return None, None
-    half = float(t.ppf((1 + level) / 2, count - 1) * np.sqrt((count - 1) / count * whole))
+    half = float(stdtrit(count - 1, (1 + level) / 2) * np.sqrt((count - 1) / count * whole))
     return min(ends[0], value - half), max(ends[1], value + half)
 
 
 def _percentiles(draws: Floats, level: float, clusters: int) -> tuple[float, float]:
     """The ends of the expanded percentile interval: its tails are smaller, the fewer the clusters."""
-    tail = norm.cdf(np.sqrt(clusters / (clusters - 1)) * t.ppf((1 - level) / 2, clusters - 1))
+    tail = ndtr(np.sqrt(clusters / (clusters - 1)) * stdtrit(clusters - 1, (1 - level) / 2))
     low, high = np.nanquantile(draws, [tail, 1 - tail])
     return float(low), float(high)
