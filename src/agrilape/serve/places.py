@@ -187,7 +187,7 @@ def _about_one_place(
         name: value.replace(said, "each place") if isinstance(value, str) else value
         for name, value in asked.facts.items()
     }
-    return replace(asked, facts=facts)
+    return replace(asked, facts=facts, notes=tuple(note.replace(said, "each place") for note in asked.notes))
 
 
 def _with_place(question: str) -> str:
@@ -235,7 +235,8 @@ def _features(
                     said["area_ha"] = round(georeference.area_ha(outline), 4)
         plain = {str(name): _plain(value) for name, value in record.items()}
         own = {ours[name]: value for name, value in said.items()}
-        yield Feature(f"{asked.tiles.scene.id}-row-{row + 1:05d}", outline, {**asked.facts, **plain, **own})
+        facts = {name: value for name, value in asked.facts.items() if name not in plain}
+        yield Feature(f"{asked.tiles.scene.id}-row-{row + 1:05d}", outline, {**plain, **own, **facts})
 
 
 def _outline(row: Prediction, window: PixelWindow, pixel: Pixel) -> tuple[Geometry, float] | None:
