@@ -109,18 +109,27 @@ def export(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="A folder for it, new or empty.")],
     split: Annotated[str, typer.Option(help="Which one: train, val or test.")] = "train",
+    nearest: Annotated[
+        bool,
+        typer.Option(
+            "--nearest",
+            help="Write points and outlines that the format has no sign for as boxes around them.",
+        ),
+    ] = False,
 ) -> None:
     """Write a split for other systems, in a published format; what that cannot say is counted."""
     from agrilape.dataset.integrity import find_prepared
-    from agrilape.prepare.export import export_split
+    from agrilape.prepare.export import NEAREST, export_split
 
     found = find_prepared(folder)
     for one in found:
         place = output / one.name if len(found) > 1 else output
-        rows, omissions = export_split(one, split, to, place)
+        rows, omissions = export_split(one, split, to, place, nearest)
         say(f"{place}: {rows:,} rows")
         for reason, count in omissions.counts.most_common():
             say(f"skipped {count:,} x {reason}")
+        if not nearest and to in NEAREST and any("no sign for" in reason for reason in omissions.counts):
+            say("--nearest writes points and outlines as boxes around them")
 
 
 @group.command()

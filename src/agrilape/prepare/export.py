@@ -8,8 +8,13 @@ from agrilape.dataset.manifest import read_store
 from agrilape.errors import DataError, did_you_mean
 from agrilape.prepare.formats import WRITERS, SkippedRows
 
+NEAREST = ("geochat", "vrsbench")
+"""Formats without a sign for points, which have a nearest form for them."""
 
-def export_split(folder: Path, split: str, name: str, output: Path) -> tuple[int, SkippedRows]:
+
+def export_split(
+    folder: Path, split: str, name: str, output: Path, nearest: bool = False
+) -> tuple[int, SkippedRows]:
     """Write one split of a prepared data set in a published format.
 
     Args:
@@ -17,6 +22,8 @@ def export_split(folder: Path, split: str, name: str, output: Path) -> tuple[int
         split: `train`, `val` or `test`.
         name: The format, one of `WRITERS`.
         output: A folder that does not exist, or is empty.
+        nearest: Write points as the smallest box around them, and outlines as bounding boxes, where the
+            format has no sign for them.
 
     Returns:
         Number of rows, and what the format cannot say.
@@ -33,4 +40,5 @@ def export_split(folder: Path, split: str, name: str, output: Path) -> tuple[int
         raise DataError(f"{output} is there already", "name a new or an empty folder")
     output.mkdir(parents=True, exist_ok=True)
     omissions = SkippedRows()
-    return WRITERS[name](store, output, omissions), omissions
+    more = {"nearest": True} if nearest and name in NEAREST else {}
+    return WRITERS[name](store, output, omissions, **more), omissions

@@ -39,6 +39,8 @@ class Notation:
         lists: Are points and outlines lists of numbers too?
         between: What may stand between two boxes of one object, and goes with them.
         pixels: Do the numbers run to the size of the image, whatever `scale` says?
+        nearest: Is what it has no sign for written in the nearest form: a point as the smallest box around
+            it, an outline as its bounding box?
     """
 
     pattern: re.Pattern[str]
@@ -49,6 +51,7 @@ class Notation:
     lists: bool = False
     between: str = ""
     pixels: bool = False
+    nearest: bool = False
 
     def parse(self, text: str, size: Size) -> tuple[Part, ...]:
         """Text with its boxes as shapes.
@@ -111,6 +114,11 @@ class Notation:
                 return self._edges(*upright(part, size))
             case Point() | Polygon() if self.lists:
                 return f"[{', '.join(f'{number:.4f}' for number in self.scale.numbers(part))}]"
+            case Point() if self.nearest:
+                return self._edges(_cell(part), 0.0)
+            case Polygon() if self.nearest:
+                x, y = zip(*part.points, strict=True)
+                return self._edges(Box(min(x), min(y), max(x), max(y)), 0.0)
             case Point() | Polygon():
                 raise ValueError(f"the format has no sign for a {type(part).__name__.lower()}")
             case str():
@@ -126,6 +134,12 @@ class Notation:
         if self.oriented:
             return self.oriented.format(*numbers, round(degrees) % 180)
         return self.form.format(*numbers)
+
+
+def _cell(point: Point) -> Box:
+    """The box of a hundredth of the image, the smallest that whole numbers to 100 can say, around a point."""
+    left, top = (min(int(100 * value), 99) / 100 for value in point)
+    return Box(left, top, left + 0.01, top + 0.01)
 
 
 GEOCHAT = Notation(

@@ -8,6 +8,7 @@ and `conversations`. A question may begin with `[refer]`, `[identify]` or `[grou
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ def _ask(row: Mapping[str, Any], size: Size) -> Iterator[RowQuestion]:
     return turns(row["conversations"], GEOCHAT, size, origin={"id": row.get("id")})
 
 
-def write(examples: Iterable[Example], folder: Path, omissions: SkippedRows) -> int:
+def write(examples: Iterable[Example], folder: Path, omissions: SkippedRows, nearest: bool = False) -> int:
     """Write `GeoChat_Instruct.json` and its pictures; the number of rows."""
-    return write_conversations(examples, folder / FILE, PICTURES, GEOCHAT, omissions, place_tag)
+    return write_conversations(
+        examples, folder / FILE, PICTURES, replace(GEOCHAT, nearest=nearest), omissions, place_tag
+    )

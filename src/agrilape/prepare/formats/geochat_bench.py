@@ -100,7 +100,8 @@ def write(examples: Iterable[Example], folder: Path, omissions: SkippedRows) -> 
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     for example in examples:
         if len(example.chip.pictures) > 1:
-            omissions.add(folder, "the format has one picture to a question", example.chip.id)
+            for sample in example.samples:
+                omissions.add(folder, f"{sample.task}: the format has one picture to a question", sample.id)
         elif said := list(_rows(example, folder, omissions)):
             (name,) = write_pictures(example, folder / PICTURES, used)
             for file, row in said:

@@ -72,7 +72,8 @@ def _conversation(
 ) -> list[Mapping[str, str]]:
     chip = example.chip
     if len(chip.pictures) > 1 and not series:
-        omissions.add(path, "the format has one picture to a question", chip.id)
+        for sample in example.samples:
+            omissions.add(path, f"{sample.task}: the format has one picture to a question", sample.id)
         return []
     size = Size(*encoded(chip.pictures[0].data)[1])
     turns: list[Mapping[str, str]] = []
@@ -82,7 +83,7 @@ def _conversation(
                 notation.write(parts, size, chip.window) for parts in (sample.question, sample.answer)
             )
         except ValueError as error:
-            omissions.add(path, error, sample.id)
+            omissions.add(path, f"{sample.task}: {error}", sample.id)
             continue
         marks = "" if turns else IMAGE * len(chip.pictures) + "\n"
         turns.append({"from": "human", "value": f"{marks}{tag(sample)}{question}"})

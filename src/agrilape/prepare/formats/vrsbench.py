@@ -14,6 +14,7 @@ Boxes in text are `{<left><top><right><bottom>}`, integers 0-100. Tiles are name
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +109,11 @@ def _annotated(row: Mapping[str, Any], origin: Mapping[str, Any]) -> Iterator[Ro
         yield RowQuestion("vqa", (plain(pair["question"]),), (plain(str(pair["answer"])),), truth, origin)
 
 
-def write(examples: Iterable[Example], folder: Path, omissions: SkippedRows) -> int:
+def write(examples: Iterable[Example], folder: Path, omissions: SkippedRows, nearest: bool = False) -> int:
     """Write `VRSBench_train.json` and its pictures; the number of rows."""
-    return write_conversations(examples, folder / FILE, PICTURES, VRSBENCH, omissions, _tag)
+    return write_conversations(
+        examples, folder / FILE, PICTURES, replace(VRSBENCH, nearest=nearest), omissions, _tag
+    )
 
 
 def _tag(sample: Sample) -> str:
