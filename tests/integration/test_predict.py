@@ -439,3 +439,13 @@ def test_a_photograph_with_gps_lies_about_where_its_camera_was(checkpoint, tmp_p
     table = geopandas.read_file(found.path)
     assert table.geometry[0].distance(shapely.Point(9.26536, 56.33507)) < 0.001
     assert (table["area_ha"] > 0).all()
+
+
+def test_a_series_has_as_many_dates_as_in_training(checkpoint, tmp_path, answers, taught_by):
+    dates = [f"2022-{month:02d}-01" for month in range(3, 11)]
+    image = write_image(tmp_path / "ndvi.tif", np.random.default_rng(1), dates)
+    shown = []
+    answers(lambda chip, sample: shown.append(chip) or (Instant(0.5),))
+    taught_by(TaughtWith(name="seasons", tasks={"peak_of_season": 5}, chip=128, series=4, composite="ndvi"))
+    predict_raster(checkpoint, image, "when is the field at 601500 6198500 greenest?", tmp_path / "a.geojson")
+    assert [picture.acquired.month for picture in shown[0].pictures] == [3, 5, 7, 9]

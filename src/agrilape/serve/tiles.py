@@ -98,14 +98,15 @@ class Tiles(LazyExamples):
 
     def chip(self, name: str, window: PixelWindow) -> Chip:
         """What the model is shown of a window."""
+        frames = self._shown(window)
         return Chip(
             id=name,
             scene=self.scene.id,
             source=self.scene.source,
-            pictures=tuple(self._picture(frame, window) for frame in self.frames),
+            pictures=tuple(self._picture(frame, window) for frame in frames),
             georeference=self.scene.georeference and self.scene.georeference.window(window),
             window=self.scene.window if len(self.frames) > 1 else None,
-            meta=shown_metadata(self.scene, window, self.frames, self.composite, self.taught.image_size),
+            meta=shown_metadata(self.scene, window, frames, self.composite, self.taught.image_size),
         )
 
     def sample(self, name: str, chip: Chip, window: PixelWindow, pixels: Sequence[Pixel]) -> Sample:
@@ -122,7 +123,22 @@ class Tiles(LazyExamples):
 
     def seen(self, window: PixelWindow) -> float:
         """Largest share of a window that any of the acquisitions shows."""
-        return max(float(np.isfinite(frame.read(window, frame.bands[:1])).mean()) for frame in self.frames)
+        return max(_share_seen(frame, window) for frame in self.frames)
+
+    def _shown(self, window: PixelWindow) -> tuple[Frame, ...]:
+        """The acquisitions of a tile: as in training, the clearest of each of equal stretches of time."""
+        count, days = self.taught.series, [frame.acquired for frame in self.frames]
+        first, last = days[0], days[-1]
+        if not count or len(days) <= count or first is None or last is None:
+            return self.frames
+        step = ((last - first).days + 1) / count
+        chosen: dict[int, tuple[float, Frame]] = {}
+        for frame, day in zip(self.frames, days, strict=True):
+            stretch = int(((day or first) - first).days / step)
+            seen = _share_seen(frame, window)
+            if stretch not in chosen or seen > chosen[stretch][0]:
+                chosen[stretch] = (seen, frame)
+        return tuple(frame for _, frame in chosen.values())
 
     def _pixel(self, place: Place) -> Pixel:
         """Column and row of a place."""
@@ -156,6 +172,10 @@ class Tiles(LazyExamples):
             )
         left = min(max(left, 0), self.scene.width - width)
         return PixelWindow(left, min(max(top, 0), self.scene.height - height), width, height)
+
+
+def _share_seen(frame: Frame, window: PixelWindow) -> float:
+    return float(np.isfinite(frame.read(window, frame.bands[:1])).mean())
 
 
 def _together(pixels: Sequence[Pixel], question: Question) -> list[tuple[Pixel, ...]]:
