@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -93,6 +94,18 @@ def test_what_a_notation_cannot_say_is_refused():
     ):
         with pytest.raises(ValueError, match=reason):
             notation.write((part,), SIZE)
+
+
+def test_what_has_no_sign_has_a_nearest_form():
+    """A point is read back as the smallest box, which holds it; an outline as its bounding box."""
+    nearest = replace(VRSBENCH, nearest=True)
+    triangle = Polygon((Point(0.1, 0.1), Point(0.5, 0.2), Point(0.3, 0.9)))
+    assert nearest.write((triangle,), SIZE) == "{<10><10><50><90>}"
+    for x, y in ((0.0, 0.999), (1.0, 0.505), (0.29, 0.57)):
+        (box,) = nearest.parse(nearest.write((Point(x, y),), SIZE), SIZE)
+        assert box.left - 1e-9 <= x <= box.right + 1e-9
+        assert box.top - 1e-9 <= y <= box.bottom + 1e-9
+        assert box.right - box.left == pytest.approx(0.01)
 
 
 def test_times_are_written_as_dates():
