@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from platformdirs import user_state_path
 
 from agrilape.errors import RecipeError
+
+if TYPE_CHECKING:
+    from agrilape.serve import Predictor
 
 commands = typer.Typer()
 Checkpoint = Annotated[
@@ -66,7 +69,11 @@ def mcp(checkpoint: Checkpoint = None, images: Images = None) -> None:
     Images are those below --images; default: below the folder in which it is started.
     """
     require("mcp", "mcp")
-    from agrilape.serve import Predictor
     from agrilape.server.agent import make_agent_server
 
-    make_agent_server(Predictor(checkpoint), images or Path.cwd()).run("stdio")
+    def load() -> Predictor:
+        from agrilape.serve import Predictor
+
+        return Predictor(checkpoint)
+
+    make_agent_server(load, images or Path.cwd()).run("stdio")

@@ -1,13 +1,17 @@
-"""A model as tools of agents, over the Model Context Protocol."""
+"""A model as tools of agents, over the Model Context Protocol.
+
+Clients wait only seconds for a server to begin, so torch and the model are loaded by the first tool used.
+"""
 
 from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -15,11 +19,10 @@ from pydantic import Field
 
 from agrilape import __version__
 from agrilape.errors import AgrilapeError
-from agrilape.serve.asking import AskSettings
-from agrilape.serve.predictor import Predictor, with_place
-from agrilape.serve.question import known_questions as wordings
-from agrilape.server.images import Images, describe
-from agrilape.server.service import answer_json
+
+if TYPE_CHECKING:
+    from agrilape.serve.predictor import Predictor
+    from agrilape.server.images import Images
 
 ImageName = Annotated[str, Field(description="Name of an image, as describe_image lists them.")]
 _ABOUT = (
@@ -28,16 +31,19 @@ _ABOUT = (
 )
 
 
-def make_agent_server(predictor: Predictor, images: Path, most_pixels: int = 400_000_000) -> MCPServer:
+def make_agent_server(
+    load: Callable[[], Predictor], images: Path, most_pixels: int = 400_000_000
+) -> MCPServer:
     """The tools `ask_map`, `known_questions` and `describe_image`.
 
     Args:
-        predictor: The model.
+        load: Loads the model; is called once.
         images: Folder whose images may be asked about; nothing else is read.
         most_pixels: Columns times rows of one.
     """
     server = MCPServer("agrilape", instructions=_ABOUT, version=__version__)
-    folder = Images(images, Path(tempfile.gettempdir()) / "agrilape-none", most_pixels, 0.0)
+    loaded = cache(load)
+    folder = cache(lambda: _images(images, most_pixels))
     turn = threading.Lock()  # tools may be called at once, and the model answers one after the other
 
     @server.tool()
@@ -48,7 +54,12 @@ def make_agent_server(predictor: Predictor, images: Path, most_pixels: int = 400
         min_confidence: Annotated[float | None, Field(ge=0, le=1, description="Least confidence.")] = None,
     ) -> dict[str, Any]:
         """Answer a question about an image: a summary, and GeoJSON features with confidence and area."""
-        with _said(), turn, folder.open(folder.path(image)) as scene:
+        from agrilape.serve.asking import AskSettings
+        from agrilape.serve.predictor import with_place
+        from agrilape.server.answers import answer_json
+
+        with _said(), turn, folder().open(folder().path(image)) as scene:
+            predictor = loaded()
             settings = AskSettings(min_confidence=min_confidence)
             asked = predictor.asked(scene, with_place(question, at), settings)
             return answer_json(asked, [row for batch in predictor.answer(asked) for row in batch])
@@ -56,18 +67,29 @@ def make_agent_server(predictor: Predictor, images: Path, most_pixels: int = 400
     @server.tool()
     def known_questions() -> list[str]:
         """Questions that the model knows, with placeholders in braces; others are put into these words."""
+        from agrilape.serve.question import known_questions as wordings
+
         return wordings()
 
     @server.tool()
     def describe_image(image: Annotated[str | None, ImageName] = None) -> dict[str, Any]:
         """Where an image lies, its size, dates and bands; without a name, the names of all images."""
+        from agrilape.server.images import describe
+
         with _said():
             if image is None:
-                return {"images": folder.names()}
-            with folder.open(folder.path(image)) as scene:
+                return {"images": folder().names()}
+            with folder().open(folder().path(image)) as scene:
                 return describe(image, scene)
 
     return server
+
+
+def _images(folder: Path, most_pixels: int) -> Images:
+    """The images below a folder; nothing is uploaded to an agent."""
+    from agrilape.server.images import Images
+
+    return Images(folder, Path(tempfile.mkdtemp(prefix="agrilape-")), most_pixels, 0.0)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from agrilape.serve.asking import AskedImage, AskSettings, decoding_of
 from agrilape.serve.geofile import geojson
 from agrilape.serve.predictor import Predictor, with_place
 from agrilape.serve.question import verbatim
+from agrilape.server.answers import answer_json
 from agrilape.server.batching import BatchQueue
 from agrilape.server.chat import ChatRequest, chat_example
 from agrilape.server.images import Images
@@ -184,15 +185,3 @@ class Service:
     def _end(self, name: str, status: str, **facts: Any) -> None:
         self.jobs.update(name, status=status, **facts)
         self.metrics.jobs.labels(status).inc()
-
-
-def answer_json(asked: AskedImage, rows: list[Prediction]) -> dict[str, Any]:
-    """Answers of tiles as GeoJSON, with what was asked, the answer in a sentence, and what was decided."""
-    found = asked.found(rows)
-    return {
-        **geojson(found.features, asked.tiles.georeference),
-        "question": asked.tiles.question.text(asked.tiles.taught.language),
-        "summary": asked.summary(found, rows),
-        "notes": list(asked.notes),
-        "doubts": list(asked.doubts),
-    }

@@ -24,7 +24,7 @@ def call(server, *calls):
 
 @pytest.fixture(scope="module")
 def server(predictor, images):
-    return make_agent_server(predictor, images)
+    return make_agent_server(lambda: predictor, images)
 
 
 def text(result):
