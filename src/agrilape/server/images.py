@@ -17,6 +17,7 @@ from agrilape.files import check_name
 from agrilape.serve.imagery import open_image
 from agrilape.server.problems import RequestError
 from agrilape.sources.composite import COMPOSITES
+from agrilape.sources.masks import is_mask
 from agrilape.sources.scene import Scene
 
 SUFFIXES = (".tif", ".tiff", ".jp2")
@@ -45,7 +46,8 @@ class Images:
         found = []
         if self.folder is not None:
             for path in sorted(self.folder.rglob("*")):
-                if path.suffix.lower() in SUFFIXES and self._is_inside(path, self.folder):
+                is_image = path.suffix.lower() in SUFFIXES and not is_mask(path)
+                if is_image and self._is_inside(path, self.folder):
                     found.append(path.relative_to(self.folder).as_posix())
                 if len(found) >= MOST_LISTED:
                     break

@@ -37,6 +37,7 @@ def images(tmp_path_factory):
     write_series(root / "secret.tif")
     (folder / "link.tif").symlink_to(root / "secret.tif")
     (folder / "out").symlink_to(root)
+    write_series(folder / "farm" / "june_labels.tif")  # no image: classes for another one
     (folder / "view.vrt").write_text("<VRTDataset/>")
     (folder / "broken.tif").write_bytes(b"II*\0 but no image")
     write_series(folder / "nowhere.tif", crs=None, transform=None)
