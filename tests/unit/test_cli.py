@@ -65,7 +65,7 @@ def test_a_dry_run_says_which_logger_is_missing_and_what_its_time_leaves_out(tmp
 
 
 COMMANDS = (
-    "quickstart simulate prepare train evaluate predict serve "
+    "quickstart simulate prepare train evaluate predict serve mcp "
     "report inspect merge parity score export data ablate"
 )
 
