@@ -11,6 +11,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from pandas.api.extensions import ExtensionArray
 from shapely import Geometry
 
 from agrilape.geo.georeference import Georeference
@@ -58,7 +59,7 @@ def calendar_date(year: int, day: int) -> date:
     return date(year, 1, 1) + timedelta(days=day - 1)
 
 
-def _dates(year: int, days: Sequence[int | None]) -> pd.Series:
+def _dates(year: int, days: Sequence[int | None]) -> ExtensionArray:
     """A column that GeoPackage stores as dates, not as times."""
     return pd.array([day and calendar_date(year, day) for day in days], dtype="date32[pyarrow]")
 

@@ -39,7 +39,7 @@ def known_column(names: Iterable[str], wanted: Sequence[str]) -> str | None:
     return whole or next((plain[name[:_CUT]] for name in wanted if name[:_CUT] in plain), None)
 
 
-def is_nothing(value: object) -> bool:
+def is_nothing(value: Any) -> bool:
     """Does a cell of a table hold no value?"""
     if isinstance(value, str):
         return value.strip().lower() in NOTHING
