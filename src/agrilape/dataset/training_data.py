@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from agrilape.config.base import Settings
 from agrilape.config.recipe import Fact, StageConfig
-from agrilape.dataset.manifest import read_manifest, read_store
+from agrilape.dataset.manifest import Origin, read_manifest, read_store
 from agrilape.errors import ModelError
 from agrilape.files import write_text
 
@@ -32,6 +32,7 @@ class TaughtWith(Settings):
         None, description="Least and largest side of a chip's pixel on the ground; null: not known."
     )
     crops: dict[str, int] = Field({}, description="Number of training questions about each crop.")
+    origins: tuple[Origin, ...] = Field((), description="Sources with licence and citation, as prepared.")
 
 
 class TrainingData(Settings):
@@ -93,6 +94,7 @@ def describe_data_set(folder: Path, only: Iterable[str] | None = None) -> Taught
         metadata=config.metadata,
         gsd_m=(round(min(sizes), 4), round(max(sizes), 4)) if sizes else None,
         crops=dict(crops.most_common()),
+        origins=manifest.origins,
     )
 
 

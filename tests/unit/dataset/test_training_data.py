@@ -5,7 +5,7 @@ from affine import Affine
 
 from agrilape.config.recipe import DatasetConfig, SimulateSource
 from agrilape.dataset.digests import digest
-from agrilape.dataset.manifest import Manifest, Shard, SplitCounts
+from agrilape.dataset.manifest import Manifest, Origin, Shard, SplitCounts
 from agrilape.dataset.store import write_rows
 from agrilape.dataset.training_data import (
     NAME,
@@ -52,7 +52,8 @@ def data_set(tmp_path):
     Manifest(
         name="stills", key="k", version="0", config=config, shards=(shard,), splits={"train": counts},
         window=None,
-        origins=(), skipped_scenes=(), skipped_chips={},
+        origins=(Origin(source="simulate", scenes=1, licence="CC0-1.0"),),
+        skipped_scenes=(), skipped_chips={},
     ).write(tmp_path)  # fmt: skip
     return tmp_path
 
@@ -66,6 +67,7 @@ def test_what_is_described_is_what_a_question_must_be_asked_like(data_set):
     assert (described.name, described.chip, described.composite) == ("stills", 64, "ndvi")
     assert described.tasks == {"count": 3, "crop_at_point": 3}
     assert described.crops == {"maize": 3, "rye": 3}
+    assert [one.licence for one in described.origins] == ["CC0-1.0"]
 
 
 def test_only_tasks_that_were_trained_count(data_set):

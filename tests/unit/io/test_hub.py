@@ -6,7 +6,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
+import torch
+from huggingface_hub import constants
+from safetensors.torch import save_file
+from typer.testing import CliRunner
 
+from agrilape.cli.app import app
 from agrilape.errors import AgrilapeError, DataError
 from agrilape.io.hub import push_folder
 
@@ -109,3 +114,21 @@ def test_what_is_nothing_to_push_is_refused_before_anything_is_sent(hub, tmp_pat
 def test_a_name_that_is_none_says_how_to_write_it(hub, tmp_path):
     with pytest.raises(DataError, match="no name of a repository"):
         push_folder(checkpoint(tmp_path), "a/b/c", endpoint=hub.url, token=SECRET)
+
+
+def test_a_run_is_pushed_as_its_last_stage_with_a_card_and_an_item(hub, tmp_path, monkeypatch):
+    pytest.importorskip("pystac", reason="extra `cubes` is not installed")
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    for stage in ("1-align", "2-domain"):
+        folder = tmp_path / "stages" / stage
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text('{"model_type": "llava"}')
+        (folder / "stage.json").write_text(json.dumps({"name": stage, "steps": 3}))
+        save_file({"lm_head.weight": torch.zeros(2, 2)}, folder / "model.safetensors")
+    said = CliRunner().invoke(app, ["push", str(tmp_path), "me/x", "--license", "mit"])
+    assert said.exit_code == 0, said.output
+    (body,) = [body for path, _, body in hub.requests if "/commit/" in path]
+    sent = {line["value"]["path"] for line in map(json.loads, body.splitlines()) if line["key"] == "file"}
+    assert sent == {"README.md", "stac-mlm.json", "config.json", "stage.json", "model.safetensors"}
+    assert "license: mit" in (tmp_path / "stages" / "2-domain" / "README.md").read_text()
