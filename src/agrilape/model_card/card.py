@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from agrilape import __version__
 from agrilape.dataset.tasks import TASKS
 from agrilape.dataset.training_data import TaughtWith
-from agrilape.model_card.facts import Facts
+from agrilape.model_card.facts import Facts, bands_of
 from agrilape.report.score_tables import Score, comparisons, describe, show, task_scores, verdict, words
 
 MARK = "<!-- Written by agrilape, and anew by its next push: delete this line to keep what you change. -->"
@@ -125,7 +125,7 @@ def _training_data(datasets: Sequence[TaughtWith]) -> Iterator[str]:
         yield f"{_NOT_RECORDED}\n"
         return
     rows = [
-        (one.name, one.composite, _ground(one), f"{one.chip} px" if one.chip else "any", one.series or "one",
+        (one.name, _bands(one), _ground(one), f"{one.chip} px" if one.chip else "any", one.series or "one",
          sum(one.tasks.values()))
         for one in datasets
     ]  # fmt: skip
@@ -137,6 +137,12 @@ def _training_data(datasets: Sequence[TaughtWith]) -> Iterator[str]:
     }
     unnamed = [(one.name, "not recorded", "not recorded") for one in datasets if not one.origins]
     yield _table(("source", "licence", "cite"), [*sorted(sources), *unnamed])
+
+
+def _bands(data: TaughtWith) -> str:
+    shown = data.composite.replace("_", " ")
+    bands = ", ".join(bands_of(data.composite)).replace("_", " ")
+    return f"{shown} ({bands})" if bands else shown
 
 
 def _ground(data: TaughtWith) -> str:

@@ -21,6 +21,7 @@ from agrilape.io.yaml_text import parse_yaml
 from agrilape.model.adapter import base_of
 from agrilape.model.checkpoint_files import read_meta
 from agrilape.model.checkpoint_info import inspect_checkpoint
+from agrilape.sources.composite import COMPOSITES, index_of, inputs_of
 
 Json = Mapping[str, Any]
 
@@ -140,3 +141,11 @@ def _metrics(folder: Path, run: Path | None) -> Json:
         return {}
     metrics: Json = present_scores(read_json_object(run / "evaluation" / "metrics.json"))
     return metrics if Path(str(metrics.get("checkpoint"))).name == folder.name else {}
+
+
+def bands_of(composite: str) -> tuple[str, ...]:
+    """Roles of the bands that a composite or an index is made of; none for one that is not known."""
+    if composite in COMPOSITES:
+        return COMPOSITES[composite]
+    index = index_of(composite)
+    return tuple(inputs_of(index.formula)) if index else ()

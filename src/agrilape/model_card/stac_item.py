@@ -5,6 +5,7 @@ Fields: https://github.com/stac-extensions/mlm. What it has no field for has the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,8 +15,8 @@ from agrilape import __version__
 from agrilape.dataset.tasks import TASKS, AnswerKind
 from agrilape.dataset.training_data import TaughtWith
 from agrilape.errors import DataError
-from agrilape.model_card.facts import Facts
-from agrilape.sources.composite import COMPOSITES, index_of, inputs_of
+from agrilape.model_card.facts import Facts, bands_of
+from agrilape.sources.composite import COMPOSITES
 
 SCHEMA = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
 _TASKS: dict[AnswerKind, str] = {
@@ -68,11 +69,12 @@ def _properties(facts: Facts) -> dict[str, Any]:
         "description": f"Questions about farmland on images, answered by {facts.architecture}",
         "license": facts.licence,
         "gsd": min(sizes, default=None),
+        "bands": _all_bands(facts),
         "mlm:name": facts.name,
         "mlm:architecture": facts.architecture,
         "mlm:tasks": tasks,
         "mlm:framework": "PyTorch",
-        "mlm:framework_version": version("torch"),
+        "mlm:framework_version": _release("torch"),
         "mlm:total_parameters": facts.contents["parameters"]["total"],
         "mlm:pretrained_source": facts.base,
         "mlm:input": _inputs(facts),
@@ -99,14 +101,6 @@ def _training(data: TaughtWith) -> dict[str, Any]:
         "name": data.name, "bands": list(bands_of(data.composite)), "gsd_m": data.gsd_m and list(data.gsd_m),
         "tile_px": data.chip, "dates": max(data.series, 1), "tasks": list(data.tasks), "licences": licences,
     }  # fmt: skip
-
-
-def bands_of(composite: str) -> tuple[str, ...]:
-    """Roles of the bands that a composite or an index is made of; none for one that is not known."""
-    if composite in COMPOSITES:
-        return COMPOSITES[composite]
-    index = index_of(composite)
-    return tuple(inputs_of(index.formula)) if index else ()
 
 
 def _inputs(facts: Facts) -> list[dict[str, Any]]:
@@ -179,15 +173,22 @@ def _output(tasks: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _all_bands(facts: Facts) -> list[dict[str, str]]:
+    """The bands of all inputs, which MLM wants described where `mlm:input` names any."""
+    names = dict.fromkeys(band for one in facts.datasets for band in bands_of(one.composite))
+    return [{"name": name} for name in names or COMPOSITES["true_colour"]]
+
+
 def _asset(facts: Facts, stem: str) -> dict[str, Any]:
-    """The bands of all inputs are described at each file of weights, where a reader of MLM looks for them."""
-    bands = dict.fromkeys(band for one in facts.datasets for band in bands_of(one.composite))
     return {
         "title": f"Weights ({stem})",
         "media_type": "application/octet-stream; application=safetensors",
         "roles": ["mlm:model", "mlm:weights", "data"],
-        "extra_fields": {
-            "mlm:artifact_type": "safetensors.torch.save_file",
-            "bands": [{"name": name} for name in bands or COMPOSITES["true_colour"]],
-        },
+        "extra_fields": {"mlm:artifact_type": "safetensors.torch.save_file", "bands": _all_bands(facts)},
     }
+
+
+def _release(package: str) -> str:
+    """A version as MLM's pattern takes it: three numbers, without the build."""
+    numbers = re.findall(r"\d+", version(package).partition("+")[0])
+    return ".".join([*numbers, "0", "0"][:3])

@@ -76,6 +76,7 @@ def test_the_card_says_tasks_scores_sources_limits_and_how_to_use_it(checkpoint)
     assert 'agrilape.Predictor("me/fields")' in text
     assert "| crop at point | what grows at a point | 900 |" in text
     assert "70.0 % (60.0 – 80.0)" in text
+    assert "| danish | false colour (nir, red, green) | 10 | 64 px | one | 940 |" in text
     assert "| parcels | CC-BY-4.0 | An agency \\| 2016 |" in text
     assert "| seasons | not recorded | not recorded |" in text
     assert "Fewer than 100 training questions: field at point." in text
@@ -169,7 +170,9 @@ def test_the_fields_of_the_model_extension_follow_its_specification(checkpoint):
     weights = mlm.AssetGeneralMLMExtension.ext(item.assets["model"])
     assert weights.artifact_type
     assert "mlm:model" in item.assets["model"].roles
+    assert re.fullmatch(r"\d+\.\d+\.\d+", model.framework_version)
     named = {band["name"] for band in item.assets["model"].extra_fields["bands"]}
+    assert item.properties["bands"] == item.assets["model"].extra_fields["bands"]
     assert {band.name for shown in model.input for band in shown.bands} <= named
 
 
