@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+from huggingface_hub import ModelCard, ModelCardData
 
 from agrilape.console import say, warn
 from agrilape.errors import DataError
@@ -12,6 +15,8 @@ from agrilape.model_card.card import MARK, model_card
 from agrilape.model_card.facts import gather
 from agrilape.model_card.stac_item import stac_item
 
+_FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+_VERSIONS = re.compile(r"\s*(### Framework versions\s+(- PEFT [\w.+]+\s*)?)?")
 CARD, ITEM = "README.md", "stac-mlm.json"
 
 
@@ -38,7 +43,7 @@ def write_card(
     facts = gather(folder, repository, licence)
     written = []
     card, item = folder / CARD, folder / ITEM
-    if overwrite or not card.exists() or MARK in card.read_text(encoding="utf-8", errors="replace"):
+    if overwrite or not card.exists() or _is_nobodys(card.read_text(encoding="utf-8", errors="replace")):
         written.append(write_text(card, model_card(facts)))
     else:
         say(f"kept {card}, which agrilape did not write (--overwrite replaces it)")
@@ -50,6 +55,15 @@ def write_card(
     except DataError as error:
         warn(f"no {ITEM} was written: {error.problem}; {error.remedy}")
     return written
+
+
+def _is_nobodys(card: str) -> bool:
+    """Did agrilape write a card, or PEFT: the hub's empty template, with its own version at the end?"""
+    if MARK in card:
+        return True
+    empty = ModelCard.from_template(ModelCardData()).text.strip()
+    text = _FRONT_MATTER.sub("", card, count=1).strip()
+    return text.startswith(empty) and bool(_VERSIONS.fullmatch(text.removeprefix(empty)))
 
 
 def _is_ours(item: Path) -> bool:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, ModelCardData
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
@@ -121,6 +121,17 @@ def test_what_a_person_wrote_stays_until_asked(checkpoint, name, capsys):
     assert (checkpoint / name).read_text() == '{"mine": 1}'
     assert "--overwrite" in " ".join("".join(capsys.readouterr()).split())
     assert name in [path.name for path in write_card(checkpoint, overwrite=True)]
+
+
+def test_the_empty_template_that_peft_leaves_is_nobodys(checkpoint):
+    empty = ModelCard.from_template(ModelCardData(library_name="peft")).content
+    card = checkpoint / "README.md"
+    card.write_text(f"{empty.rstrip()}\n### Framework versions\n\n- PEFT 0.18.0\n")
+    assert len(write_card(checkpoint)) == 2
+    card.write_text(f"{empty}\nTrained by me.\n")
+    assert card not in write_card(checkpoint)
+    card.write_text(empty.replace("[More Information Needed]", "Me", 1))
+    assert card not in write_card(checkpoint)
 
 
 def test_its_own_files_are_written_anew(checkpoint):
