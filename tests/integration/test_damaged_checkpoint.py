@@ -97,6 +97,10 @@ def test_recipe_yaml(run, content, agrilape):
     ],
 )
 def test_a_recipe_that_prediction_cannot_use(run, content, agrilape, image):
+    for told in run.rglob(
+        "training_data.json"
+    ):  # a checkpoint of before says what taught it in its recipe alone
+        told.unlink()
     file = damage(run, "recipe.yaml", content)
     out = run / "fields.geojson"
     refused(agrilape("predict", run, image, "where are the maize fields?", "-o", out), file)

@@ -118,7 +118,7 @@ def test_a_run_folder_means_its_last_finished_stage(finished, name, tmp_path, da
 def opened(recipe):
     """What a stage would train."""
     from agrilape.train.setup import prepare
-    from agrilape.train.starting_model import going_on as adopt
+    from agrilape.train.starting_model import continued_recipe as adopt
 
     return prepare(adopt(recipe), recipe.stages[-1], None)
 

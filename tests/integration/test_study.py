@@ -206,7 +206,7 @@ def test_the_page_and_the_markdown_say_every_variant(finished) -> None:
     text = write_study_markdown([study.output]).read_text()
     for found in (page, text):
         assert all(
-            word in found for word in ("random", "smooth", "blind", "broken-0", "2 seeds", "detectable")
+            word in found for word in ("random", "smooth", "image-free", "broken-0", "2 seeds", "detectable")
         )
     assert "http" not in page.replace("http-equiv", "")
     assert page.count('<img src="data:image/svg+xml') >= 3

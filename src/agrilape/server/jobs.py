@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agrilape.io.json_text import parse_json
+
 _TABLE = """
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, created REAL NOT NULL, image TEXT NOT NULL, question TEXT NOT NULL,
@@ -93,7 +95,7 @@ class Jobs:
             "status": row["status"],
             "progress": {"done": row["done"], "total": row["total"]},
             "summary": row["summary"],
-            "notes": json.loads(row["notes"] or "[]"),
-            "result": json.loads(row["result"]) if row["result"] else None,
+            "notes": parse_json(row["notes"] or "[]"),
+            "result": parse_json(row["result"]) if row["result"] else None,
             "error": row["error"],
         }

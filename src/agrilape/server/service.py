@@ -16,6 +16,7 @@ from agrilape import logfile
 from agrilape.errors import AgrilapeError
 from agrilape.evaluate.inference import Answer
 from agrilape.evaluate.predictions import Prediction
+from agrilape.io.json_text import parse_json
 from agrilape.serve.asking import AskedImage, AskSettings, decoding_of
 from agrilape.serve.geofile import geojson
 from agrilape.serve.predictor import Predictor, with_place
@@ -153,7 +154,7 @@ class Service:
                 self._wake.wait(timeout=1.0)
                 self._wake.clear()
                 continue
-            self._run(row["id"], row["image"], row["question"], AskOptions(**json.loads(row["settings"])))
+            self._run(row["id"], row["image"], row["question"], AskOptions(**parse_json(row["settings"])))
 
     def _run(self, name: str, image: str, question: str, options: AskOptions) -> None:
         """Answer a job; whatever goes wrong is noted on it."""
