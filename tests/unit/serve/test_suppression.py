@@ -46,3 +46,8 @@ def test_together_objects_never_have_more_ground_than_the_image(found):
     kept = suppress(found, SIDE**2)
     assert sum(one.outline.area for one in kept) <= SIDE**2
     assert max(one.confidence for one in kept) == max(one.confidence for one in found)
+
+
+def test_boxes_that_overlap_and_fill_the_image_leave_no_room_for_a_less_sure_one():
+    first, second = (MergedObject(box(x, 0, x + 60, 100), 1, sure) for x, sure in ((0, 0.9), (40, 0.8)))
+    assert suppress([second, first], SIDE**2) == [first]  # 60 % of the image each
