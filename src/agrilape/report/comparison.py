@@ -10,49 +10,30 @@ from typing import Any
 import numpy as np
 
 from agrilape.evaluate.external.json_rows import read_joined, read_table
-from agrilape.evaluate.metrics.intervals import Difference, Outcome, holm, outcome
+from agrilape.evaluate.metrics.intervals import Difference, holm
 from agrilape.evaluate.predictions import Prediction, read_rows
 from agrilape.evaluate.resampling_units import BlockDifference
 from agrilape.evaluate.scores import by_task, metrics_of, score_tasks
 from agrilape.evaluate.summary import to_json
-from agrilape.report.score_tables import Score, describe, label, turned
+from agrilape.report.score_tables import PairedGain, Score, describe, turned
 
 
 @dataclass(frozen=True)
-class RunDifference:
+class RunDifference(PairedGain):
     """One task of two runs.
 
     Attributes:
-        task: Task name.
-        metric: The deciding metric.
         own: Score of the run that the page is about.
         other: Score of the run that it is compared with.
-        gain: The first minus the second, turned so that positive is better, with a paired interval.
-        p: Two-sided p-value of the paired test, adjusted for the number of tasks; None from too few scenes.
     """
 
-    task: str
-    metric: str
     own: float
     other: float
-    gain: Score
-    p: float | None
-
-    @property
-    def outcome(self) -> Outcome:
-        """What may be said of the gain."""
-        return outcome(self.gain.low, self.gain.high, self.p)
-
-    @property
-    def label(self) -> str:
-        """The outcome as it is shown."""
-        return label(self.outcome, self.gain)
 
     @property
     def amount(self) -> str:
         """The gain with its interval, in points or in the metric's unit."""
-        how = describe(self.metric)
-        scale, unit = (100.0, "points") if how.unit == "%" else (1.0, how.unit)
+        scale, unit = describe(self.metric).difference_scale
         edges = [f"{scale * edge:+.1f}" for edge in (self.gain.low, self.gain.high) if edge is not None]
         interval = f" ({' to '.join(edges)})" if edges else ""
         return f"{scale * self.gain.value:+.1f} {unit}".rstrip() + interval
@@ -101,7 +82,7 @@ def _compare(run: Path, own: dict[str, Prediction], other: Path) -> RunCompariso
     found = [draft for draft in drafts if draft]
     adjusted = holm([difference.p for *_, difference in found])
     tasks = tuple(
-        RunDifference(task, metric, a, b, turned(Score(*difference[:3], *difference[4:]), metric), p)
+        RunDifference(task, metric, turned(Score(*difference[:3], *difference[4:]), metric), p, a, b)
         for (task, metric, a, b, difference), p in zip(found, adjusted, strict=True)
     )
     return RunComparison(

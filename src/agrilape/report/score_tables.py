@@ -25,6 +25,11 @@ class Metric(NamedTuple):
     unit: str = "%"
     lower: bool = False
 
+    @property
+    def difference_scale(self) -> tuple[float, str]:
+        """What a difference is multiplied by to be shown, and its unit: points for shares."""
+        return (100.0, "points") if self.unit == "%" else (1.0, self.unit)
+
 
 METRICS: dict[str, Metric] = {
     "miou": Metric("mean IoU", "overlap of predicted and true box, an unparsable answer as 0"),
@@ -230,24 +235,18 @@ class TaskScores:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The model against the best image-free baseline of a task, on the deciding metric.
+class PairedGain:
+    """What one answerer gains over another in a task, on the same samples.
 
     Attributes:
         task: Task name.
         metric: The deciding metric.
-        model: The model's score.
-        baseline: Name of the best baseline.
-        reference: Its score.
-        gain: The model minus the baseline, turned so that positive is better, with a paired interval.
+        gain: The first minus the second, turned so that positive is better, with a paired interval.
         p: Two-sided p-value of the paired test, adjusted for the number of tasks; None from too few scenes.
     """
 
     task: str
     metric: str
-    model: Score
-    baseline: str
-    reference: Score
     gain: Score
     p: float | None
 
@@ -261,11 +260,26 @@ class Comparison:
         """The outcome as it is shown."""
         return label(self.outcome, self.gain)
 
+
+@dataclass(frozen=True)
+class Comparison(PairedGain):
+    """The model against the best baseline of a task, on the deciding metric.
+
+    Attributes:
+        model: The model's score.
+        baseline: Name of the best baseline.
+        reference: Its score.
+    """
+
+    model: Score
+    baseline: str
+    reference: Score
+
     @property
     def sentence(self) -> str:
         """The comparison in words."""
         how = describe(self.metric)
-        unit, scale = ("points", 100.0) if how.unit == "%" else (how.unit, 1.0)
+        scale, unit = how.difference_scale
         amount = f"{scale * abs(self.gain.value):.1f} {unit}".rstrip()
         gain = f"{amount} {'better' if self.gain.value >= 0 else 'worse'}"
         if self.gain.low is not None and self.gain.high is not None and self.p is not None:
@@ -391,7 +405,7 @@ def comparisons(metrics: Mapping[str, Any], informed: bool = False) -> list[Comp
         rival = Score.of((((metrics.get(scores) or {}).get(baseline) or {}).get(task) or {}).get(metric))
         gain = Score.of(record)
         if own and rival and gain:
-            found.append(Comparison(task, metric, own, baseline, rival, turned(gain, metric), p))
+            found.append(Comparison(task, metric, turned(gain, metric), p, own, baseline, rival))
     return found
 
 

@@ -179,7 +179,7 @@ def amount(gain: SeedSceneEstimate | None, metric: str) -> str:
     if gain is None:
         return "–"
     how = describe(metric)
-    scale, unit = (100.0, "points") if how.unit == "%" else (1.0, how.unit)
+    scale, unit = how.difference_scale
     digits = 1 if how.unit else 3
     text = f"{scale * gain.value:+.{digits}f} {unit}".rstrip()
     if gain.low is None or gain.high is None:
