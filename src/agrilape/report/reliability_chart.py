@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from agrilape.report.figures import COLOURS, STYLE, Chart, data_uri
@@ -24,8 +25,7 @@ def reliability_chart(run: Run) -> Chart | None:
         return None
     with rc_context(STYLE):
         figure = Figure(figsize=(4.6, 3.4), layout="constrained")
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color="#9aa39a", linewidth=1, linestyle=(0, (4, 3)))
+        axes = _axes(figure, "share that the interval states", "share that it holds")
         for (axis, curve), colour, marker in zip(curves.items(), COLOURS, "os", strict=False):
             shares = curve["coverage"]
             values = [share["value"] for share in shares]
@@ -34,10 +34,6 @@ def reliability_chart(run: Run) -> Chart | None:
                 for end in ("low", "high")
             ]
             axes.errorbar(levels, values, edges, color=colour, marker=marker, capsize=2.5, label=f"{axis}s")
-        axes.set(
-            xlim=(0, 1), ylim=(0, 1), xlabel="share that the interval states", ylabel="share that it holds"
-        )
-        axes.set_aspect("equal", adjustable="box")
         axes.legend(loc="lower right")
         uri = data_uri(figure)
     return Chart("Does it know how sure it may be?", _note(curves, levels), uri)
@@ -51,19 +47,25 @@ def confidence_chart(run: Run) -> Chart | None:
         return None
     with rc_context(STYLE):
         figure = Figure(figsize=(4.6, 3.4), layout="constrained")
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color="#9aa39a", linewidth=1, linestyle=(0, (4, 3)))
+        axes = _axes(figure, "confidence", "share that is right")
         drawn = sorted(tasks, key=lambda task: -tasks[task]["answers"])[: len(COLOURS)]
         for task, colour in zip(drawn, COLOURS, strict=False):
             confidence, right, answers = zip(*tasks[task]["curve"], strict=True)
             sizes = [4 + 40 * n / max(answers) for n in answers]
             axes.plot(confidence, right, color=colour, linewidth=1, label=words(task))
             axes.scatter(confidence, right, s=sizes, color=colour)
-        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share that is right")
-        axes.set_aspect("equal", adjustable="box")
         axes.legend(loc="upper left", fontsize="small")
         uri = data_uri(figure)
     return Chart("Is it right as often as it says?", _confidence_note(record), uri)
+
+
+def _axes(figure: Figure, said: str, found: str) -> Axes:
+    """A square from 0 to 1, with the broken line on which what is found is what was said."""
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="#9aa39a", linewidth=1, linestyle=(0, (4, 3)))
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=said, ylabel=found)
+    axes.set_aspect("equal", adjustable="box")
+    return axes
 
 
 def _confidence_note(record: Mapping[str, Any]) -> str:
