@@ -153,9 +153,9 @@ def _ground(data: TaughtWith) -> str:
 
 
 def _limits(facts: Facts) -> Iterator[str]:
-    sizes = [size for one in facts.datasets for size in one.gsd_m or ()]
-    if sizes:
-        yield f"Trained on {min(sizes):.3g} to {max(sizes):.3g} m a pixel; nothing is known of other images."
+    if facts.gsd_m:
+        smallest, largest = facts.gsd_m
+        yield f"Trained on {smallest:.3g} to {largest:.3g} m a pixel; nothing is known of other images."
     crops = sorted({crop for one in facts.datasets for crop in one.crops})
     if crops:
         yield f"Crops that it learnt: {', '.join(map(_cell, crops))}. It cannot name another."

@@ -61,6 +61,12 @@ class Facts:
         return {name: sum(one.tasks.get(name, 0) for one in self.datasets) for name in names}
 
     @property
+    def gsd_m(self) -> tuple[float, float] | None:
+        """Smallest and largest pixel of all data sets in metres; None if no size is known."""
+        sizes = [size for one in self.datasets for size in one.gsd_m or ()]
+        return (min(sizes), max(sizes)) if sizes else None
+
+    @property
     def architecture(self) -> str:
         """The family, with LAPE where the checkpoint has it."""
         family = str(self.contents["model"] or "vision-language model")

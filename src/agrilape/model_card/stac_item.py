@@ -62,13 +62,12 @@ def stac_item(facts: Facts) -> dict[str, Any]:
 
 
 def _properties(facts: Facts) -> dict[str, Any]:
-    sizes = [size for one in facts.datasets for size in one.gsd_m or ()]
     tasks = _mlm_tasks(facts.tasks)
     found = {
         "title": facts.name,
         "description": f"Questions about farmland on images, answered by {facts.architecture}",
         "license": facts.licence,
-        "gsd": min(sizes, default=None),
+        "gsd": facts.gsd_m[0] if facts.gsd_m else None,
         "bands": _all_bands(facts),
         "mlm:name": facts.name,
         "mlm:architecture": facts.architecture,
